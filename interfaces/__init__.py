@@ -1,0 +1,1 @@
+"""Models, errors and protocols that cross a boundary. Imports nothing else of this project."""

@@ -1,0 +1,72 @@
+"""The port to storage queues, and what travels on them: ids only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .contracts import JobId
+
+
+class QueueMessage(BaseModel):
+    """Base of what travels on a queue. Unknown fields are ignored, so that releases can overlap."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    job_id: JobId
+    run: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    stage: Annotated[int, Field(ge=1, le=2**15 - 1)]
+    correlation_id: Annotated[str, Field(max_length=128)] = ""
+
+
+class JobMessage(QueueMessage):
+    """Look at this stage of this run: it may be due to be planned, or the job to be finished."""
+
+
+class TaskMessage(QueueMessage):
+    """Tasks `first … last` (inclusive) of this stage may be due."""
+
+    first: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    last: Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class OutgoingMessage(BaseModel):
+    """A message to be sent, invisible for `delay_seconds` after it arrives."""
+
+    model_config = ConfigDict(frozen=True)
+
+    queue: str
+    body: str
+    delay_seconds: int = 0
+
+
+class PeekedMessage(BaseModel):
+    """A message that was looked at without being taken."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message_id: str
+    dequeue_count: int
+    body: str
+
+
+class QueueRepository(Protocol):
+    """Sends messages and looks at queues; receiving is the Functions host's work."""
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> list[BaseException | None]:
+        """Send all, concurrently; the answer has, for each message, None or what went wrong."""
+        ...
+
+    def peek(self, queue: str, count: int = 32) -> list[PeekedMessage]:
+        """Up to 32 messages from the front of the queue, untouched."""
+        ...
+
+    def length(self, queue: str) -> int:
+        """Approximate number of messages."""
+        ...
+
+    def ensure(self, queue: str) -> None:
+        """Create the queue unless it exists."""
+        ...

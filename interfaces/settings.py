@@ -1,0 +1,62 @@
+"""Every setting, its default and the environment variable that overrides it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Settings of the app; limits are those of the design, section 8."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
+
+    database_url: SecretStr = SecretStr("")
+    """PostgreSQL connection string. With `database_identity` its password is an Entra token."""
+    database_identity: bool = False
+    database_pool_size: Annotated[int, Field(ge=1, le=4)] = 4
+    database_timeout_seconds: Seconds = 30
+
+    storage_connection_string: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("AzureWebJobsStorage", "storage_connection_string"),
+    )
+    """Set for Azurite and tests; empty in Azure, where `storage_account_name` and an identity are used."""
+    storage_account_name: str = Field(
+        default="",
+        validation_alias=AliasChoices("AzureWebJobsStorage__accountName", "storage_account_name"),
+    )
+
+    jobs_queue: str = "geospatial-jobs"
+    tasks_queue: str = "geospatial-tasks"
+    results_container: str = "job-results"
+
+    lease_seconds: Seconds = 30
+    heartbeat_seconds: Seconds = 10
+    redelivery_seconds: Seconds = 60
+    """A dispatch whose work nobody took up for this long after it was sent is sent again."""
+    redelivery_max_seconds: Seconds = 900
+    max_plan_attempts: Annotated[int, Field(ge=1)] = 5
+
+    max_parameters_bytes: int = 1024 * 1024
+    max_inline_result_bytes: int = 1024 * 1024
+    max_tasks_per_stage: int = 1_000_000
+    discover_page_items: int = 1000
+    max_error_characters: int = 5000
+    max_page_size: int = 1000
+    default_page_size: int = 100
+
+    batch_parallelism: int = 32
+    """How many tasks the whole app can run at once, as far as sizing batches is concerned."""
+
+    allow_destructive_schema_operations: bool = False
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds without a heartbeat."""
+        return timedelta(seconds=self.lease_seconds)
