@@ -45,7 +45,10 @@ class BlobRepository(Protocol):
         ...
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobItem | str]:
-        """One level of the hierarchy below `prefix`: blobs as items, sub-prefixes (ending in "/") as text."""
+        """One level of the hierarchy below `prefix`: blobs as items, sub-prefixes (ending in "/") as text.
+
+        Blobs come in name order and so do sub-prefixes, but the two may be interleaved in any way.
+        """
         ...
 
     def properties(self, container: str, name: str) -> BlobProperties:
@@ -68,6 +71,18 @@ class BlobRepository(Protocol):
         """Write a whole blob, replacing what is there; returns its URL without any signature."""
         ...
 
+    def ensure_container(self, container: str) -> None:
+        """Create the container unless it exists."""
+        ...
+
     def ping(self) -> None:
         """Raise unless the account answers."""
+        ...
+
+    def gdal_path(self, container: str, name: str) -> str:
+        """The path under which GDAL reads this blob by ranges."""
+        ...
+
+    def gdal_options(self) -> Mapping[str, str]:
+        """GDAL configuration options with which `gdal_path` can be opened. They hold a secret."""
         ...

@@ -1,0 +1,141 @@
+"""Blob storage through azure-storage-blob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from interfaces.blobs import BlobItem, BlobProperties
+from interfaces.settings import Settings
+
+from .storage_account import StorageAccount
+from .storage_errors import storage_errors
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobProperties as SdkBlobProperties
+
+
+class AzureBlobRepository:
+    """`BlobRepository` on an Azure storage account or Azurite. Thread-safe."""
+
+    def __init__(self, account: StorageAccount) -> None:
+        self._account = account
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> AzureBlobRepository:
+        """For the account that the settings name."""
+        return cls(storage_account(settings))
+
+    def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:
+        """All blobs below `prefix`, in name order, a page of at most 5,000 at a time."""
+        with storage_errors(container):
+            client = self._account.blob_service().get_container_client(container)
+            pages = client.list_blobs(name_starts_with=prefix or None, results_per_page=page_size).by_page()
+            for page in pages:
+                yield [_item(blob) for blob in page]
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobItem | str]:
+        """One level below `prefix`: blobs as items, sub-prefixes (ending in "/") as text."""
+        with storage_errors(container):
+            from azure.storage.blob import BlobPrefix
+
+            client = self._account.blob_service().get_container_client(container)
+            for entry in client.walk_blobs(name_starts_with=prefix or None, delimiter="/"):
+                yield str(entry.name) if isinstance(entry, BlobPrefix) else _item(entry)
+
+    def properties(self, container: str, name: str) -> BlobProperties:
+        """The blob's properties and user metadata."""
+        with storage_errors(container, name):
+            blob = self._account.blob_service().get_blob_client(container, name).get_blob_properties()
+        content = blob.content_settings
+        return BlobProperties(
+            **_item(blob).model_dump(),
+            content_encoding=content.content_encoding,
+            content_language=content.content_language,
+            cache_control=content.cache_control,
+            content_md5=bytes(content.content_md5).hex() if content.content_md5 else None,
+            blob_type=_text(blob.blob_type),
+            lease_status=_text(blob.lease.status),
+            metadata=dict(blob.metadata or {}),
+        )
+
+    def read(self, container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """`length` bytes from `offset`, or all that follows; fewer where the blob ends."""
+        from azure.core.exceptions import HttpResponseError
+
+        with storage_errors(container, name):
+            client = self._account.blob_service().get_blob_client(container, name)
+            try:
+                return client.download_blob(offset=offset, length=length).readall()
+            except HttpResponseError as error:
+                if error.status_code == 416:  # the range starts behind the end of the blob
+                    return b""
+                raise
+
+    def write(
+        self,
+        container: str,
+        name: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Write a whole blob, replacing what is there; returns its URL without any signature."""
+        with storage_errors(container, name):
+            from azure.storage.blob import ContentSettings
+
+            client = self._account.blob_service().get_blob_client(container, name)
+            client.upload_blob(
+                data,
+                overwrite=True,
+                content_settings=ContentSettings(content_type=content_type),
+                metadata=dict(metadata) if metadata else None,
+            )
+            return str(client.url).split("?", 1)[0]
+
+    def ensure_container(self, container: str) -> None:
+        """Create the container unless it exists."""
+        with storage_errors(container):
+            from azure.core.exceptions import ResourceExistsError
+
+            with suppress(ResourceExistsError):
+                self._account.blob_service().create_container(container)
+
+    def ping(self) -> None:
+        """Raise unless the account answers."""
+        with storage_errors():
+            self._account.blob_service().get_account_information()
+
+    def gdal_path(self, container: str, name: str) -> str:
+        """The path under which GDAL reads this blob by ranges."""
+        return f"/vsiaz/{container}/{name}"
+
+    def gdal_options(self) -> dict[str, str]:
+        """GDAL configuration options that let /vsiaz/ reach the account. They hold a secret."""
+        return self._account.gdal_options()
+
+
+def storage_account(settings: Settings) -> StorageAccount:
+    """The account that the settings name; call once per process and share it."""
+    return StorageAccount(
+        settings.storage_connection_string.get_secret_value(), settings.storage_account_name
+    )
+
+
+def _item(blob: SdkBlobProperties) -> BlobItem:
+    return BlobItem(
+        name=blob.name,
+        size=blob.size,
+        last_modified=blob.last_modified,
+        created_at=blob.creation_time,
+        content_type=blob.content_settings.content_type,
+        etag=(blob.etag or "").strip('"') or None,
+        tier=_text(blob.blob_tier),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """The SDK's enums, or the text they stand for, as text."""
+    return None if value is None else str(getattr(value, "value", value))

@@ -1,0 +1,139 @@
+"""The storage account: one credential and one client of each service per process."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from interfaces.errors import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.core.pipeline.transport import RequestsTransport
+    from azure.storage.blob import BlobServiceClient
+    from azure.storage.queue import QueueServiceClient
+
+EMULATOR_API_VERSION = "2025-11-05"
+"""Azurite refuses versions newer than it knows."""
+POOL_CONNECTIONS = 64
+"""Kept-open connections per service: more than the threads of a worker, or they open one per call."""
+CONNECT_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 60
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+
+
+class StorageAccount:
+    """Makes the SDK's clients, each once, when first asked for.
+
+    With a connection string (Azurite, tests) its key is used, otherwise `DefaultAzureCredential`. The
+    SDK is imported on first use: an app that only answers /api/livez does not pay for it.
+    """
+
+    def __init__(self, connection_string: str = "", account_name: str = "") -> None:
+        self._connection_string = connection_string
+        self._account_name = account_name
+        self._lock = threading.Lock()
+        self._blob_service: BlobServiceClient | None = None
+        self._queue_service: QueueServiceClient | None = None
+
+    @cached_property
+    def _credential(self) -> TokenCredential:
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential()
+
+    def blob_service(self) -> BlobServiceClient:
+        """The process's client of the blob service. Thread-safe."""
+        from azure.storage.blob import BlobServiceClient, ExponentialRetry
+
+        with self._lock:
+            if self._blob_service is None:
+                options = _client_options(
+                    ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
+                )
+                if self._connection_string:
+                    self._blob_service = BlobServiceClient.from_connection_string(
+                        self._connection_string, api_version=EMULATOR_API_VERSION, **options
+                    )
+                else:
+                    self._blob_service = BlobServiceClient(
+                        self._endpoint("blob"), credential=self._credential, **options
+                    )
+            return self._blob_service
+
+    def queue_service(self) -> QueueServiceClient:
+        """The process's client of the queue service. Thread-safe."""
+        from azure.storage.queue import ExponentialRetry, QueueServiceClient
+
+        with self._lock:
+            if self._queue_service is None:
+                options = _client_options(
+                    ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
+                )
+                if self._connection_string:
+                    self._queue_service = QueueServiceClient.from_connection_string(
+                        self._connection_string, api_version=EMULATOR_API_VERSION, **options
+                    )
+                else:
+                    self._queue_service = QueueServiceClient(
+                        self._endpoint("queue"), credential=self._credential, **options
+                    )
+            return self._queue_service
+
+    def gdal_options(self) -> dict[str, str]:
+        """What GDAL's /vsiaz/ needs to reach this account; secret, for one thread's configuration only.
+
+        An access token is fetched anew each time: the identity library keeps it and renews it in time.
+        """
+        if self._connection_string:
+            return {"AZURE_STORAGE_CONNECTION_STRING": self._connection_string}
+        endpoint = self._endpoint("blob")
+        with self._lock:
+            credential = self._credential
+        from .storage_errors import storage_errors
+
+        with storage_errors():
+            token = credential.get_token(STORAGE_SCOPE).token
+        return {
+            "AZURE_STORAGE_ACCOUNT": self._account_name,
+            "AZURE_STORAGE_ACCESS_TOKEN": token,
+            "CPL_AZURE_ENDPOINT": endpoint,
+        }
+
+    def _endpoint(self, service: str) -> str:
+        if not self._account_name:
+            raise ServiceUnavailable(
+                "storage is not configured: set AzureWebJobsStorage or its __accountName"
+            )
+        return f"https://{self._account_name}.{service}.core.windows.net"
+
+
+def _client_options(retry_policy: object) -> dict[str, Any]:
+    return {
+        "retry_policy": retry_policy,
+        "transport": _transport(),
+        "connection_timeout": CONNECT_TIMEOUT_SECONDS,
+        "read_timeout": READ_TIMEOUT_SECONDS,
+    }
+
+
+def _transport() -> RequestsTransport:
+    """The SDK's transport with a pool that fits the worker's threads; its own has 10 connections."""
+    from azure.core.pipeline.transport import RequestsTransport
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+
+    session = Session()
+    for scheme in ("https://", "http://"):
+        # Retries are the SDK's policy alone: a second layer would multiply the attempts.
+        session.mount(
+            scheme,
+            HTTPAdapter(pool_connections=POOL_CONNECTIONS, pool_maxsize=POOL_CONNECTIONS, max_retries=0),
+        )
+    return RequestsTransport(
+        session=session,
+        session_owner=False,
+        connection_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+    )
