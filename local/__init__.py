@@ -1,0 +1,1 @@
+"""Local development stack and host; excluded from deployment by `.funcignore`."""

@@ -1,0 +1,1 @@
+"""The servers that the app needs on one machine: PostgreSQL with PostGIS, and Azurite."""
