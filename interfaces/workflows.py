@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
@@ -86,3 +86,23 @@ class TaskDefinition(Generic[T]):
     """Largest number of tasks that one message may carry; 1 for anything that takes seconds."""
     waits_for_io: bool = False
     """True when tasks of a batch gain from running concurrently."""
+
+
+class JobTypes(Protocol):
+    """Looks up controllers; raises `UnknownJobType` naming what is known."""
+
+    def get(self, job_type: str) -> JobController[Any]:
+        """The controller of this job type."""
+        ...
+
+    def all(self) -> Sequence[JobController[Any]]:
+        """Every registered controller, by name."""
+        ...
+
+
+class TaskTypes(Protocol):
+    """Looks up task definitions; raises `PermanentTaskError` for an unregistered type."""
+
+    def get(self, task_type: str) -> TaskDefinition[Any]:
+        """The definition of this task type."""
+        ...

@@ -1,0 +1,85 @@
+"""What the engine answers to those who submit and steer jobs."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .contracts import Contract, JobId, JsonObject
+from .states import JobStatus, TaskStatus
+
+
+class Submitted(Contract):
+    """The answer to a submission. `created` is false when the same job was already there."""
+
+    job_id: JobId
+    job_type: str
+    created: bool
+    run: int
+    status: JobStatus
+
+
+class Changed(Contract):
+    """The answer to a cancel or a retry; `changed` is false when the job was in that state already."""
+
+    job_id: JobId
+    changed: bool
+    run: int
+    stage: int
+    status: JobStatus
+    tasks_queued: int = 0
+
+
+class StageInfo(Contract):
+    """A stage of a job type as the list of types shows it."""
+
+    number: int
+    key: str
+    task_type: str
+    on_failure: str
+
+
+class JobTypeInfo(Contract):
+    """A job type, with the JSON Schema of its parameters."""
+
+    job_type: str
+    description: str
+    parameters_schema: JsonObject
+    stages: list[StageInfo]
+
+
+class ClaimedPlan(Contract):
+    """The right to plan one stage of a run, as long as the fence holds."""
+
+    job_id: JobId
+    job_type: str
+    parameters: JsonObject
+    run: int
+    stage: int
+    total_stages: int
+    plan_fence: int
+    correlation_id: str
+
+
+class ClaimedTask(Contract):
+    """One attempt at one task, as long as the fence holds."""
+
+    job_id: JobId
+    run: int
+    stage: int
+    task_index: int
+    attempt: int
+    fence: int
+    parameters: JsonObject
+
+
+class TaskReport(Contract):
+    """How an attempt ended, on its way to the task's row. `outcome` is a state, or None for a retry."""
+
+    task_index: int
+    fence: int
+    outcome: TaskStatus | None
+    result: str | None = None
+    """JSON text of the result."""
+    location: JsonObject | None = None
+    error: str | None = None
+    delay_seconds: float = Field(default=0, ge=0)

@@ -1,0 +1,185 @@
+"""Applies `sql/`: numbered migrations once, functions and views whenever they changed.
+
+Migrations are additive, so that the previous release goes on working beside the new schema. All of a
+call happens in one transaction under an advisory lock: it is applied whole or not at all, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import LiteralString, cast
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+
+from interfaces.errors import OrchestratorError
+
+from .sql_files import ROOT
+
+Connection = psycopg.Connection[DictRow]
+
+SCHEMA = "app"
+_LOCK = 0x6F7263686D6967  # any number nobody else locks
+
+
+class MigrationError(OrchestratorError):
+    """The database's history and the files disagree."""
+
+    status = 409
+    title = "Migration refused"
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """A file below `sql/` as the database records it."""
+
+    name: str
+    text: LiteralString
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A file that the database has applied."""
+
+    name: str
+    sha256: str
+    applied_at: datetime
+
+
+def files(folder: str) -> list[SqlFile]:
+    """The files of one folder below `sql/`, in the order they apply."""
+    return [_read(path, folder) for path in sorted((ROOT / folder).glob("*.sql"))]
+
+
+def migrate(connection: Connection) -> list[str]:
+    """Bring the schema up to date; returns the names of the files that were applied.
+
+    Raises `MigrationError` when an applied migration was edited, or the database is ahead of the files.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute("CREATE SCHEMA IF NOT EXISTS app")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS app.schema_migrations"
+            " (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        known = {row.name: row.sha256 for row in applied(connection)}
+        _check_history(known)
+        done = [file.name for file in files("migrations") if file.name not in known and _apply(connection, file)]
+        # A view may depend on a changed column or function: views are always made anew together.
+        repeatable = [*files("functions"), *files("views")]
+        if done or any(known.get(file.name) != file.sha256 for file in repeatable):
+            _drop_views(connection)
+            for file in repeatable:
+                changed = known.get(file.name) != file.sha256
+                _apply(connection, file)
+                if changed:
+                    done.append(file.name)
+    return done
+
+
+def applied(connection: Connection) -> list[Applied]:
+    """What the database has applied, in order of time; empty where there is no schema."""
+    found = connection.execute("SELECT to_regclass('app.schema_migrations') IS NOT NULL AS present").fetchone()
+    if found is None or not found["present"]:
+        return []
+    rows = connection.execute("SELECT name, sha256, applied_at FROM app.schema_migrations ORDER BY applied_at, name")
+    return [Applied(**row) for row in rows]
+
+
+def pending(connection: Connection) -> list[str]:
+    """Files that `migrate` would apply."""
+    known = {row.name: row.sha256 for row in applied(connection)}
+    versioned = [file.name for file in files("migrations") if file.name not in known]
+    repeatable = [*files("functions"), *files("views")]
+    return versioned + [file.name for file in repeatable if known.get(file.name) != file.sha256]
+
+
+def drop(connection: Connection) -> list[str]:
+    """Drop the schema with everything in it; returns what was dropped, as `kind name`."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        objects = schema_objects(connection)
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
+    return objects
+
+
+def schema_objects(connection: Connection) -> list[str]:
+    """Tables, views, functions and types of the schema, as `kind name`."""
+    rows = connection.execute(
+        """
+        SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' END AS kind,
+               c.relname AS name
+        FROM pg_class c WHERE c.relnamespace = to_regnamespace('app') AND c.relkind IN ('r', 'v', 'S')
+        UNION ALL
+        SELECT 'function', p.proname FROM pg_proc p WHERE p.pronamespace = to_regnamespace('app')
+        UNION ALL
+        SELECT 'type', t.typname FROM pg_type t WHERE t.typnamespace = to_regnamespace('app') AND t.typtype = 'e'
+        ORDER BY 1, 2
+        """
+    )
+    return [f"{row['kind']} {row['name']}" for row in rows]
+
+
+def _check_history(known: dict[str, str]) -> None:
+    migrations = {file.name: file.sha256 for file in files("migrations")}
+    for name, sha256 in known.items():
+        if not name.startswith("migrations/"):
+            continue
+        if name not in migrations:
+            raise MigrationError(f"the database has {name}, which this release does not know: it is older")
+        if migrations[name] != sha256:
+            raise MigrationError(f"{name} was changed after it was applied; add a new migration instead")
+
+
+def _drop_views(connection: Connection) -> None:
+    rows = connection.execute("SELECT viewname FROM pg_views WHERE schemaname = 'app'").fetchall()
+    for row in rows:
+        connection.execute(
+            sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA, row["viewname"]))
+        )
+
+
+def _apply(connection: Connection, file: SqlFile) -> bool:
+    try:
+        connection.execute(file.text)
+    except psycopg.Error as error:
+        raise MigrationError(f"{file.name}: {error}") from error
+    connection.execute(
+        "INSERT INTO app.schema_migrations (name, sha256) VALUES (%s, %s)"
+        " ON CONFLICT (name) DO UPDATE SET sha256 = EXCLUDED.sha256, applied_at = now()"
+        " WHERE schema_migrations.sha256 <> EXCLUDED.sha256",
+        [file.name, file.sha256],
+    )
+    return True
+
+
+def _read(path: Path, folder: str) -> SqlFile:
+    text = path.read_text(encoding="utf-8")
+    return SqlFile(f"{folder}/{path.name}", cast(LiteralString, text), hashlib.sha256(text.encode()).hexdigest())
+
+
+def _lines(names: list[str]) -> Iterator[str]:
+    yield from (f"applied {name}" for name in names) if names else ["nothing to apply"]
+
+
+def main() -> None:
+    """Command line: migrate the database that `DATABASE_URL` names."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url:
+        raise SystemExit("DATABASE_URL is not set")
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row) as connection:
+        for line in _lines(migrate(connection)):
+            sys.stdout.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+-- Stages: claim the planning of one, insert its tasks, finish it.
+
+-- Take up the planning of a stage, or of the job's result when all stages have ended. No row: a repeat,
+-- somebody else is at it, or the job has moved on. A job whose planner keeps dying is failed.
+CREATE OR REPLACE FUNCTION app.claim_plan(
+    p_job_id text, p_run integer, p_stage integer, p_worker text, p_lease interval, p_max_attempts integer
+) RETURNS SETOF app.jobs LANGUAGE plpgsql AS $$
+DECLARE
+    j app.jobs;
+    v_first boolean;
+BEGIN
+    SELECT * INTO j FROM app.jobs
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing')
+      AND (plan_lease_until IS NULL OR plan_lease_until < now())
+      AND NOT EXISTS (SELECT 1 FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage)
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    IF j.plan_attempts >= p_max_attempts THEN
+        PERFORM app.end_job(p_job_id, p_run, 'failed', NULL,
+            format('stage %s could not be planned: %s attempts ended without an answer', p_stage, j.plan_attempts));
+        RETURN;
+    END IF;
+    v_first := j.status = 'queued';
+    UPDATE app.jobs
+    SET status = 'processing', started_at = coalesce(started_at, now()), updated_at = now(),
+        plan_fence = nextval('app.fences'), plan_lease_until = now() + p_lease, plan_attempts = plan_attempts + 1
+    WHERE job_id = p_job_id
+    RETURNING * INTO j;
+    IF v_first THEN
+        PERFORM app.record_event(p_job_id, p_run, p_stage, 'job_started', p_worker => p_worker);
+    END IF;
+    IF j.plan_attempts > 1 THEN
+        PERFORM app.record_event(p_job_id, p_run, p_stage, 'plan_repeated',
+                                 jsonb_build_object('attempt', j.plan_attempts), p_worker => p_worker);
+    END IF;
+    RETURN NEXT j;
+END $$;
+
+-- Give the planning back after an error that may pass, so that the next delivery can take it up at once.
+CREATE OR REPLACE FUNCTION app.release_plan(p_job_id text, p_fence bigint, p_error text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE j app.jobs;
+BEGIN
+    UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now()
+    WHERE job_id = p_job_id AND plan_fence = p_fence RETURNING * INTO j;
+    IF FOUND THEN
+        PERFORM app.record_event(p_job_id, j.run, j.stage, 'plan_interrupted', jsonb_build_object('error', p_error));
+    END IF;
+END $$;
+
+-- One task for each item that completed attempts of the previous stage discovered.
+CREATE OR REPLACE FUNCTION app.insert_tasks_from_items(p_job_id text, p_run integer, p_stage integer, p_limit integer)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)
+    SELECT p_job_id, p_run, p_stage, row_number() OVER (ORDER BY i.task_index, i.seq) - 1, i.item
+    FROM app.stage_items i
+    JOIN app.tasks t USING (job_id, run, stage, task_index)
+    WHERE i.job_id = p_job_id AND i.run = p_run AND i.stage = p_stage - 1
+      AND t.status = 'completed' AND t.fence = i.fence
+    LIMIT p_limit + 1;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END $$;
+
+-- One task for each completed task of the previous stage; `p_select` maps parameter → key of the result.
+CREATE OR REPLACE FUNCTION app.insert_tasks_from_results(
+    p_job_id text, p_run integer, p_stage integer, p_select jsonb, p_limit integer
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)
+    SELECT p_job_id, p_run, p_stage, row_number() OVER (ORDER BY t.task_index) - 1,
+           (SELECT coalesce(jsonb_object_agg(s.key, t.result -> s.value), '{}') FROM jsonb_each_text(p_select) AS s)
+    FROM app.tasks t
+    WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage - 1 AND t.status = 'completed'
+    LIMIT p_limit + 1;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END $$;
+
+-- Messages for every queued task of a stage: contiguous runs of indexes, cut to the stage's batch size.
+CREATE OR REPLACE FUNCTION app.dispatch_queued(p_job_id text, p_run integer, p_stage integer) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    WITH numbered AS (
+        SELECT t.task_index, t.task_index - row_number() OVER (ORDER BY t.task_index) AS island
+        FROM app.tasks t
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.status = 'queued'
+    ), islands AS (
+        SELECT min(task_index) AS first, max(task_index) AS last FROM numbered GROUP BY island
+    )
+    INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
+    SELECT 'tasks', p_job_id, p_run, p_stage, batch, least(batch + s.batch_size - 1, i.last)
+    FROM app.stages s, islands i, generate_series(i.first, i.last, s.batch_size) AS batch
+    WHERE s.job_id = p_job_id AND s.run = p_run AND s.stage = p_stage
+    ORDER BY batch;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END $$;
+
+-- Make a stage whose tasks were inserted in this transaction real, if this planner still may: else the
+-- caller rolls everything back. The guard comes last, so that the job's row is locked for an instant only.
+CREATE OR REPLACE FUNCTION app.seal_stage(
+    p_job_id text, p_run integer, p_stage integer, p_fence bigint, p_worker text, p_stage_key text,
+    p_task_type text, p_task_count integer, p_batch_size integer, p_parameters jsonb,
+    p_on_failure app.failure_policy, p_max_failed_fraction double precision, p_max_attempts integer
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, updated_at = now()
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing' AND plan_fence = p_fence;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO app.stages (job_id, run, stage, stage_key, task_type, task_count, batch_size, parameters,
+                            on_failure, max_failed_fraction, max_attempts)
+    VALUES (p_job_id, p_run, p_stage, p_stage_key, p_task_type, p_task_count, p_batch_size, p_parameters,
+            p_on_failure, p_max_failed_fraction, p_max_attempts);
+    INSERT INTO app.stage_counters (job_id, run, stage, slot, queued)
+    SELECT p_job_id, p_run, p_stage, slot, CASE slot WHEN 0 THEN p_task_count ELSE 0 END
+    FROM generate_series(0, 7) AS slot;
+    INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
+    SELECT 'tasks', p_job_id, p_run, p_stage, batch, least(batch + p_batch_size, p_task_count) - 1
+    FROM generate_series(0, p_task_count - 1, p_batch_size) AS batch;
+    DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'jobs';
+    PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_planned',
+        jsonb_build_object('stage_key', p_stage_key, 'task_type', p_task_type, 'tasks', p_task_count,
+                           'batch_size', p_batch_size), p_worker => p_worker);
+    RETURN true;
+END $$;
+
+-- True while the stage has a task that is not terminal. From the far end: a plain EXISTS would first walk
+-- the dead index entries of the tasks that finished.
+CREATE OR REPLACE FUNCTION app.stage_unfinished(p_job_id text, p_run integer, p_stage integer) RETURNS boolean
+LANGUAGE sql VOLATILE AS $$
+    SELECT EXISTS (SELECT 1 FROM (
+        SELECT 1 FROM app.tasks
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing')
+        ORDER BY task_index DESC LIMIT 1
+    ) AS farthest)
+$$;
+
+-- What a finished stage hands on. Results of the first tasks are quoted where they are small.
+CREATE OR REPLACE FUNCTION app.stage_result(s app.stages, p_status app.stage_status, p_completed bigint, p_failed bigint)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'stage_number', s.stage, 'stage_key', s.stage_key, 'status', p_status, 'task_count', s.task_count,
+        'successful_tasks', p_completed, 'failed_tasks', p_failed,
+        'success_rate', CASE WHEN s.task_count = 0 THEN 1.0
+                             ELSE round(p_completed::numeric / s.task_count, 6) END,
+        'first_task_results', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'task_index', f.task_index, 'status', f.status,
+                'result', CASE WHEN pg_column_size(f.result) <= 16384 THEN f.result END,
+                'result_url', f.result_location ->> 'url', 'error', f.error) ORDER BY f.task_index)
+            FROM (SELECT * FROM app.tasks t
+                  WHERE t.job_id = s.job_id AND t.run = s.run AND t.stage = s.stage
+                  ORDER BY t.task_index LIMIT 10) AS f), '[]'),
+        'completed_at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+        'metadata', '{}'::jsonb)
+$$;
+
+-- Advance the job if this stage has no unfinished task; the rows alone decide. Safe to call at any time,
+-- by anybody, any number of times. Answers whether anything was moved.
+CREATE OR REPLACE FUNCTION app.finish_stage(p_job_id text, p_run integer, p_stage integer, p_worker text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    j app.jobs;
+    s app.stages;
+    v_completed bigint;
+    v_failed bigint;
+    v_status app.stage_status;
+    v_error text;
+BEGIN
+    IF app.stage_unfinished(p_job_id, p_run, p_stage) THEN
+        RETURN false;
+    END IF;
+    -- Lock first, then look: a retry or a new plan that committed in between is seen by the second look.
+    PERFORM app.lock_job(p_job_id);
+    SELECT * INTO j FROM app.jobs
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('processing', 'cancelling') FOR UPDATE;
+    IF NOT FOUND OR app.stage_unfinished(p_job_id, p_run, p_stage) THEN
+        RETURN false;
+    END IF;
+    SELECT * INTO s FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage FOR UPDATE;
+    IF NOT FOUND THEN
+        IF j.status = 'cancelling' THEN
+            PERFORM app.end_job(p_job_id, p_run, 'cancelled', NULL, NULL);
+            RETURN true;
+        END IF;
+        RETURN false;
+    END IF;
+    SELECT count(*) FILTER (WHERE status = 'completed'), count(*) FILTER (WHERE status = 'failed')
+    INTO v_completed, v_failed
+    FROM app.tasks WHERE job_id = p_job_id AND run = p_run AND stage = p_stage;
+    v_error := s.error;
+    IF j.status = 'cancelling' THEN
+        v_status := 'cancelled';
+    ELSIF s.status = 'failing' OR app.policy_broken(s, v_failed) THEN
+        v_status := 'failed';
+        v_error := coalesce(v_error, app.failure_summary(s, v_failed));
+    ELSIF v_failed > 0 THEN
+        v_status := 'completed_with_errors';
+    ELSE
+        v_status := 'completed';
+    END IF;
+    UPDATE app.stages
+    SET status = v_status, completed_at = now(), error = v_error,
+        result = app.stage_result(s, v_status, v_completed, v_failed)
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage;
+    PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_' || v_status,
+        jsonb_build_object('completed', v_completed, 'failed', v_failed), p_worker => p_worker);
+    -- Every task is terminal and committed, so nobody holds a difference back: the counters become exact.
+    UPDATE app.stage_counters c
+    SET queued = 0, processing = 0,
+        completed = CASE c.slot WHEN 0 THEN v_completed ELSE 0 END,
+        failed = CASE c.slot WHEN 0 THEN v_failed ELSE 0 END,
+        cancelled = CASE c.slot WHEN 0 THEN s.task_count - v_completed - v_failed ELSE 0 END
+    WHERE c.job_id = p_job_id AND c.run = p_run AND c.stage = p_stage;
+    DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage;
+    IF v_status = 'cancelled' THEN
+        PERFORM app.end_job(p_job_id, p_run, 'cancelled', NULL, NULL);
+    ELSIF v_status = 'failed' THEN
+        PERFORM app.end_job(p_job_id, p_run, 'failed', NULL, v_error);
+    ELSE
+        UPDATE app.jobs SET stage = p_stage + 1, updated_at = now(),
+            plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0
+        WHERE job_id = p_job_id;
+        PERFORM app.dispatch_job(p_job_id, p_run, p_stage + 1);
+    END IF;
+    RETURN true;
+END $$;
+
+-- Whether so many failed tasks are more than the stage's policy bears.
+CREATE OR REPLACE FUNCTION app.policy_broken(s app.stages, p_failed bigint) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_failed > CASE s.on_failure
+        WHEN 'fail_job' THEN 0
+        ELSE floor(coalesce(s.max_failed_fraction, 1) * s.task_count) END
+$$;
+
+-- Why a stage failed, in one sentence with the first error quoted.
+CREATE OR REPLACE FUNCTION app.failure_summary(s app.stages, p_failed bigint) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT format('stage %s (%s): %s of %s tasks failed; task %s: %s',
+                  s.stage, s.stage_key, p_failed, s.task_count, t.task_index, t.error)
+    FROM app.tasks t
+    WHERE t.job_id = s.job_id AND t.run = s.run AND t.stage = s.stage AND t.status = 'failed'
+    ORDER BY t.task_index LIMIT 1
+$$;
+
+-- The last step: the job's result, made by the planner that holds the fence. The same step carries a
+-- plan that completes the job early.
+CREATE OR REPLACE FUNCTION app.complete_job(p_job_id text, p_run integer, p_stage integer, p_fence bigint, p_result jsonb)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE j app.jobs;
+BEGIN
+    SELECT * INTO j FROM app.jobs
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing' AND plan_fence = p_fence
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM app.end_job(p_job_id, p_run,
+        CASE WHEN EXISTS (SELECT 1 FROM app.stages WHERE job_id = p_job_id AND run = p_run
+                          AND status = 'completed_with_errors')
+             THEN 'completed_with_errors'::app.job_status ELSE 'completed' END, p_result, NULL);
+    RETURN true;
+END $$;

@@ -1,0 +1,228 @@
+-- Tasks: claim a batch, keep its leases, write its outcomes.
+
+-- Claim the tasks of a range that are due, and those whose lease has ended. The rows claimed are the
+-- answer; none means that the message was a repeat, or came too late.
+CREATE OR REPLACE FUNCTION app.claim_tasks(
+    p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_worker text, p_lease interval
+) RETURNS TABLE (task_index integer, attempt smallint, fence bigint, parameters jsonb)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    s app.stages;
+    v_queued integer[];
+    v_lost integer[];
+BEGIN
+    SELECT st.* INTO s FROM app.stages st JOIN app.jobs j USING (job_id, run, stage)
+    WHERE st.job_id = p_job_id AND st.run = p_run AND st.stage = p_stage
+      AND st.status = 'processing' AND j.status = 'processing';
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(task_index) FILTER (WHERE status = 'queued'),
+           array_agg(task_index) FILTER (WHERE status = 'processing')
+    INTO v_queued, v_lost
+    FROM (
+        SELECT task_index, status FROM app.tasks
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index BETWEEN p_first AND p_last
+          -- A queue delays by whole seconds: a message may come a moment before its task is due.
+          AND ((status = 'queued' AND due_at <= now() + interval '1 second')
+               OR (status = 'processing' AND lease_until < now() AND attempt < s.max_attempts))
+        ORDER BY task_index
+        FOR UPDATE SKIP LOCKED
+    ) AS due;
+    IF v_queued IS NULL AND v_lost IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+        UPDATE app.tasks t
+        SET status = 'processing', attempt = t.attempt + 1, fence = f.fence, worker = p_worker,
+            lease_until = now() + p_lease, started_at = now(),
+            attempts = CASE t.status WHEN 'processing'
+                THEN app.with_attempt(t.attempts, t.attempt, 'lease_lost', 'the worker stopped renewing its lease',
+                                      t.worker, t.started_at)
+                ELSE t.attempts END
+        FROM (SELECT nextval('app.fences') AS fence) AS f
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
+          AND t.task_index = ANY (v_queued || v_lost)
+        RETURNING t.task_index, t.attempt, t.fence, s.parameters || t.parameters;
+    PERFORM app.count_tasks(p_job_id, p_run, p_stage,
+        p_queued => -coalesce(cardinality(v_queued), 0), p_processing => coalesce(cardinality(v_queued), 0));
+    PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_claimed',
+        p_tasks => v_queued || v_lost, p_worker => p_worker);
+END $$;
+
+-- The history of attempts with one more that did not complete.
+CREATE OR REPLACE FUNCTION app.with_attempt(
+    p_attempts jsonb, p_attempt integer, p_outcome text, p_error text, p_worker text, p_started_at timestamptz
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(p_attempts, '[]') || jsonb_build_object(
+        'attempt', p_attempt, 'outcome', p_outcome, 'error', p_error, 'worker', p_worker,
+        'started_at', p_started_at, 'ended_at', clock_timestamp())
+$$;
+
+-- Renew the leases of everything this process runs, in one statement. What is not in the answer was lost;
+-- what is comes with the state of its job, so that a handler learns of a cancellation.
+CREATE OR REPLACE FUNCTION app.extend_leases(
+    p_job_ids text[], p_runs integer[], p_stages integer[], p_indexes integer[], p_fences bigint[], p_lease interval
+) RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, job_status app.job_status)
+LANGUAGE sql AS $$
+    WITH held AS (
+        SELECT * FROM unnest(p_job_ids, p_runs, p_stages, p_indexes, p_fences) AS h (job_id, run, stage, task_index, fence)
+    ), locked AS (
+        SELECT t.job_id, t.run, t.stage, t.task_index
+        FROM app.tasks t JOIN held h USING (job_id, run, stage, task_index)
+        WHERE t.status = 'processing' AND t.fence = h.fence
+        ORDER BY t.job_id, t.run, t.stage, t.task_index
+        FOR UPDATE OF t
+    ), extended AS (
+        UPDATE app.tasks t SET lease_until = now() + p_lease
+        FROM locked l
+        WHERE (t.job_id, t.run, t.stage, t.task_index) = (l.job_id, l.run, l.stage, l.task_index)
+        RETURNING t.job_id, t.run, t.stage, t.task_index
+    )
+    SELECT e.job_id, e.run, e.stage, e.task_index, j.status FROM extended e JOIN app.jobs j USING (job_id)
+$$;
+
+-- The same for the planning of stages.
+CREATE OR REPLACE FUNCTION app.extend_plans(p_job_ids text[], p_fences bigint[], p_lease interval)
+RETURNS TABLE (job_id text, fence bigint)
+LANGUAGE sql AS $$
+    UPDATE app.jobs j SET plan_lease_until = now() + p_lease
+    FROM unnest(p_job_ids, p_fences) AS h (job_id, fence)
+    WHERE j.job_id = h.job_id AND j.plan_fence = h.fence
+    RETURNING j.job_id, j.plan_fence
+$$;
+
+-- Write the outcomes of a batch, where the fencing token still matches. `outcome` is completed, failed,
+-- cancelled or retry; a retry carries its delay. Answers the tasks whose outcome was accepted, with the
+-- status they have now. Nothing waits for another worker's commit, except for the rows themselves.
+CREATE OR REPLACE FUNCTION app.finish_tasks(
+    p_job_id text, p_run integer, p_stage integer, p_worker text,
+    p_indexes integer[], p_fences bigint[], p_outcomes text[], p_results jsonb[], p_locations jsonb[],
+    p_errors text[], p_delays double precision[]
+) RETURNS TABLE (task_index integer, status app.task_status)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_may_retry boolean;
+    v_job app.job_status;
+    v_indexes integer[];
+    v_statuses app.task_status[];
+BEGIN
+    SELECT j.status = 'processing' AND st.status = 'processing', j.status INTO v_may_retry, v_job
+    FROM app.jobs j JOIN app.stages st USING (job_id, run, stage)
+    WHERE j.job_id = p_job_id AND j.run = p_run AND j.stage = p_stage;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    WITH reported AS (
+        SELECT r.*,
+               CASE WHEN r.outcome = 'retry' AND v_may_retry THEN 'queued'
+                    WHEN r.outcome = 'retry' AND v_job = 'cancelling' THEN 'cancelled'
+                    WHEN r.outcome = 'retry' THEN 'failed'
+                    ELSE r.outcome END::app.task_status AS new_status
+        FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
+             AS r (task_index, fence, outcome, result, location, error, delay)
+    ), locked AS (
+        SELECT t.task_index, t.attempt, t.attempts, t.started_at FROM app.tasks t JOIN reported r USING (task_index)
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
+          AND t.fence = r.fence AND t.status = 'processing'
+        ORDER BY t.task_index
+        FOR UPDATE OF t
+    ), written AS (
+        UPDATE app.tasks t
+        SET status = r.new_status,
+            lease_until = NULL,
+            fence = CASE WHEN r.new_status = 'completed' THEN t.fence END,
+            due_at = CASE WHEN r.new_status = 'queued' THEN now() + make_interval(secs => r.delay) ELSE t.due_at END,
+            result = r.result,
+            result_location = r.location,
+            error = CASE WHEN r.new_status IN ('failed', 'cancelled') THEN r.error END,
+            attempts = CASE WHEN r.new_status = 'completed' THEN t.attempts
+                            ELSE app.with_attempt(l.attempts, l.attempt, r.outcome, r.error, p_worker, l.started_at) END,
+            completed_at = CASE WHEN r.new_status <> 'queued' THEN clock_timestamp() END
+        FROM reported r JOIN locked l USING (task_index)
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.task_index = r.task_index
+        RETURNING t.task_index, t.status, t.due_at
+    ), dispatched AS (
+        INSERT INTO app.outbox (queue, job_id, run, stage, first, last, not_before)
+        SELECT 'tasks', p_job_id, p_run, p_stage, w.task_index, w.task_index, w.due_at
+        FROM written w WHERE w.status = 'queued'
+    )
+    SELECT array_agg(w.task_index ORDER BY w.task_index), array_agg(w.status ORDER BY w.task_index)
+    INTO v_indexes, v_statuses FROM written w;
+    IF v_indexes IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM app.count_tasks(p_job_id, p_run, p_stage,
+        p_queued => count(*) FILTER (WHERE x = 'queued'), p_processing => -count(*),
+        p_completed => count(*) FILTER (WHERE x = 'completed'), p_failed => count(*) FILTER (WHERE x = 'failed'),
+        p_cancelled => count(*) FILTER (WHERE x = 'cancelled'))
+    FROM unnest(v_statuses) AS x;
+    PERFORM app.record_event(p_job_id, p_run, p_stage,
+        'tasks_' || CASE x.status WHEN 'queued' THEN 'retried' ELSE x.status::text END,
+        p_tasks => array_agg(x.task_index), p_worker => p_worker)
+    FROM unnest(v_indexes, v_statuses) AS x (task_index, status) GROUP BY x.status;
+    IF 'failed' = ANY (v_statuses) THEN
+        PERFORM app.check_policy(p_job_id, p_run, p_stage);
+    END IF;
+    RETURN QUERY SELECT * FROM unnest(v_indexes, v_statuses);
+END $$;
+
+-- After a failure: begin to fail the stage when its policy is broken. The failed rows are counted only up
+-- to the number that breaks it, by their own index.
+CREATE OR REPLACE FUNCTION app.check_policy(p_job_id text, p_run integer, p_stage integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    s app.stages;
+    v_failed bigint;
+BEGIN
+    SELECT * INTO s FROM app.stages
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing';
+    -- A policy that any number of failures keeps needs no counting.
+    IF NOT FOUND OR (s.on_failure = 'continue' AND coalesce(s.max_failed_fraction, 1) >= 1) THEN
+        RETURN;
+    END IF;
+    SELECT count(*) INTO v_failed FROM (
+        SELECT 1 FROM app.tasks
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'failed'
+        LIMIT CASE s.on_failure WHEN 'fail_job' THEN 1 ELSE floor(s.max_failed_fraction * s.task_count)::integer + 1 END
+    ) AS counted;
+    IF app.policy_broken(s, v_failed) THEN
+        UPDATE app.stages SET status = 'failing'
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing';
+        IF FOUND THEN
+            PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_failing', jsonb_build_object('failed', v_failed));
+        END IF;
+    END IF;
+END $$;
+
+-- Cancel up to `p_limit` queued tasks of a stage that takes no more claims. Answers how many.
+CREATE OR REPLACE FUNCTION app.sweep_stage(p_job_id text, p_run integer, p_stage integer, p_limit integer)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE v_indexes integer[];
+BEGIN
+    PERFORM 1 FROM app.stages s JOIN app.jobs j USING (job_id, run, stage)
+    WHERE s.job_id = p_job_id AND s.run = p_run AND s.stage = p_stage
+      AND (j.status = 'cancelling' OR (j.status = 'processing' AND s.status = 'failing'));
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    WITH picked AS (
+        SELECT task_index FROM app.tasks
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'queued'
+        ORDER BY task_index DESC LIMIT p_limit FOR UPDATE SKIP LOCKED
+    ), swept AS (
+        UPDATE app.tasks t SET status = 'cancelled', completed_at = clock_timestamp()
+        FROM picked
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.task_index = picked.task_index
+        RETURNING t.task_index
+    )
+    SELECT array_agg(task_index) INTO v_indexes FROM swept;
+    IF v_indexes IS NOT NULL THEN
+        PERFORM app.count_tasks(p_job_id, p_run, p_stage,
+            p_queued => -cardinality(v_indexes), p_cancelled => cardinality(v_indexes));
+        PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_cancelled', p_tasks => v_indexes);
+    END IF;
+    RETURN coalesce(cardinality(v_indexes), 0);
+END $$;

@@ -1,0 +1,192 @@
+-- Recovery as a normal path. One function for each rule, each safe to repeat and to run beside anything
+-- else; each answers what it moved.
+
+-- Ended leases: queue the task again, or end it where its attempts are used up or its job is ending.
+CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer)
+RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_lost jsonb;
+    g record;
+BEGIN
+    WITH lost AS (
+        SELECT t.job_id, t.run, t.stage, t.task_index,
+               CASE WHEN j.status = 'cancelling' THEN 'cancelled'
+                    WHEN t.attempt >= s.max_attempts OR s.status = 'failing' THEN 'failed'
+                    ELSE 'queued' END::app.task_status AS new_status
+        FROM app.tasks t
+        JOIN app.stages s USING (job_id, run, stage)
+        JOIN app.jobs j USING (job_id)
+        WHERE t.status = 'processing' AND t.lease_until < now()
+        ORDER BY t.job_id, t.run, t.stage, t.task_index
+        LIMIT p_limit
+        FOR UPDATE OF t SKIP LOCKED
+    ), moved AS (
+        UPDATE app.tasks t
+        SET status = l.new_status, fence = NULL, lease_until = NULL, due_at = now(),
+            attempts = app.with_attempt(t.attempts, t.attempt, 'lease_lost', 'the worker stopped renewing its lease',
+                                        t.worker, t.started_at),
+            error = CASE l.new_status WHEN 'failed'
+                THEN format('lease lost on attempt %s: worker %s stopped renewing it (killed, out of memory, or hung)',
+                            t.attempt, t.worker) END,
+            completed_at = CASE WHEN l.new_status <> 'queued' THEN clock_timestamp() END
+        FROM lost l
+        WHERE (t.job_id, t.run, t.stage, t.task_index) = (l.job_id, l.run, l.stage, l.task_index)
+        RETURNING t.job_id, t.run, t.stage, t.task_index, t.status
+    ), dispatched AS (
+        INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
+        SELECT 'tasks', m.job_id, m.run, m.stage, m.task_index, m.task_index FROM moved m WHERE m.status = 'queued'
+    )
+    SELECT jsonb_agg(to_jsonb(m)) INTO v_lost FROM moved m;
+    FOR g IN
+        SELECT m.job_id, m.run, m.stage, m.status, count(*) AS n, array_agg(m.task_index) AS indexes
+        FROM jsonb_to_recordset(v_lost)
+             AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
+        GROUP BY m.job_id, m.run, m.stage, m.status
+    LOOP
+        PERFORM app.count_tasks(g.job_id, g.run, g.stage, p_processing => -g.n,
+            p_queued => CASE g.status WHEN 'queued' THEN g.n ELSE 0 END,
+            p_failed => CASE g.status WHEN 'failed' THEN g.n ELSE 0 END,
+            p_cancelled => CASE g.status WHEN 'cancelled' THEN g.n ELSE 0 END);
+        PERFORM app.record_event(g.job_id, g.run, g.stage, 'leases_lost', jsonb_build_object('now', g.status), g.indexes);
+        IF g.status = 'failed' THEN
+            PERFORM app.check_policy(g.job_id, g.run, g.stage);
+        END IF;
+    END LOOP;
+    RETURN QUERY SELECT m.job_id, m.run, m.stage, m.task_index, m.status
+        FROM jsonb_to_recordset(v_lost)
+             AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status);
+END $$;
+
+-- Stages of live jobs that should be looked at: those with nothing unfinished (advance), and those that
+-- take no more claims but still have queued tasks (sweep).
+CREATE OR REPLACE FUNCTION app.stalled_stages()
+RETURNS TABLE (job_id text, run integer, stage smallint, rule text)
+LANGUAGE sql STABLE AS $$
+    SELECT j.job_id, j.run, j.stage,
+           CASE WHEN app.stage_unfinished(j.job_id, j.run, j.stage) THEN 'sweep' ELSE 'advance' END
+    FROM app.jobs j
+    LEFT JOIN app.stages s USING (job_id, run, stage)
+    WHERE j.status IN ('processing', 'cancelling')
+      AND ((s.job_id IS NULL AND j.status = 'cancelling')
+           OR (s.job_id IS NOT NULL
+               AND (j.status = 'cancelling' OR s.status = 'failing'
+                    OR NOT app.stage_unfinished(j.job_id, j.run, j.stage))))
+$$;
+
+-- Sent dispatches that nobody acted upon become pending again; those whose work was taken up are removed.
+CREATE OR REPLACE FUNCTION app.reconcile_dispatches(p_limit integer)
+RETURNS TABLE (job_id text, run integer, stage smallint, redelivered bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH old AS (
+        SELECT o.* FROM app.outbox o
+        WHERE o.sent_at IS NOT NULL AND o.redeliver_at < now()
+        ORDER BY o.redeliver_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ), judged AS (
+        SELECT o.dispatch_id, o.job_id, o.run, o.stage, CASE o.queue
+            WHEN 'tasks' THEN j.status = 'processing' AND s.status = 'processing' AND EXISTS (
+                SELECT 1 FROM app.tasks t
+                WHERE t.job_id = o.job_id AND t.run = o.run AND t.stage = o.stage
+                  AND t.task_index BETWEEN o.first AND o.last AND t.status = 'queued')
+            ELSE j.status IN ('queued', 'processing') AND s.job_id IS NULL
+            END AS needed
+        FROM old o
+        LEFT JOIN app.jobs j ON (j.job_id, j.run, j.stage) = (o.job_id, o.run, o.stage)
+        LEFT JOIN app.stages s ON (s.job_id, s.run, s.stage) = (o.job_id, o.run, o.stage)
+    ), removed AS (
+        DELETE FROM app.outbox o USING judged WHERE o.dispatch_id = judged.dispatch_id AND judged.needed IS NOT TRUE
+    ), again AS (
+        UPDATE app.outbox o SET sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+        FROM judged WHERE o.dispatch_id = judged.dispatch_id AND judged.needed
+        RETURNING o.job_id, o.run, o.stage
+    ), noted AS (
+        INSERT INTO app.job_events (job_id, run, stage, event, detail)
+        SELECT a.job_id, a.run, a.stage, 'dispatches_redelivered', jsonb_build_object('messages', count(*))
+        FROM again a GROUP BY a.job_id, a.run, a.stage
+    )
+    SELECT a.job_id, a.run, a.stage, count(*) FROM again a GROUP BY a.job_id, a.run, a.stage;
+END $$;
+
+-- Work that no dispatch speaks for at all: a job whose stage waits to be planned, or queued tasks of a
+-- stage. The protocol leaves none behind; this rule mends what was deleted by other hands.
+CREATE OR REPLACE FUNCTION app.reconcile_undispatched()
+RETURNS TABLE (job_id text, run integer, stage smallint, dispatched bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    g record;
+    n bigint;
+BEGIN
+    FOR g IN
+        SELECT j.job_id, j.run, j.stage, s.job_id IS NULL AS unplanned
+        FROM app.jobs j
+        LEFT JOIN app.stages s USING (job_id, run, stage)
+        WHERE j.status IN ('queued', 'processing')
+          AND (s.job_id IS NULL OR s.status = 'processing')
+          AND NOT EXISTS (SELECT 1 FROM app.outbox o WHERE (o.job_id, o.run, o.stage) = (j.job_id, j.run, j.stage))
+        ORDER BY j.job_id
+        FOR UPDATE OF j SKIP LOCKED
+    LOOP
+        IF g.unplanned THEN
+            PERFORM app.dispatch_job(g.job_id, g.run, g.stage);
+            n := 1;
+        ELSE
+            n := app.dispatch_queued(g.job_id, g.run, g.stage);
+        END IF;
+        IF n > 0 THEN
+            PERFORM app.record_event(g.job_id, g.run, g.stage, 'dispatched_anew', jsonb_build_object('messages', n));
+            RETURN QUERY SELECT g.job_id, g.run, g.stage, n;
+        END IF;
+    END LOOP;
+END $$;
+
+-- A planner that died: its lease has ended and the stage still waits. The dispatch is made pending now.
+CREATE OR REPLACE FUNCTION app.reconcile_plans()
+RETURNS TABLE (job_id text, run integer, stage smallint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH died AS (
+        UPDATE app.jobs j SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now()
+        WHERE j.job_id IN (
+            SELECT d.job_id FROM app.jobs d
+            WHERE d.status IN ('queued', 'processing') AND d.plan_lease_until < now()
+            ORDER BY d.job_id FOR UPDATE SKIP LOCKED)
+        RETURNING j.job_id, j.run, j.stage
+    ), removed AS (
+        DELETE FROM app.outbox o USING died
+        WHERE (o.job_id, o.run, o.stage, o.queue) = (died.job_id, died.run, died.stage, 'jobs')
+    ), dispatched AS (
+        INSERT INTO app.outbox (queue, job_id, run, stage) SELECT 'jobs', d.job_id, d.run, d.stage FROM died d
+    ), noted AS (
+        INSERT INTO app.job_events (job_id, run, stage, event)
+        SELECT d.job_id, d.run, d.stage, 'plan_lease_lost' FROM died d
+    )
+    SELECT d.job_id, d.run, d.stage FROM died d;
+END $$;
+
+-- Counters of live stages that do not add up to the number of tasks are counted anew.
+CREATE OR REPLACE FUNCTION app.reconcile_counters()
+RETURNS TABLE (job_id text, run integer, stage smallint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE g record;
+BEGIN
+    FOR g IN
+        SELECT s.job_id, s.run, s.stage FROM app.stages s
+        WHERE s.status IN ('processing', 'failing')
+          AND s.task_count IS DISTINCT FROM (
+              SELECT sum(c.queued + c.processing + c.completed + c.failed + c.cancelled) FROM app.stage_counters c
+              WHERE (c.job_id, c.run, c.stage) = (s.job_id, s.run, s.stage))
+        ORDER BY s.job_id, s.run, s.stage
+    LOOP
+        PERFORM app.recount_stage(g.job_id, g.run, g.stage);
+        RETURN QUERY SELECT g.job_id, g.run, g.stage;
+    END LOOP;
+END $$;

@@ -1,0 +1,132 @@
+-- The engine's calls into the protocol (sql/functions), one for each step.
+
+-- name: submit_job
+SELECT * FROM app.submit_job(%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s,
+                             %(correlation_id)s, %(rerun)s)
+
+-- name: cancel_job
+SELECT * FROM app.cancel_job(%(job_id)s)
+
+-- name: retry_job
+SELECT * FROM app.retry_job(%(job_id)s, %(correlation_id)s)
+
+-- name: job_request
+-- What was asked: enough to ask for it again.
+SELECT job_type, parameters, run, status FROM app.jobs WHERE job_id = %(job_id)s
+
+-- name: fail_job
+SELECT app.fail_job(%(job_id)s, %(run)s, %(stage)s, %(error)s) AS changed
+
+-- name: current_stage
+SELECT run, stage FROM app.jobs WHERE job_id = %(job_id)s
+
+-- name: claim_plan
+SELECT job_id, job_type, parameters, run, stage, total_stages, plan_fence, correlation_id
+FROM app.claim_plan(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(lease)s, %(max_attempts)s)
+
+-- name: release_plan
+SELECT app.release_plan(%(job_id)s, %(fence)s, %(error)s)
+
+-- name: complete_job
+SELECT app.complete_job(%(job_id)s, %(run)s, %(stage)s, %(fence)s, %(result)s::jsonb) AS done
+
+-- name: copy_tasks
+COPY app.tasks (job_id, run, stage, task_index, parameters) FROM STDIN
+
+-- name: insert_tasks_from_items
+SELECT app.insert_tasks_from_items(%(job_id)s, %(run)s, %(stage)s, %(limit)s) AS n
+
+-- name: insert_tasks_from_results
+SELECT app.insert_tasks_from_results(%(job_id)s, %(run)s, %(stage)s, %(select)s::jsonb, %(limit)s) AS n
+
+-- name: seal_stage
+SELECT app.seal_stage(%(job_id)s, %(run)s, %(stage)s, %(fence)s, %(worker)s, %(stage_key)s, %(task_type)s,
+                      %(task_count)s, %(batch_size)s, %(parameters)s::jsonb, %(on_failure)s::app.failure_policy,
+                      %(max_failed_fraction)s, %(max_attempts)s) AS sealed
+
+-- name: finish_stage
+SELECT app.finish_stage(%(job_id)s, %(run)s, %(stage)s, %(worker)s) AS moved
+
+-- name: sweep_stage
+SELECT app.sweep_stage(%(job_id)s, %(run)s, %(stage)s, %(limit)s) AS swept
+
+-- name: stage_results
+SELECT result FROM app.stages
+WHERE job_id = %(job_id)s AND run = %(run)s AND result IS NOT NULL ORDER BY stage
+
+-- name: outcomes_page
+-- The next outcomes of a stage by task index; a keyset page, so that no cursor is held open.
+SELECT task_index, status, result, result_location ->> 'url' AS result_url, error
+FROM app.tasks
+WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND task_index > %(after)s
+ORDER BY task_index LIMIT %(limit)s
+
+-- name: task_type
+SELECT task_type FROM app.stages WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s
+
+-- name: claim_tasks
+SELECT task_index, attempt, fence, parameters
+FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s)
+ORDER BY task_index
+
+-- name: extend_leases
+SELECT job_id, run, stage, task_index, job_status
+FROM app.extend_leases(%(job_ids)s::text[], %(runs)s::integer[], %(stages)s::integer[], %(indexes)s::integer[],
+                       %(fences)s::bigint[], %(lease)s)
+
+-- name: extend_plans
+SELECT job_id, fence FROM app.extend_plans(%(job_ids)s::text[], %(fences)s::bigint[], %(lease)s)
+
+-- name: finish_tasks
+SELECT task_index, status
+FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
+                      %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
+                      %(delays)s::double precision[])
+
+-- name: copy_items
+COPY app.stage_items (job_id, run, stage, task_index, fence, seq, item) FROM STDIN
+
+-- name: take_dispatches
+SELECT dispatch_id, queue, job_id, run, stage, first, last, delay_seconds, correlation_id
+FROM app.take_dispatches(%(job_id)s, %(limit)s, %(hold)s)
+
+-- name: mark_sent
+SELECT app.mark_sent(%(dispatch_ids)s::bigint[], %(redelivery)s, %(longest)s)
+
+-- name: release_dispatches
+SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
+
+-- name: reconcile_leases
+SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s)
+
+-- name: reconcile_plans
+SELECT job_id, run, stage FROM app.reconcile_plans()
+
+-- name: stalled_stages
+SELECT job_id, run, stage, rule FROM app.stalled_stages()
+
+-- name: reconcile_dispatches
+SELECT job_id, run, stage, redelivered FROM app.reconcile_dispatches(%(limit)s)
+
+-- name: reconcile_undispatched
+SELECT job_id, run, stage, dispatched FROM app.reconcile_undispatched()
+
+-- name: reconcile_counters
+SELECT job_id, run, stage FROM app.reconcile_counters()
+
+-- name: record_poison
+SELECT app.record_poison(%(queue)s, %(message_id)s, %(reason)s, %(raw)s, %(bytes)s, %(dequeue_count)s,
+                         %(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(correlation_id)s,
+                         %(action)s) AS recorded
+
+-- name: count_given_up
+-- How often a message about the same work was given up by the host.
+SELECT count(*) AS n FROM app.poison_messages
+WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND first IS NOT DISTINCT FROM %(first)s
+  AND queue LIKE '%%-poison'
+
+-- name: dispatch_again
+SELECT app.dispatch_again(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s) AS dispatched
+
+-- name: fail_tasks
+SELECT app.fail_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(error)s) AS failed
