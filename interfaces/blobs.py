@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
+from pydantic import Field
+
 from .contracts import Contract
 
 
@@ -30,7 +32,7 @@ class BlobProperties(BlobItem):
     content_md5: str | None = None
     blob_type: str | None = None
     lease_status: str | None = None
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class BlobRepository(Protocol):

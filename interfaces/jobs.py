@@ -70,6 +70,8 @@ class ClaimedTask(Contract):
     attempt: int
     fence: int
     parameters: JsonObject
+    task_type: str
+    max_attempts: int
 
 
 class TaskReport(Contract):

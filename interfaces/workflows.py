@@ -63,7 +63,7 @@ Handler = Callable[[T, TaskContext], BaseModel | Mapping[str, JsonValue]]
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter: attempt n waits random(0, min(cap, base × 2ⁿ⁻¹))."""
+    """Exponential back-off with full jitter: attempt n waits random(0, min(cap, base * 2 ** (n - 1)))."""
 
     max_attempts: int = 4
     base_delay: timedelta = timedelta(seconds=2)

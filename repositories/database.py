@@ -43,7 +43,7 @@ class Database:
         try:
             with self._opened().connection() as connection:
                 yield connection
-        except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
+        except (PoolTimeout, PoolClosed, psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise ServiceUnavailable(f"database: {_reason(error)}") from error
 
     @contextmanager

@@ -21,7 +21,7 @@ from psycopg.rows import DictRow, dict_row
 
 from interfaces.errors import OrchestratorError
 
-from .sql_files import ROOT
+from .sql_files import ROOT, queries
 
 Connection = psycopg.Connection[DictRow]
 
@@ -65,15 +65,14 @@ def migrate(connection: Connection) -> list[str]:
     Raises `MigrationError` when an applied migration was edited, or the database is ahead of the files.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        connection.execute("CREATE SCHEMA IF NOT EXISTS app")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS app.schema_migrations"
-            " (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
+        connection.execute(_sql()["lock"], {"key": _LOCK})
+        connection.execute(_sql()["create_schema"])
+        connection.execute(_sql()["create_history"])
         known = {row.name: row.sha256 for row in applied(connection)}
         _check_history(known)
-        done = [file.name for file in files("migrations") if file.name not in known and _apply(connection, file)]
+        done = [
+            file.name for file in files("migrations") if file.name not in known and _apply(connection, file)
+        ]
         # A view may depend on a changed column or function: views are always made anew together.
         repeatable = [*files("functions"), *files("views")]
         if done or any(known.get(file.name) != file.sha256 for file in repeatable):
@@ -88,10 +87,14 @@ def migrate(connection: Connection) -> list[str]:
 
 def applied(connection: Connection) -> list[Applied]:
     """What the database has applied, in order of time; empty where there is no schema."""
-    found = connection.execute("SELECT to_regclass('app.schema_migrations') IS NOT NULL AS present").fetchone()
+    found = connection.execute(
+        "SELECT to_regclass('app.schema_migrations') IS NOT NULL AS present"
+    ).fetchone()
     if found is None or not found["present"]:
         return []
-    rows = connection.execute("SELECT name, sha256, applied_at FROM app.schema_migrations ORDER BY applied_at, name")
+    rows = connection.execute(
+        "SELECT name, sha256, applied_at FROM app.schema_migrations ORDER BY applied_at, name"
+    )
     return [Applied(**row) for row in rows]
 
 
@@ -106,7 +109,7 @@ def pending(connection: Connection) -> list[str]:
 def drop(connection: Connection) -> list[str]:
     """Drop the schema with everything in it; returns what was dropped, as `kind name`."""
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute(_sql()["lock"], {"key": _LOCK})
         objects = schema_objects(connection)
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
     return objects
@@ -114,19 +117,12 @@ def drop(connection: Connection) -> list[str]:
 
 def schema_objects(connection: Connection) -> list[str]:
     """Tables, views, functions and types of the schema, as `kind name`."""
-    rows = connection.execute(
-        """
-        SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' END AS kind,
-               c.relname AS name
-        FROM pg_class c WHERE c.relnamespace = to_regnamespace('app') AND c.relkind IN ('r', 'v', 'S')
-        UNION ALL
-        SELECT 'function', p.proname FROM pg_proc p WHERE p.pronamespace = to_regnamespace('app')
-        UNION ALL
-        SELECT 'type', t.typname FROM pg_type t WHERE t.typnamespace = to_regnamespace('app') AND t.typtype = 'e'
-        ORDER BY 1, 2
-        """
-    )
+    rows = connection.execute(_sql()["schema_objects"])
     return [f"{row['kind']} {row['name']}" for row in rows]
+
+
+def _sql() -> dict[str, LiteralString]:
+    return queries("migrations")
 
 
 def _check_history(known: dict[str, str]) -> None:
@@ -141,8 +137,7 @@ def _check_history(known: dict[str, str]) -> None:
 
 
 def _drop_views(connection: Connection) -> None:
-    rows = connection.execute("SELECT viewname FROM pg_views WHERE schemaname = 'app'").fetchall()
-    for row in rows:
+    for row in connection.execute(_sql()["views"]).fetchall():
         connection.execute(
             sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA, row["viewname"]))
         )
@@ -153,18 +148,15 @@ def _apply(connection: Connection, file: SqlFile) -> bool:
         connection.execute(file.text)
     except psycopg.Error as error:
         raise MigrationError(f"{file.name}: {error}") from error
-    connection.execute(
-        "INSERT INTO app.schema_migrations (name, sha256) VALUES (%s, %s)"
-        " ON CONFLICT (name) DO UPDATE SET sha256 = EXCLUDED.sha256, applied_at = now()"
-        " WHERE schema_migrations.sha256 <> EXCLUDED.sha256",
-        [file.name, file.sha256],
-    )
+    connection.execute(_sql()["record"], {"name": file.name, "sha256": file.sha256})
     return True
 
 
 def _read(path: Path, folder: str) -> SqlFile:
     text = path.read_text(encoding="utf-8")
-    return SqlFile(f"{folder}/{path.name}", cast(LiteralString, text), hashlib.sha256(text.encode()).hexdigest())
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    # The files are ours: what they say is as good as written here.
+    return SqlFile(f"{folder}/{path.name}", cast(LiteralString, text), sha256)
 
 
 def _lines(names: list[str]) -> Iterator[str]:

@@ -20,7 +20,8 @@ def queries(file: str) -> dict[str, LiteralString]:
     """The named queries of `sql/queries/<file>.sql`. They come from our own files, never from input."""
     text = (ROOT / "queries" / f"{file}.sql").read_text(encoding="utf-8")
     _, *parts = _HEADER.split(text)
-    found = {name: cast(LiteralString, body.strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    found = {name: cast(LiteralString, body.strip()) for name, body in pairs}
     if len(found) * 2 != len(parts):
         raise ValueError(f"sql/queries/{file}.sql names a query twice")
     return found

@@ -4,7 +4,8 @@
 -- answer; none means that the message was a repeat, or came too late.
 CREATE OR REPLACE FUNCTION app.claim_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_worker text, p_lease interval
-) RETURNS TABLE (task_index integer, attempt smallint, fence bigint, parameters jsonb)
+) RETURNS TABLE (task_index integer, attempt smallint, fence bigint, parameters jsonb, task_type text,
+                 max_attempts smallint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -44,7 +45,7 @@ BEGIN
         FROM (SELECT nextval('app.fences') AS fence) AS f
         WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
           AND t.task_index = ANY (v_queued || v_lost)
-        RETURNING t.task_index, t.attempt, t.fence, s.parameters || t.parameters;
+        RETURNING t.task_index, t.attempt, t.fence, s.parameters || t.parameters, s.task_type, s.max_attempts;
     PERFORM app.count_tasks(p_job_id, p_run, p_stage,
         p_queued => -coalesce(cardinality(v_queued), 0), p_processing => coalesce(cardinality(v_queued), 0));
     PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_claimed',

@@ -61,11 +61,8 @@ FROM app.tasks
 WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND task_index > %(after)s
 ORDER BY task_index LIMIT %(limit)s
 
--- name: task_type
-SELECT task_type FROM app.stages WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s
-
 -- name: claim_tasks
-SELECT task_index, attempt, fence, parameters
+SELECT task_index, attempt, fence, parameters, task_type, max_attempts
 FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s)
 ORDER BY task_index
 

@@ -1,0 +1,108 @@
+"""The engine as triggers see it."""
+
+from __future__ import annotations
+
+import os
+from uuid import uuid4
+
+from interfaces.blobs import BlobRepository
+from interfaces.contracts import JobId, enforce_contract
+from interfaces.jobs import Changed, JobTypeInfo, Submitted
+from interfaces.queues import JobMessage, QueueRepository, TaskMessage
+from interfaces.settings import Settings
+from interfaces.workflows import JobTypes, TaskTypes
+from repositories.database import Database
+from repositories.jobs import JobRepository
+from repositories.outbox import OutboxRepository
+from repositories.recovery import RecoveryRepository
+from repositories.stages import StageRepository
+from repositories.tasks import TaskRepository
+
+from .boundary import Arrival, Boundary
+from .execution import Executor
+from .leases import LeaseKeeper
+from .planning import Planner
+from .reconciliation import Reconciler
+from .relay import Relay
+from .submission import Submission
+
+
+class Engine:
+    """Submit, fan out, run, complete, relay, reconcile. One per process; safe to use from many threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        queues: QueueRepository,
+        blobs: BlobRepository,
+        job_types: JobTypes,
+        task_types: TaskTypes,
+    ) -> None:
+        self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self._settings = settings
+        jobs, stages, tasks = JobRepository(database), StageRepository(database), TaskRepository(database)
+        recovery = RecoveryRepository(database)
+        leases = LeaseKeeper(settings, tasks, jobs)
+        self._relay = Relay(settings, OutboxRepository(database), queues)
+        self._submission = Submission(settings, job_types, jobs, stages, self._relay, self.worker)
+        self._planner = Planner(
+            settings, job_types, task_types, jobs, stages, self._relay, leases, self.worker
+        )
+        self._executor = Executor(
+            settings, task_types, tasks, stages, blobs, self._relay, leases, self.worker
+        )
+        self._boundary = Boundary(recovery, jobs, stages, self._relay, self.worker)
+        self._reconciler = Reconciler(recovery, stages, self._relay, self.worker)
+
+    def submit(
+        self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str
+    ) -> Submitted:
+        """Write the job down and wake the workers.
+
+        Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`, `ServiceUnavailable`.
+        """
+        return self._submission.submit(job_type, parameters, rerun=rerun, correlation_id=correlation_id)
+
+    @enforce_contract
+    def cancel(self, job_id: JobId) -> Changed:
+        """Stop a job. Raises `JobNotFound`, or `Conflict` when it has ended."""
+        return self._submission.cancel(job_id)
+
+    @enforce_contract
+    def retry(self, job_id: JobId, *, correlation_id: str) -> Changed:
+        """Queue an ended job's failed tasks again. Raises `JobNotFound`, `Conflict`."""
+        return self._submission.retry(job_id, correlation_id=correlation_id)
+
+    @enforce_contract
+    def rerun(self, job_id: JobId, *, correlation_id: str) -> Submitted:
+        """Start a new run of an ended job. Raises `JobNotFound`, `Conflict`."""
+        return self._submission.rerun(job_id, correlation_id=correlation_id)
+
+    def job_types(self) -> list[JobTypeInfo]:
+        """Every job type with the JSON Schema of its parameters."""
+        return self._submission.types()
+
+    @enforce_contract
+    def process_job_message(self, arrival: Arrival) -> None:
+        """A message of the jobs queue arrived."""
+        self._boundary.receive(arrival, JobMessage, self._planner.process)
+
+    @enforce_contract
+    def process_task_message(self, arrival: Arrival) -> None:
+        """A message of the tasks queue arrived."""
+        self._boundary.receive(arrival, TaskMessage, self._executor.process)
+
+    @enforce_contract
+    def process_poison_message(self, arrival: Arrival) -> None:
+        """The host gave up on a message and put it into a poison queue."""
+        is_job = arrival.queue == f"{self._settings.jobs_queue}-poison"
+        self._boundary.given_up(arrival, JobMessage if is_job else TaskMessage)
+
+    def relay(self) -> int:
+        """Send what is pending in the outbox; answers how many messages were sent."""
+        return self._relay.drain()
+
+    def reconcile(self) -> dict[str, int]:
+        """Make every stuck thing move again; answers how much each rule moved."""
+        return self._reconciler.run()

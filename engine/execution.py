@@ -1,0 +1,273 @@
+"""The task queue's work: claim a batch, run its handlers, write what came of them, advance the job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import tenacity
+from pydantic import BaseModel, ValidationError
+
+from interfaces.blobs import BlobRepository
+from interfaces.contracts import JsonObject
+from interfaces.errors import (
+    InvalidParameters,
+    LeaseLost,
+    PermanentTaskError,
+    ServiceUnavailable,
+    TaskCancelled,
+    TaskTimedOut,
+)
+from interfaces.jobs import ClaimedTask, TaskReport
+from interfaces.queues import TaskMessage
+from interfaces.settings import Settings
+from interfaces.states import TaskStatus
+from interfaces.workflows import RetryPolicy, TaskDefinition, TaskTypes
+from repositories.json_text import to_json
+from repositories.stages import StageRepository
+from repositories.tasks import TaskRepository
+
+from .context import RunningTask
+from .leases import Batch, Held, LeaseKeeper
+from .redaction import describe
+from .relay import Relay
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 1.0
+"""Outcomes of a batch are written at least this often, so that progress is live and a crash loses little."""
+FLUSH_BYTES = 4 * 1024 * 1024
+CONCURRENT_HANDLERS = 8
+
+
+class Executor:
+    """Runs handlers. What they raise becomes an outcome; only an unreachable database is raised."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        task_types: TaskTypes,
+        tasks: TaskRepository,
+        stages: StageRepository,
+        blobs: BlobRepository,
+        relay: Relay,
+        leases: LeaseKeeper,
+        worker: str,
+    ) -> None:
+        self._settings = settings
+        self._task_types = task_types
+        self._tasks = tasks
+        self._stages = stages
+        self._blobs = blobs
+        self._relay = relay
+        self._leases = leases
+        self._worker = worker
+
+    def process(self, message: TaskMessage) -> None:
+        """Run the tasks of the message that are due.
+
+        Raises `ServiceUnavailable` when outcomes could not be written; their leases end then.
+        """
+        claimed = self._tasks.claim(
+            message.job_id,
+            message.run,
+            message.stage,
+            message.first,
+            message.last,
+            worker=self._worker,
+            lease=self._settings.lease,
+        )
+        if not claimed:
+            logger.info("job %s tasks %d-%d: nothing to do", message.job_id, message.first, message.last)
+            return
+        try:
+            definition = self._task_types.get(claimed[0].task_type)
+        except PermanentTaskError as error:
+            unknown = [_failed(task, describe(error)) for task in claimed]
+            self._advance(claimed[0], self._write(claimed[0], unknown))
+            return
+        with self._leases.holding(claimed, definition.timeout.total_seconds(), self._report_timeout) as batch:
+            outcomes = _Outcomes(self, batch)
+            self._run_all(batch, definition, message.correlation_id, outcomes)
+            outcomes.flush()
+        self._advance(claimed[0], outcomes.accepted)
+
+    def _run_all(
+        self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
+    ) -> None:
+        def run(held: Held) -> None:
+            report = self._run(held, definition, correlation_id)
+            if report is not None:
+                outcomes.add(report)
+
+        if definition.waits_for_io and len(batch.held) > 1:
+            with ThreadPoolExecutor(min(CONCURRENT_HANDLERS, len(batch.held)), "handler") as pool:
+                list(pool.map(run, batch.held))
+        else:
+            for held in batch.held:
+                run(held)
+
+    def _run(self, held: Held, definition: TaskDefinition[Any], correlation_id: str) -> TaskReport | None:
+        """One attempt; None when somebody else has reported, or will report, this task."""
+        task = held.task
+        try:
+            held.check()
+            held.start()
+            parameters = definition.parameters_model.model_validate_json(json.dumps(task.parameters))
+            context = RunningTask(held, self._tasks, correlation_id, self._settings.discover_page_items)
+            report = self._completed(task, definition.handler(parameters, context))
+        except TaskCancelled as error:
+            report = _ended(task, TaskStatus.CANCELLED, describe(error))
+        except (LeaseLost, TaskTimedOut) as error:
+            if not held.timed_out and isinstance(error, TaskTimedOut):
+                # The handler noticed before the heartbeat did.
+                report = self._failure(held, error, definition.retry)
+            else:
+                logger.warning("job %s task %d: %s", task.job_id, task.task_index, error)
+                return None
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is the task's outcome
+            report = self._failure(held, error, definition.retry)
+        finally:
+            held.deadline = None
+        return None if held.timed_out else report
+
+    def _completed(self, task: ClaimedTask, answer: object) -> TaskReport:
+        result = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
+        if not isinstance(result, dict):
+            kind = type(answer).__name__
+            raise PermanentTaskError(f"{task.task_type}: a handler returns a model or an object, not {kind}")
+        try:
+            text = to_json(result)
+        except ValueError as error:
+            raise PermanentTaskError(f"{task.task_type}: the result is not JSON: {error}") from error
+        size = len(text.encode())
+        location = None
+        if size > self._settings.max_inline_result_bytes:
+            location = self._store(task, text.encode())
+        return TaskReport(
+            task_index=task.task_index,
+            fence=task.fence,
+            outcome=TaskStatus.COMPLETED,
+            result=None if location else text,
+            location=location,
+        )
+
+    def _store(self, task: ClaimedTask, data: bytes) -> JsonObject:
+        """A large result goes to blob storage under a name of this attempt's own."""
+        name = f"{task.job_id}/{task.run}/{task.stage}/{task.task_index}-{task.fence}.json"
+        container = self._settings.results_container
+        url = self._blobs.write(container, name, data, content_type="application/json")
+        return {"url": url, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    def _failure(self, held: Held, error: Exception, policy: RetryPolicy) -> TaskReport:
+        task = held.task
+        text = describe(error, self._settings.max_error_characters)
+        final = (PermanentTaskError, InvalidParameters, ValidationError, *policy.permanent)
+        if isinstance(error, final) or task.attempt >= task.max_attempts:
+            logger.warning("job %s task %d failed: %s", task.job_id, task.task_index, text)
+            return _failed(task, text)
+        delay = backoff(policy, task.attempt)
+        logger.warning(
+            "job %s task %d attempt %d failed, again in %.1f s: %s",
+            task.job_id,
+            task.task_index,
+            task.attempt,
+            delay,
+            text,
+        )
+        return _retried(task, text, delay)
+
+    def _report_timeout(self, batch: Batch, held: Held) -> None:
+        """Called by the heartbeat while the handler still runs: give its task, and those behind it, away."""
+        definition = self._task_types.get(held.task.task_type)
+        reports = [self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)]
+        for waiting in batch.unstarted():
+            waiting.lost = True
+            reason = "given back: an earlier task of the same message ran too long"
+            reports.append(_retried(waiting.task, reason, 0))
+        self._advance(held.task, self._write(held.task, reports))
+
+    def _write(self, task: ClaimedTask, reports: list[TaskReport]) -> set[TaskStatus]:
+        """Write outcomes, again and again while the leases last; answers the states that resulted."""
+        write = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(ServiceUnavailable),
+            stop=tenacity.stop_after_delay(self._settings.lease_seconds),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
+            reraise=True,
+        )
+        accepted = write(self._tasks.finish, task.job_id, task.run, task.stage, self._worker, reports)
+        overtaken = len(reports) - len(accepted)
+        if overtaken:
+            logger.warning("job %s: %d outcomes came too late and were dropped", task.job_id, overtaken)
+        return set(accepted.values())
+
+    def _advance(self, task: ClaimedTask, accepted: set[TaskStatus]) -> None:
+        """After the outcomes are committed: sweep a failing stage, and advance the job if this was the last."""
+        if TaskStatus.FAILED in accepted:
+            self._stages.sweep(task.job_id, task.run, task.stage)
+        moved = self._stages.finish(task.job_id, task.run, task.stage, self._worker)
+        if moved or TaskStatus.QUEUED in accepted:
+            self._relay.drain(task.job_id)
+
+
+class _Outcomes:
+    """Collects a batch's outcomes and writes them when there are enough, or it is time."""
+
+    def __init__(self, executor: Executor, batch: Batch) -> None:
+        self._executor = executor
+        self._batch = batch
+        self._lock = threading.Lock()
+        self._reports: list[TaskReport] = []
+        self._bytes = 0
+        self._since = time.monotonic()
+        self.accepted: set[TaskStatus] = set()
+
+    def add(self, report: TaskReport) -> None:
+        with self._lock:
+            self._reports.append(report)
+            self._bytes += len(report.result or "")
+            if self._bytes > FLUSH_BYTES or time.monotonic() - self._since > FLUSH_SECONDS:
+                self._flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._reports:
+            self.accepted |= self._executor._write(self._batch.held[0].task, self._reports)
+            self._batch.settled.update(report.task_index for report in self._reports)
+        self._reports, self._bytes, self._since = [], 0, time.monotonic()
+
+
+def backoff(policy: RetryPolicy, attempt: int) -> float:
+    """Seconds to wait after failed attempt number `attempt`: exponential with full jitter.
+
+    Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    ceiling = min(policy.max_delay.total_seconds(), policy.base_delay.total_seconds() * 2.0 ** (attempt - 1))
+    return random.uniform(0, ceiling)
+
+
+def _ended(task: ClaimedTask, outcome: TaskStatus, error: str) -> TaskReport:
+    return TaskReport(task_index=task.task_index, fence=task.fence, outcome=outcome, error=error)
+
+
+def _failed(task: ClaimedTask, error: str) -> TaskReport:
+    return _ended(task, TaskStatus.FAILED, error)
+
+
+def _retried(task: ClaimedTask, error: str, delay: float) -> TaskReport:
+    return TaskReport(
+        task_index=task.task_index, fence=task.fence, outcome=None, error=error, delay_seconds=delay
+    )
+
+
+def _ran_too_long(held: Held) -> str:
+    return f"the attempt ran longer than {held.timeout:g} s"

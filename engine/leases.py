@@ -1,0 +1,162 @@
+"""The heartbeat: one thread a process renews every lease that the process holds, in one statement."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from interfaces.errors import LeaseLost, ServiceUnavailable, TaskCancelled, TaskTimedOut
+from interfaces.jobs import ClaimedPlan, ClaimedTask
+from interfaces.settings import Settings
+from interfaces.states import JobStatus
+from repositories.jobs import JobRepository
+from repositories.tasks import TaskRepository
+
+from .redaction import describe
+
+logger = logging.getLogger(__name__)
+
+TICK = 0.5
+"""Seconds between two looks at deadlines."""
+
+
+@dataclass
+class Held:
+    """A claimed task in this process, and what the heartbeat learned of it."""
+
+    task: ClaimedTask
+    timeout: float
+    """Seconds that the handler may run."""
+    deadline: float | None = None
+    """Monotonic time at which the handler has run too long; None while it does not run."""
+    started: bool = False
+    lost: bool = False
+    cancelled: bool = False
+    timed_out: bool = False
+
+    def start(self) -> None:
+        """The handler begins now."""
+        self.started = True
+        self.deadline = time.monotonic() + self.timeout
+
+    def check(self) -> None:
+        """Raise when there is no point in going on."""
+        if self.timed_out or (self.deadline is not None and time.monotonic() > self.deadline):
+            raise TaskTimedOut(f"the attempt ran longer than {self.timeout:g} s")
+        if self.cancelled:
+            raise TaskCancelled("the job was cancelled")
+        if self.lost:
+            raise LeaseLost("another attempt owns this task now")
+
+
+@dataclass
+class Batch:
+    """The claimed tasks of one message that are not reported yet."""
+
+    held: list[Held]
+    on_timeout: Callable[[Batch, Held], None]
+    settled: set[int] = field(default_factory=set)
+    """Task indexes that were reported; their leases are nobody's business any more."""
+
+    def open(self) -> list[Held]:
+        """The tasks whose leases are to be renewed."""
+        return [h for h in self.held if not (h.lost or h.timed_out or h.task.task_index in self.settled)]
+
+    def unstarted(self) -> list[Held]:
+        """The tasks whose handlers did not begin."""
+        return [h for h in self.open() if not h.started]
+
+
+class LeaseKeeper:
+    """Renews leases from a thread of its own, so that a handler that blocks cannot stop it."""
+
+    def __init__(self, settings: Settings, tasks: TaskRepository, jobs: JobRepository) -> None:
+        self._tasks = tasks
+        self._jobs = jobs
+        self._lease = settings.lease
+        self._period = settings.heartbeat_seconds
+        self._batches: list[Batch] = []
+        self._plans: list[ClaimedPlan] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def holding(
+        self, tasks: Sequence[ClaimedTask], timeout: float, on_timeout: Callable[[Batch, Held], None]
+    ) -> Iterator[Batch]:
+        """Keep these claims alive. `on_timeout` is called, once, for a handler that runs too long."""
+        batch = Batch([Held(task, timeout) for task in tasks], on_timeout)
+        with self._changed:
+            self._batches.append(batch)
+            self._wake()
+        try:
+            yield batch
+        finally:
+            with self._changed:
+                self._batches.remove(batch)
+
+    @contextmanager
+    def planning(self, plan: ClaimedPlan) -> Iterator[None]:
+        """Keep the right to plan alive."""
+        with self._changed:
+            self._plans.append(plan)
+            self._wake()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._plans.remove(plan)
+
+    def _wake(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        due = time.monotonic() + self._period
+        while True:
+            with self._changed:
+                if not self._batches and not self._plans:
+                    self._changed.wait()
+                    due = time.monotonic() + self._period
+                else:
+                    self._changed.wait(min(TICK, max(due - time.monotonic(), 0.01)))
+                batches, plans = list(self._batches), list(self._plans)
+            self._expire(batches)
+            if time.monotonic() >= due:
+                # After a failure again soon: the lease is three periods long.
+                due = time.monotonic() + (self._period if self._renew(batches, plans) else TICK)
+
+    def _renew(self, batches: list[Batch], plans: list[ClaimedPlan]) -> bool:
+        held = [h for batch in batches for h in batch.open()]
+        try:
+            states = self._tasks.extend([h.task for h in held], self._lease) if held else {}
+            if plans:
+                self._jobs.extend_plans(plans, self._lease)
+        except ServiceUnavailable as error:
+            logger.warning("leases not renewed: %s", describe(error))
+            return False
+        except Exception:
+            logger.exception("leases not renewed")
+            return False
+        for h in held:
+            status = states.get((h.task.job_id, h.task.run, h.task.stage, h.task.task_index))
+            h.lost = h.lost or status is None
+            h.cancelled = h.cancelled or status is JobStatus.CANCELLING
+        return True
+
+    def _expire(self, batches: list[Batch]) -> None:
+        now = time.monotonic()
+        for batch in batches:
+            for h in batch.open():
+                if h.deadline is not None and now > h.deadline:
+                    h.timed_out = True
+                    try:
+                        batch.on_timeout(batch, h)
+                    except Exception as error:  # noqa: BLE001 - its lease ends by itself then
+                        logger.warning("timeout of a task not reported: %s", describe(error))

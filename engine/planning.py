@@ -1,0 +1,178 @@
+"""The job queue's work: plan a stage and fan it out, or make the job's result."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from pydantic import ValidationError
+
+from interfaces.contracts import JobParameters, JsonObject, StageResult, enforce_contract
+from interfaces.errors import InvalidParameters, ServiceUnavailable
+from interfaces.jobs import ClaimedPlan
+from interfaces.plans import CompleteJob, FailJob, FanOut, StageDefinition, StagePlan
+from interfaces.queues import JobMessage
+from interfaces.settings import Settings
+from interfaces.workflows import JobController, JobTypes, TaskTypes
+from repositories.jobs import JobRepository
+from repositories.stages import NewStage, Sizing, StageRepository, TooManyTasks
+
+from .leases import LeaseKeeper
+from .redaction import describe
+from .relay import Relay
+
+logger = logging.getLogger(__name__)
+
+
+class Planner:
+    """Carries out what controllers plan."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        job_types: JobTypes,
+        task_types: TaskTypes,
+        jobs: JobRepository,
+        stages: StageRepository,
+        relay: Relay,
+        leases: LeaseKeeper,
+        worker: str,
+    ) -> None:
+        self._settings = settings
+        self._job_types = job_types
+        self._task_types = task_types
+        self._jobs = jobs
+        self._stages = stages
+        self._relay = relay
+        self._leases = leases
+        self._worker = worker
+
+    def process(self, message: JobMessage) -> None:
+        """Plan the stage that the message names, if it is due.
+
+        Raises `ServiceUnavailable` when the work should be delivered again; every other error is the
+        workflow's own and fails the job with its text.
+        """
+        plan = self._jobs.claim_plan(
+            message.job_id,
+            message.run,
+            message.stage,
+            worker=self._worker,
+            lease=self._settings.lease,
+            max_attempts=self._settings.max_plan_attempts,
+        )
+        if plan is None:
+            logger.info("job %s run %d stage %d: nothing to plan", message.job_id, message.run, message.stage)
+            return
+        try:
+            with self._leases.planning(plan):
+                self._carry_out(plan)
+        except ServiceUnavailable as error:
+            self._jobs.release_plan(plan, describe(error))
+            raise
+        except Exception as error:  # whatever a workflow raises fails its job, loudly
+            logger.exception("job %s: stage %d could not be planned", plan.job_id, plan.stage)
+            self._fail(plan, f"stage {plan.stage}: {describe(error, self._settings.max_error_characters)}")
+
+    def _carry_out(self, plan: ClaimedPlan) -> None:
+        controller = self._job_types.get(plan.job_type)
+        parameters = parse(controller, plan.parameters)
+        finished = self._stages.results(plan.job_id, plan.run)
+        if plan.stage > plan.total_stages:
+            self._complete(plan, make_result(self._stages, controller, plan, parameters, finished))
+            return
+        if plan.stage > len(controller.stages):
+            self._fail(plan, f"job type {plan.job_type} has no stage {plan.stage} any more")
+            return
+        previous = finished[plan.stage - 2] if plan.stage > 1 else None
+        answer = make_plan(controller, plan.stage, parameters, previous)
+        if isinstance(answer, CompleteJob):
+            self._complete(plan, dict(answer.result))
+        elif isinstance(answer, FailJob):
+            self._fail(plan, answer.reason)
+        else:
+            self._fan_out(plan, controller.stages[plan.stage - 1], answer)
+
+    def _fan_out(self, plan: ClaimedPlan, definition: StageDefinition, fan_out: FanOut) -> None:
+        task_type = self._task_types.get(definition.task_type)
+        fraction = fan_out.max_failed_fraction
+        stage = NewStage(
+            stage_key=definition.key,
+            task_type=definition.task_type,
+            on_failure=fan_out.on_failure or definition.on_failure,
+            max_failed_fraction=definition.max_failed_fraction if fraction is None else fraction,
+            max_attempts=task_type.retry.max_attempts,
+        )
+        try:
+            count = self._stages.fan_out(
+                plan,
+                fan_out,
+                stage,
+                worker=self._worker,
+                limit=self._settings.max_tasks_per_stage,
+                sizing=Sizing(task_type.max_batch, self._settings.batch_parallelism),
+            )
+        except TooManyTasks as error:
+            self._fail(plan, str(error))
+            return
+        if count is None:
+            logger.info("job %s run %d stage %d: overtaken", plan.job_id, plan.run, plan.stage)
+            return
+        logger.info("job %s run %d stage %d: %d tasks", plan.job_id, plan.run, plan.stage, count)
+        if count == 0:
+            self._stages.finish(plan.job_id, plan.run, plan.stage, self._worker)
+        self._relay.drain(plan.job_id)
+
+    def _complete(self, plan: ClaimedPlan, result: JsonObject) -> None:
+        if self._jobs.complete(plan, result):
+            logger.info("job %s run %d: completed", plan.job_id, plan.run)
+
+    def _fail(self, plan: ClaimedPlan, error: str) -> None:
+        if self._jobs.fail(plan.job_id, error, run=plan.run, stage=plan.stage):
+            logger.warning("job %s run %d: failed: %s", plan.job_id, plan.run, error)
+
+
+def parse(controller: JobController[Any], parameters: JsonObject) -> JobParameters:
+    """Stored parameters as the controller's model.
+
+    Raises `InvalidParameters` where a release changed the model since they were stored.
+    """
+    try:
+        # From JSON text, because a strict model takes "2024-01-01" for a date only there.
+        parsed: JobParameters = controller.parameters_model.model_validate_json(json.dumps(parameters))
+    except ValidationError as error:
+        raise InvalidParameters.from_validation(error, prefix="parameters") from error
+    return parsed
+
+
+def make_plan(
+    controller: JobController[Any], stage: int, parameters: JobParameters, previous: StageResult | None
+) -> StagePlan:
+    """The controller's plan, held to its contract."""
+
+    def plan(stage: int, parameters: JobParameters, previous: StageResult | None) -> StagePlan:
+        answer: StagePlan = controller.plan(stage, parameters, previous)
+        return answer
+
+    plan.__qualname__ = f"{type(controller).__name__}.plan"
+    return enforce_contract(plan)(stage, parameters, previous)
+
+
+def make_result(
+    stages: StageRepository,
+    controller: JobController[Any],
+    plan: ClaimedPlan,
+    parameters: JobParameters,
+    finished: list[StageResult],
+) -> JsonObject:
+    """The job's result as its controller makes it, held to its contract."""
+
+    def aggregate(finished: list[StageResult]) -> JsonObject:
+        result: JsonObject = controller.aggregate(
+            parameters, finished, lambda stage: stages.outcomes(plan.job_id, plan.run, stage)
+        )
+        return result
+
+    aggregate.__qualname__ = f"{type(controller).__name__}.aggregate"
+    return enforce_contract(aggregate)(finished)

@@ -1,0 +1,59 @@
+"""Finds what stopped moving and moves it. Run by a timer, and once when a process starts."""
+
+from __future__ import annotations
+
+import logging
+
+from repositories.recovery import RecoveryRepository
+from repositories.stages import StageRepository
+
+from .relay import Relay
+
+logger = logging.getLogger(__name__)
+
+PAGE = 1000
+
+
+class Reconciler:
+    """One statement per rule; each may run at any time, beside anything, any number of times."""
+
+    def __init__(
+        self, recovery: RecoveryRepository, stages: StageRepository, relay: Relay, worker: str
+    ) -> None:
+        self._recovery = recovery
+        self._stages = stages
+        self._relay = relay
+        self._worker = worker
+
+    def run(self) -> dict[str, int]:
+        """Apply every rule once; answers how much each of them moved."""
+        moved = {
+            "leases_ended": self._ended_leases(),
+            "planners_died": len(self._recovery.dead_planners()),
+            **self._stalled_stages(),
+            "messages_vanished": self._vanished_messages(),
+            "undispatched": len(self._recovery.undispatched()),
+            "counters_drifted": len(self._recovery.drifted_counters()),
+        }
+        moved["messages_sent"] = self._relay.drain()
+        if any(moved.values()):
+            logger.info("reconciled: %s", ", ".join(f"{rule} {n}" for rule, n in moved.items() if n))
+        return moved
+
+    def _ended_leases(self) -> int:
+        total = 0
+        while lost := self._recovery.ended_leases(PAGE):
+            total += len(lost)
+        return total
+
+    def _stalled_stages(self) -> dict[str, int]:
+        swept = advanced = 0
+        for stalled in self._recovery.stalled_stages():
+            if stalled.rule == "sweep":
+                swept += self._stages.sweep(stalled.job_id, stalled.run, stalled.stage)
+            advanced += self._stages.finish(stalled.job_id, stalled.run, stalled.stage, self._worker)
+        return {"tasks_swept": swept, "stages_advanced": advanced}
+
+    def _vanished_messages(self) -> int:
+        # Settled dispatches are removed by the same rule, so a short answer does not mean the end.
+        return sum(len(self._recovery.vanished_messages(PAGE)) for _ in range(10))

@@ -1,0 +1,77 @@
+"""Sends the outbox. Whoever committed dispatches drains them at once; a timer drains what is left."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from interfaces.queues import JobMessage, OutgoingMessage, QueueRepository, TaskMessage
+from interfaces.settings import Settings
+from repositories.outbox import Dispatch, OutboxRepository
+
+from .redaction import describe
+
+logger = logging.getLogger(__name__)
+
+PAGE = 500
+HOLD = timedelta(seconds=30)
+
+
+class Relay:
+    """Takes, sends, marks; a crash between any two of them only repeats a message."""
+
+    def __init__(self, settings: Settings, outbox: OutboxRepository, queues: QueueRepository) -> None:
+        self._outbox = outbox
+        self._queues = queues
+        self._names = {"jobs": settings.jobs_queue, "tasks": settings.tasks_queue}
+        self._redelivery = timedelta(seconds=settings.redelivery_seconds)
+        self._longest = timedelta(seconds=settings.redelivery_max_seconds)
+
+    def drain(self, job_id: str | None = None) -> int:
+        """Send what is pending, of one job or of all; returns how many messages were sent.
+
+        A queue that cannot be reached is no error here: the dispatches stay, and the timer tries again.
+        """
+        sent = 0
+        while True:
+            dispatches = self._outbox.take(job_id, PAGE, HOLD)
+            if not dispatches:
+                return sent
+            failures = self._queues.send([self._message(dispatch) for dispatch in dispatches])
+            done = [d.dispatch_id for d, failure in zip(dispatches, failures, strict=True) if failure is None]
+            if done:
+                self._outbox.mark_sent(done, self._redelivery, self._longest)
+            sent += len(done)
+            failed = [failure for failure in failures if failure is not None]
+            if failed:
+                logger.warning(
+                    "%d of %d messages not sent: %s", len(failed), len(failures), describe(failed[0])
+                )
+                self._outbox.release(sorted({d.dispatch_id for d in dispatches}.difference(done)))
+                return sent
+            if len(dispatches) < PAGE:
+                return sent
+
+    def _message(self, dispatch: Dispatch) -> OutgoingMessage:
+        message: JobMessage | TaskMessage
+        if dispatch.first is None or dispatch.last is None:
+            message = JobMessage(
+                job_id=dispatch.job_id,
+                run=dispatch.run,
+                stage=dispatch.stage,
+                correlation_id=dispatch.correlation_id,
+            )
+        else:
+            message = TaskMessage(
+                job_id=dispatch.job_id,
+                run=dispatch.run,
+                stage=dispatch.stage,
+                correlation_id=dispatch.correlation_id,
+                first=dispatch.first,
+                last=dispatch.last,
+            )
+        return OutgoingMessage(
+            queue=self._names[dispatch.queue],
+            body=message.model_dump_json(),
+            delay_seconds=dispatch.delay_seconds,
+        )

@@ -1,0 +1,126 @@
+"""Submitting and steering jobs: what a person asks for."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import ValidationError
+
+from interfaces.contracts import JobId, JsonObject
+from interfaces.errors import Conflict, FieldError, InvalidParameters, PayloadTooLarge
+from interfaces.jobs import Changed, JobTypeInfo, StageInfo, Submitted
+from interfaces.settings import Settings
+from interfaces.states import JobStatus
+from interfaces.workflows import JobTypes
+from repositories.jobs import JobRepository
+from repositories.stages import StageRepository
+
+from .identity import job_id
+from .relay import Relay
+
+
+class Submission:
+    """Validates what is asked, gives it its id, and writes it down once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        job_types: JobTypes,
+        jobs: JobRepository,
+        stages: StageRepository,
+        relay: Relay,
+        worker: str,
+    ) -> None:
+        self._settings = settings
+        self._job_types = job_types
+        self._jobs = jobs
+        self._stages = stages
+        self._relay = relay
+        self._worker = worker
+
+    def submit(self, job_type: str, parameters: object, *, rerun: bool, correlation_id: str) -> Submitted:
+        """Insert the job, or find that it is there.
+
+        Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`.
+        """
+        controller = self._job_types.get(job_type)
+        if not isinstance(parameters, dict):
+            reason = f"must be a JSON object, not {type(parameters).__name__}"
+            raise InvalidParameters(
+                f"parameters: {reason}", errors=[FieldError(field="parameters", reason=reason)]
+            )
+        normal = self._normalised(controller.parameters_model, parameters)
+        submitted = self._jobs.submit(
+            job_id(job_type, normal),
+            job_type,
+            normal,
+            total_stages=len(controller.stages),
+            correlation_id=correlation_id,
+            rerun=rerun,
+        )
+        if submitted.created:
+            self._relay.drain(submitted.job_id)
+        return submitted
+
+    def rerun(self, job_id: JobId, *, correlation_id: str) -> Submitted:
+        """Start a new run of an ended job. Raises `Conflict` while it is live."""
+        job_type, parameters = self._jobs.request(job_id)
+        submitted = self.submit(job_type, parameters, rerun=True, correlation_id=correlation_id)
+        if submitted.job_id != job_id:
+            # A release changed the defaults: the same request has another id now.
+            return submitted
+        if not submitted.created:
+            raise Conflict(f"the job is {submitted.status}; only an ended job can be run again")
+        return submitted
+
+    def cancel(self, job_id: JobId) -> Changed:
+        """Stop the job: nothing more is claimed after this returns. Raises `Conflict` when it has ended."""
+        changed = self._jobs.cancel(job_id)
+        if not changed.changed:
+            if changed.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
+                return changed
+            raise Conflict(f"the job is {changed.status} already; there is nothing to cancel")
+        self._stages.sweep(job_id, changed.run, changed.stage)
+        self._stages.finish(job_id, changed.run, changed.stage, self._worker)
+        return changed
+
+    def retry(self, job_id: JobId, *, correlation_id: str) -> Changed:
+        """Queue the failed and cancelled tasks of an ended job again. Raises `Conflict` for other states."""
+        changed = self._jobs.retry(job_id, correlation_id)
+        if not changed.changed:
+            raise Conflict(
+                f"the job is {changed.status}; only failed, cancelled or partly failed jobs are retried"
+            )
+        # Where nothing had to be queued again, the stage has ended and the job can move at once.
+        self._stages.finish(job_id, changed.run, changed.stage, self._worker)
+        self._relay.drain(job_id)
+        return changed
+
+    def types(self) -> list[JobTypeInfo]:
+        """Every job type, with the JSON Schema of its parameters."""
+        return [
+            JobTypeInfo(
+                job_type=controller.job_type,
+                description=controller.description,
+                parameters_schema=controller.parameters_model.model_json_schema(),
+                stages=[
+                    StageInfo(number=n, key=s.key, task_type=s.task_type, on_failure=s.on_failure)
+                    for n, s in enumerate(controller.stages, 1)
+                ],
+            )
+            for controller in self._job_types.all()
+        ]
+
+    def _normalised(self, model: type, parameters: dict[str, object]) -> JsonObject:
+        """Parameters validated and complete with defaults, as JSON."""
+        try:
+            text = json.dumps(parameters, allow_nan=False)
+        except (ValueError, RecursionError) as error:
+            raise InvalidParameters(f"parameters: {error}") from error
+        if len(text) > self._settings.max_parameters_bytes:
+            raise PayloadTooLarge(f"parameters exceed {self._settings.max_parameters_bytes} bytes of JSON")
+        try:
+            normal: JsonObject = model.model_validate_json(text).model_dump(mode="json")  # type: ignore[attr-defined]
+        except ValidationError as error:
+            raise InvalidParameters.from_validation(error) from error
+        return normal

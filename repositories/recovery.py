@@ -1,0 +1,122 @@
+"""What stopped moving, found and moved; and messages that cannot be processed, recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from interfaces.contracts import JobId
+
+from .database import Database
+from .json_text import clean_text
+from .sql_files import queries
+
+
+@dataclass(frozen=True)
+class StalledStage:
+    """A stage to look at: `rule` is `advance` or `sweep`."""
+
+    job_id: str
+    run: int
+    stage: int
+    rule: str
+
+
+@dataclass(frozen=True)
+class PoisonMessage:
+    """A message as it is recorded. `raw` holds its first 1,000 characters."""
+
+    queue: str
+    message_id: str
+    reason: str
+    raw: str
+    bytes: int
+    dequeue_count: int
+    correlation_id: str
+    job_id: JobId | None = None
+    run: int | None = None
+    stage: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class RecoveryRepository:
+    """One call for each rule of the reconciler; each answers how much it moved."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = queries("engine")
+
+    def ended_leases(self, limit: int = 1000) -> list[tuple[str, int, int]]:
+        """Requeue or fail tasks whose lease ended; answers (job, run, stage) of each."""
+        return self._keys("reconcile_leases", limit=limit)
+
+    def dead_planners(self) -> list[tuple[str, int, int]]:
+        """Wake another planner where one died."""
+        return self._keys("reconcile_plans")
+
+    def stalled_stages(self) -> list[StalledStage]:
+        """Stages that have ended and were not advanced, or that are to be swept."""
+        with self._database.connection() as connection:
+            return [StalledStage(**row) for row in connection.execute(self._sql["stalled_stages"])]
+
+    def vanished_messages(self, limit: int = 1000) -> list[tuple[str, int, int]]:
+        """Make dispatches pending again whose work nobody took up, and remove settled ones."""
+        return self._keys("reconcile_dispatches", limit=limit)
+
+    def undispatched(self) -> list[tuple[str, int, int]]:
+        """Dispatch work that no dispatch speaks for."""
+        return self._keys("reconcile_undispatched")
+
+    def drifted_counters(self) -> list[tuple[str, int, int]]:
+        """Count stages anew whose counters do not add up."""
+        return self._keys("reconcile_counters")
+
+    def record(self, message: PoisonMessage, action: str) -> bool:
+        """Record a message once; false when it was recorded before."""
+        row = self._one(
+            "record_poison",
+            queue=message.queue,
+            message_id=message.message_id,
+            reason=clean_text(message.reason),
+            raw=clean_text(message.raw),
+            bytes=message.bytes,
+            dequeue_count=message.dequeue_count,
+            job_id=message.job_id,
+            run=message.run,
+            stage=message.stage,
+            first=message.first,
+            last=message.last,
+            correlation_id=clean_text(message.correlation_id),
+            action=action,
+        )
+        return bool(row["recorded"])
+
+    def times_given_up(self, job_id: JobId, run: int, stage: int, first: int | None) -> int:
+        """How many messages about this work the host gave up on so far."""
+        return int(self._one("count_given_up", job_id=job_id, run=run, stage=stage, first=first)["n"])
+
+    def dispatch_again(
+        self, job_id: JobId, run: int, stage: int, first: int | None, last: int | None
+    ) -> bool:
+        """Wake the work a lost message was about, if it still waits."""
+        row = self._one("dispatch_again", job_id=job_id, run=run, stage=stage, first=first, last=last)
+        return bool(row["dispatched"])
+
+    def fail_tasks(self, job_id: JobId, run: int, stage: int, first: int, last: int, error: str) -> int:
+        """Fail the named tasks that are not terminal; answers how many."""
+        row = self._one(
+            "fail_tasks", job_id=job_id, run=run, stage=stage, first=first, last=last, error=error
+        )
+        return int(row["failed"])
+
+    def _keys(self, query: str, **parameters: object) -> list[tuple[str, int, int]]:
+        with self._database.connection() as connection:
+            rows = connection.execute(self._sql[query], parameters)
+            return [(row["job_id"], row["run"], row["stage"]) for row in rows]
+
+    def _one(self, query: str, **parameters: object) -> dict[str, Any]:
+        with self._database.connection() as connection:
+            row = connection.execute(self._sql[query], parameters).fetchone()
+        assert row is not None, query
+        return row

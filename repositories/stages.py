@@ -1,0 +1,178 @@
+"""Stages: their tasks inserted, their end noticed, their results read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import psycopg
+from pydantic import JsonValue
+
+from interfaces.contracts import JobId, StageResult, TaskOutcome
+from interfaces.jobs import ClaimedPlan
+from interfaces.plans import FanOut, Tasks, TasksFromItems
+from interfaces.states import FailurePolicy
+
+from .database import Connection, Database
+from .json_text import to_json
+from .sql_files import queries
+
+
+class TooManyTasks(Exception):
+    """A plan has more tasks than a stage may have."""
+
+
+@dataclass(frozen=True)
+class NewStage:
+    """A stage about to be made: what its row says, besides its tasks."""
+
+    stage_key: str
+    task_type: str
+    on_failure: FailurePolicy
+    max_failed_fraction: float | None
+    max_attempts: int
+
+
+class StageRepository:
+    """All a stage's rows are written in one transaction, and read page by page."""
+
+    def __init__(self, database: Database, page_size: int = 1000) -> None:
+        self._database = database
+        self._sql = queries("engine")
+        self._page_size = page_size
+
+    def fan_out(
+        self, plan: ClaimedPlan, fan_out: FanOut, stage: NewStage, *, worker: str, limit: int, sizing: Sizing
+    ) -> int | None:
+        """Insert the stage, its tasks and their dispatches, if the plan's fence still holds.
+
+        Returns the number of tasks, or None when the plan was overtaken and nothing was written.
+        Raises `TooManyTasks` beyond `limit`.
+        """
+        try:
+            with self._database.transaction() as connection:
+                count = self._insert_tasks(connection, plan, fan_out, limit)
+                if count > limit:
+                    raise TooManyTasks(f"stage {plan.stage} has more than {limit} tasks")
+                row = connection.execute(
+                    self._sql["seal_stage"],
+                    {
+                        "job_id": plan.job_id,
+                        "run": plan.run,
+                        "stage": plan.stage,
+                        "fence": plan.plan_fence,
+                        "worker": worker,
+                        "stage_key": stage.stage_key,
+                        "task_type": stage.task_type,
+                        "task_count": count,
+                        "batch_size": sizing.batch_size(count),
+                        "parameters": to_json(dict(fan_out.common)),
+                        "on_failure": stage.on_failure,
+                        "max_failed_fraction": stage.max_failed_fraction,
+                        "max_attempts": stage.max_attempts,
+                    },
+                ).fetchone()
+                if row is None or not row["sealed"]:
+                    raise _Overtaken
+                return count
+        except (_Overtaken, psycopg.errors.UniqueViolation):
+            # Another planner's rows are there, or the job was cancelled: its word counts.
+            return None
+
+    def finish(self, job_id: JobId, run: int, stage: int, worker: str) -> bool:
+        """Advance the job if the stage has no unfinished task; true when something moved."""
+        with self._database.connection() as connection:
+            row = connection.execute(
+                self._sql["finish_stage"], {"job_id": job_id, "run": run, "stage": stage, "worker": worker}
+            ).fetchone()
+            return row is not None and bool(row["moved"])
+
+    def sweep(self, job_id: JobId, run: int, stage: int, page: int = 10_000) -> int:
+        """Cancel the queued tasks of a stage that takes no more claims, a page at a time."""
+        total = 0
+        while True:
+            with self._database.connection() as connection:
+                row = connection.execute(
+                    self._sql["sweep_stage"], {"job_id": job_id, "run": run, "stage": stage, "limit": page}
+                ).fetchone()
+            swept = 0 if row is None else int(row["swept"])
+            total += swept
+            if swept < page:
+                return total
+
+    def results(self, job_id: JobId, run: int) -> list[StageResult]:
+        """How the ended stages of a run ended, in order."""
+        with self._database.connection() as connection:
+            rows = connection.execute(self._sql["stage_results"], {"job_id": job_id, "run": run}).fetchall()
+        return [StageResult.model_validate(row["result"]) for row in rows]
+
+    def outcomes(self, job_id: JobId, run: int, stage: int) -> Iterator[TaskOutcome]:
+        """The outcomes of a stage's tasks by task index, a page in memory at a time."""
+        after = -1
+        while True:
+            with self._database.connection() as connection:
+                rows = connection.execute(
+                    self._sql["outcomes_page"],
+                    {"job_id": job_id, "run": run, "stage": stage, "after": after, "limit": self._page_size},
+                ).fetchall()
+            for row in rows:
+                yield TaskOutcome.model_validate(row)
+            if len(rows) < self._page_size:
+                return
+            after = rows[-1]["task_index"]
+
+    def _insert_tasks(self, connection: Connection, plan: ClaimedPlan, fan_out: FanOut, limit: int) -> int:
+        if isinstance(fan_out, Tasks):
+            return self._copy_tasks(connection, plan, fan_out.parameters, limit)
+        arguments: dict[str, object] = {
+            "job_id": plan.job_id,
+            "run": plan.run,
+            "stage": plan.stage,
+            "limit": limit,
+        }
+        if isinstance(fan_out, TasksFromItems):
+            row = connection.execute(self._sql["insert_tasks_from_items"], arguments).fetchone()
+        else:
+            arguments["select"] = to_json(dict(fan_out.select))
+            row = connection.execute(self._sql["insert_tasks_from_results"], arguments).fetchone()
+        assert row is not None
+        return int(row["n"])
+
+    def _copy_tasks(
+        self,
+        connection: Connection,
+        plan: ClaimedPlan,
+        parameters: Iterable[Mapping[str, JsonValue]],
+        limit: int,
+    ) -> int:
+        count = 0
+        with connection.cursor() as cursor, cursor.copy(self._sql["copy_tasks"]) as copy:
+            for index, task in enumerate(parameters):
+                if index >= limit:
+                    raise TooManyTasks(f"stage {plan.stage} has more than {limit} tasks")
+                copy.write_row((plan.job_id, plan.run, plan.stage, index, to_json(dict(task))))
+                count = index + 1
+        return count
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """How many tasks one message carries.
+
+    One while there are no more tasks than can run at once; then so many that everybody has several
+    messages to take, up to what the task type allows.
+    """
+
+    max_batch: int
+    parallelism: int
+    messages_each: int = 4
+
+    def batch_size(self, task_count: int) -> int:
+        """The batch size of a stage of this many tasks."""
+        if task_count <= self.parallelism:
+            return 1
+        return max(1, min(self.max_batch, -(-task_count // (self.parallelism * self.messages_each))))
+
+
+class _Overtaken(Exception):
+    """Rolls the transaction back: the plan is no longer this planner's."""

@@ -1,0 +1,108 @@
+"""Tasks: claimed, kept alive, finished, and what they discover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from pydantic import JsonValue
+
+from interfaces.contracts import JobId
+from interfaces.jobs import ClaimedTask, TaskReport
+from interfaces.states import JobStatus, TaskStatus
+
+from .database import Database
+from .json_text import to_json
+from .sql_files import queries
+
+TaskKey = tuple[str, int, int, int]
+"""(job_id, run, stage, task_index)."""
+
+
+class TaskRepository:
+    """Each call is one statement for a whole batch."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = queries("engine")
+
+    def claim(
+        self, job_id: JobId, run: int, stage: int, first: int, last: int, *, worker: str, lease: timedelta
+    ) -> list[ClaimedTask]:
+        """Claim the due tasks of a range; empty when the message was a repeat or came too late."""
+        with self._database.connection() as connection:
+            rows = connection.execute(
+                self._sql["claim_tasks"],
+                {
+                    "job_id": job_id,
+                    "run": run,
+                    "stage": stage,
+                    "first": first,
+                    "last": last,
+                    "worker": worker,
+                    "lease": lease,
+                },
+            ).fetchall()
+        return [ClaimedTask(job_id=job_id, run=run, stage=stage, **row) for row in rows]
+
+    def extend(self, tasks: Sequence[ClaimedTask], lease: timedelta) -> dict[TaskKey, JobStatus]:
+        """Renew these leases; answers the tasks still held, each with the state of its job."""
+        with self._database.connection() as connection:
+            rows = connection.execute(
+                self._sql["extend_leases"],
+                {
+                    "job_ids": [task.job_id for task in tasks],
+                    "runs": [task.run for task in tasks],
+                    "stages": [task.stage for task in tasks],
+                    "indexes": [task.task_index for task in tasks],
+                    "fences": [task.fence for task in tasks],
+                    "lease": lease,
+                },
+            ).fetchall()
+        return {
+            (row["job_id"], row["run"], row["stage"], row["task_index"]): JobStatus(row["job_status"])
+            for row in rows
+        }
+
+    def finish(
+        self, job_id: JobId, run: int, stage: int, worker: str, reports: Sequence[TaskReport]
+    ) -> dict[int, TaskStatus]:
+        """Write how these attempts ended, where their fence still holds; answers the accepted ones."""
+        with self._database.connection() as connection:
+            rows = connection.execute(
+                self._sql["finish_tasks"],
+                {
+                    "job_id": job_id,
+                    "run": run,
+                    "stage": stage,
+                    "worker": worker,
+                    "indexes": [report.task_index for report in reports],
+                    "fences": [report.fence for report in reports],
+                    "outcomes": [report.outcome or "retry" for report in reports],
+                    "results": [report.result for report in reports],
+                    "locations": [report.location and to_json(report.location) for report in reports],
+                    "errors": [report.error for report in reports],
+                    "delays": [report.delay_seconds for report in reports],
+                },
+            ).fetchall()
+        return {row["task_index"]: TaskStatus(row["status"]) for row in rows}
+
+    def add_items(self, task: ClaimedTask, start: int, items: Sequence[Mapping[str, JsonValue]]) -> None:
+        """Store a page of discovered items; `start` is the sequence number of the first."""
+        with (
+            self._database.connection() as connection,
+            connection.cursor() as cursor,
+            cursor.copy(self._sql["copy_items"]) as copy,
+        ):
+            for seq, item in enumerate(items, start):
+                copy.write_row(
+                    (
+                        task.job_id,
+                        task.run,
+                        task.stage,
+                        task.task_index,
+                        task.fence,
+                        seq,
+                        to_json(dict(item)),
+                    )
+                )

@@ -1,0 +1,150 @@
+-- What the API shows of jobs, stages, tasks and their history. Read-only.
+--
+-- Optional filters are written `%(x)s IS NULL OR …`: statements are not prepared, so the planner sees the
+-- values, drops the half that is not used, and picks the index that fits. Lists of states arrive as array
+-- literals ('{failed,cancelled}'), which makes them constants of the enum's own type for partial indexes.
+
+-- name: job_status
+-- What a long poll looks at, once or more a second: one row by its key.
+SELECT status FROM app.jobs WHERE job_id = %(job_id)s
+
+-- name: job
+-- One job with all that a person asks about it.
+SELECT job_id, job_type, parameters, status, run, least(stage, total_stages) AS stage, total_stages,
+       result, error, correlation_id, plan_attempts, plan_lease_until,
+       created_at, queued_at, started_at, updated_at, completed_at
+FROM app.jobs WHERE job_id = %(job_id)s
+
+-- name: stages
+-- The planned stages of a run with their progress, from the counters.
+SELECT stage, stage_key, task_type, status, task_count, batch_size, on_failure, max_failed_fraction, max_attempts,
+       error, result, created_at, completed_at, queued, processing, completed, failed, cancelled
+FROM app.stage_progress
+WHERE job_id = %(job_id)s AND run = %(run)s
+ORDER BY stage
+
+-- name: jobs
+-- Jobs, newest first. `hours`: changed within that time, so that a new run of an old job is found.
+SELECT job_id, job_type, status, run, least(stage, total_stages) AS stage, total_stages, error, correlation_id,
+       created_at, queued_at, started_at, updated_at, completed_at
+FROM app.jobs
+WHERE (%(after_at)s::timestamptz IS NULL
+       OR (created_at, job_id) < (%(after_at)s::timestamptz, %(after_job_id)s::text))
+  AND (%(statuses)s::app.job_status[] IS NULL OR status = ANY (%(statuses)s::app.job_status[]))
+  AND (%(job_type)s::text IS NULL OR job_type = %(job_type)s::text)
+  AND (%(stage)s::integer IS NULL OR least(stage, total_stages) = %(stage)s::integer)
+  AND (%(hours)s::float8 IS NULL OR updated_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
+ORDER BY created_at DESC, job_id DESC
+LIMIT %(limit)s
+
+-- name: tasks
+-- Tasks of the current runs of all jobs: newest job first, in each by stage and index. Only the job at which
+-- the last page ended starts in its middle; the lateral limit keeps a page from reading whole stages.
+SELECT t.*, j.created_at AS job_created_at
+FROM app.jobs j
+CROSS JOIN LATERAL (
+    SELECT t.job_id, j.job_type, t.run, t.stage, s.task_type, t.task_index, t.status, t.parameters, t.attempt,
+           t.attempts, t.worker, t.error, t.due_at, t.lease_until, t.started_at, t.completed_at
+    FROM app.tasks t
+    JOIN app.stages s ON s.job_id = t.job_id AND s.run = t.run AND s.stage = t.stage
+    WHERE t.job_id = j.job_id AND t.run = j.run
+      AND (t.stage, t.task_index) > (
+          CASE WHEN j.job_id = %(after_job_id)s::text THEN %(after_stage)s::smallint ELSE 0::smallint END,
+          CASE WHEN j.job_id = %(after_job_id)s::text THEN %(after_index)s::integer ELSE -1 END)
+      AND (%(statuses)s::app.task_status[] IS NULL OR t.status = ANY (%(statuses)s::app.task_status[]))
+      AND (%(task_type)s::text IS NULL OR s.task_type = %(task_type)s::text)
+      AND (%(stage)s::integer IS NULL OR t.stage = %(stage)s::integer)
+      AND (%(hours)s::float8 IS NULL
+           OR coalesce(t.completed_at, t.started_at, t.due_at) > now() - make_interval(secs => %(hours)s::float8 * 3600))
+    ORDER BY t.stage, t.task_index
+    LIMIT %(limit)s
+) t
+WHERE (%(after_at)s::timestamptz IS NULL
+       OR (j.created_at, j.job_id) <= (%(after_at)s::timestamptz, %(after_job_id)s::text))
+  -- A job that ended before that time has no later task.
+  AND (%(hours)s::float8 IS NULL OR j.completed_at IS NULL
+       OR j.completed_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
+ORDER BY j.created_at DESC, j.job_id DESC, t.stage, t.task_index
+LIMIT %(limit)s
+
+-- name: job_tasks
+-- Tasks of one run of one job, by stage and index: the primary key's own order.
+SELECT t.job_id, t.run, t.stage, s.task_type, t.task_index, t.status, t.parameters, t.attempt,
+       t.attempts, t.worker, t.error, t.due_at, t.lease_until, t.started_at, t.completed_at
+FROM app.tasks t
+JOIN app.stages s ON s.job_id = t.job_id AND s.run = t.run AND s.stage = t.stage
+WHERE t.job_id = %(job_id)s AND t.run = %(run)s
+  AND (t.stage, t.task_index) > (%(after_stage)s::smallint, %(after_index)s::integer)
+  AND (%(statuses)s::app.task_status[] IS NULL OR t.status = ANY (%(statuses)s::app.task_status[]))
+  AND (%(task_type)s::text IS NULL OR s.task_type = %(task_type)s::text)
+  AND (%(stage)s::integer IS NULL OR t.stage = %(stage)s::integer)
+  AND (%(hours)s::float8 IS NULL
+       OR coalesce(t.completed_at, t.started_at, t.due_at) > now() - make_interval(secs => %(hours)s::float8 * 3600))
+ORDER BY t.stage, t.task_index
+LIMIT %(limit)s
+
+-- name: result_scope
+-- The run's number, and its last stage that has tasks: what results are shown of unless somebody asks otherwise.
+SELECT j.run AS current_run, j.total_stages,
+       (SELECT max(s.stage) FROM app.stages s
+        WHERE s.job_id = j.job_id AND s.run = coalesce(%(run)s::integer, j.run) AND s.task_count > 0) AS last_stage
+FROM app.jobs j WHERE j.job_id = %(job_id)s
+
+-- name: results
+-- A page of one stage's outcomes by task index. It ends early when its results reach `max_bytes`, because a
+-- result can be a megabyte; it has a row at least. Results stay JSON text: most of them are passed on as they are.
+WITH page AS MATERIALIZED (
+    SELECT task_index, status, attempt, result::text AS result, result_location, error, started_at, completed_at
+    FROM app.tasks
+    WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND task_index > %(after_index)s
+      AND (%(statuses)s::app.task_status[] IS NULL OR status = ANY (%(statuses)s::app.task_status[]))
+    ORDER BY task_index
+    LIMIT %(limit)s + 1
+), measured AS (
+    SELECT page.*, row_number() OVER by_index AS place, count(*) OVER () AS found,
+           sum(coalesce(octet_length(result), 0)) OVER by_index - coalesce(octet_length(result), 0) AS bytes_before
+    FROM page
+    WINDOW by_index AS (ORDER BY task_index)
+)
+SELECT task_index, status, attempt, result, result_location, error, started_at, completed_at,
+       place < found AS more_follow
+FROM measured
+WHERE place <= %(limit)s AND bytes_before < %(max_bytes)s
+ORDER BY task_index
+
+-- name: result_keys
+-- The keys that occur in a stage's results, for the columns of a table; one more than asked says "too many".
+SELECT DISTINCT k AS key
+FROM app.tasks t CROSS JOIN LATERAL jsonb_object_keys(t.result) AS k
+WHERE t.job_id = %(job_id)s AND t.run = %(run)s AND t.stage = %(stage)s AND jsonb_typeof(t.result) = 'object'
+  AND (%(statuses)s::app.task_status[] IS NULL OR t.status = ANY (%(statuses)s::app.task_status[]))
+LIMIT %(limit)s + 1
+
+-- name: events
+-- A job's history in the order of its events. Tasks are ranges of indexes, both ends included.
+SELECT event_id, run, stage, event, detail, worker, at,
+       (SELECT jsonb_agg(jsonb_build_array(lower(r), upper(r) - 1) ORDER BY r) FROM unnest(tasks) AS r) AS tasks
+FROM app.job_events
+WHERE job_id = %(job_id)s AND event_id > %(after_event_id)s
+ORDER BY event_id
+LIMIT %(limit)s
+
+-- name: poison_groups
+-- Recorded messages by queue and reason; the longest tail of reasons is cut off.
+SELECT queue, reason, count(*) AS count, max(recorded_at) AS newest_at
+FROM app.poison_messages
+GROUP BY queue, reason
+ORDER BY count DESC, queue, reason
+LIMIT %(limit)s
+
+-- name: poison_queues
+-- Recorded messages by queue, complete.
+SELECT queue, count(*) AS count FROM app.poison_messages GROUP BY queue ORDER BY queue
+
+-- name: poison_newest
+-- The newest recorded messages.
+SELECT poison_id, queue, message_id, reason, raw, bytes, dequeue_count, job_id, run, stage, first, last,
+       correlation_id, action, recorded_at
+FROM app.poison_messages
+ORDER BY poison_id DESC
+LIMIT %(limit)s

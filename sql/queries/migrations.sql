@@ -1,0 +1,39 @@
+-- The migration runner's own statements.
+
+-- name: lock
+SELECT pg_advisory_xact_lock(%(key)s)
+
+-- name: create_schema
+CREATE SCHEMA IF NOT EXISTS app
+
+-- name: create_history
+CREATE TABLE IF NOT EXISTS app.schema_migrations (
+    name       text PRIMARY KEY,
+    sha256     text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+
+-- name: has_history
+SELECT to_regclass('app.schema_migrations') IS NOT NULL AS present
+
+-- name: history
+SELECT name, sha256, applied_at FROM app.schema_migrations ORDER BY applied_at, name
+
+-- name: record
+INSERT INTO app.schema_migrations (name, sha256) VALUES (%(name)s, %(sha256)s)
+ON CONFLICT (name) DO UPDATE SET sha256 = EXCLUDED.sha256, applied_at = now()
+WHERE schema_migrations.sha256 <> EXCLUDED.sha256
+
+-- name: views
+SELECT viewname FROM pg_views WHERE schemaname = 'app'
+
+-- name: schema_objects
+-- Tables, views, sequences, functions and enumerated types of the schema.
+SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' END AS kind,
+       c.relname AS name
+FROM pg_class c WHERE c.relnamespace = to_regnamespace('app') AND c.relkind IN ('r', 'v', 'S')
+UNION ALL
+SELECT 'function', p.proname FROM pg_proc p WHERE p.pronamespace = to_regnamespace('app')
+UNION ALL
+SELECT 'type', t.typname FROM pg_type t WHERE t.typnamespace = to_regnamespace('app') AND t.typtype = 'e'
+ORDER BY 1, 2
