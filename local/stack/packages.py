@@ -94,19 +94,35 @@ def _package_names(options: list[str]) -> list[str]:
 def _install(log: Path, progress: Progress) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with progress.step("Refreshing the package lists"):
-        _update([], log)
+        update_lists([], log)
     names = _package_names([])
     with progress.step(f"Installing {' '.join(names)} (about half a minute)"), _without_system_cluster():
         run_logged(["apt-get", "install", "-y", "--no-install-recommends", *names], log, env=env)
 
 
-def _update(options: list[str], log: Path) -> None:
+def update_lists(options: list[str], log: Path) -> None:
     """Refresh the lists; a source that does not answer matters only if the package is not found then."""
     try:
         run_logged(["apt-get", *options, "update"], log)
     except StackError:
         if not shutil.which("apt-get"):
             raise
+
+
+def private_apt(state: Path) -> list[str]:
+    """Options by which apt-get keeps its lists below `state` and needs no root.
+
+    Nothing of the system is locked or changed; the system's own lists may be empty or old.
+    """
+    for folder in ("lists/partial", "archives/partial"):
+        (state / folder).mkdir(parents=True)
+    settings = {
+        "Dir::State::lists": f"{state}/lists",
+        "Dir::Cache": str(state),
+        "Debug::NoLocking": "true",
+        "APT::Sandbox::User": "",
+    }
+    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
 @contextmanager
@@ -131,13 +147,9 @@ def _unpack(target: Path, log: Path, progress: Progress) -> None:
     """Download the packages and what they depend on, and unpack them below `target`: needs no root."""
     shutil.rmtree(target, ignore_errors=True)
     state = target / "apt"
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (state / folder).mkdir(parents=True)
-    options = ["-o", f"Dir::State::lists={state}/lists", "-o", f"Dir::Cache={state}/cache"]
-    # The system's lists need root; these are this checkout's own. Nothing of the system is locked or changed.
-    options += ["-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="]
+    options = private_apt(state)
     with progress.step("Refreshing the package lists"):
-        _update(options, log)
+        update_lists(options, log)
     plan = read(
         ["apt-get", *options, "--simulate", "--no-install-recommends", "install", *_package_names(options)]
     )

@@ -20,6 +20,11 @@ class Paths:
         return self.root / ".local"
 
     @property
+    def venv(self) -> Path:
+        """The virtual environment."""
+        return self.root / ".venv"
+
+    @property
     def downloads(self) -> Path:
         """What was installed: costs only time to lose."""
         return self.local / "downloads"

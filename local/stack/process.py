@@ -15,6 +15,7 @@ from pathlib import Path
 from .errors import StackError
 
 _PR_SET_PDEATHSIG = 1
+_LONGEST_LOG = 10 * 1024 * 1024
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -74,6 +75,8 @@ class Server:
     ) -> None:
         """Start the process in a session of its own, so that a Ctrl-C reaches only who started it."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > _LONGEST_LOG:
+            self.log.replace(self.log.with_name(f"{self.log.name}.old"))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -1,0 +1,33 @@
+"""`./test`: the tests on throw-away servers. Arguments go to pytest."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .azurite import ensure_azurite
+from .errors import StackError
+from .node import ensure_node
+from .packages import ensure_postgres
+from .paths import Paths
+from .progress import Progress
+
+
+def main() -> None:
+    """Install what the servers need, where one sees it happen, and become pytest; it starts them itself."""
+    paths, progress = Paths(), Progress()
+    try:
+        ensure_postgres(paths, progress)
+        ensure_azurite(paths, ensure_node(paths, progress), progress)
+    except StackError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    # Tests have servers of their own: what the person has set for ./run must not reach them.
+    for name in ("DATABASE_URL", "AzureWebJobsStorage", "AZURE_STORAGE_CONNECTION_STRING"):
+        os.environ.pop(name, None)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()
