@@ -7,7 +7,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, ParamSpec, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, validate_call
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    validate_call,
+)
 
 from .errors import ContractViolation, field_errors
 from .states import StageStatus, TaskStatus

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     max_page_size: int = 1000
     default_page_size: int = 100
 
+    function_timeout: timedelta = timedelta(minutes=10)
+    """`functionTimeout` of host.json; a test holds the two together."""
+
     batch_parallelism: int = 32
     """How many tasks the whole app can run at once, as far as sizing batches is concerned."""
 

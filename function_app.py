@@ -1,0 +1,27 @@
+"""Composition root: settings, repositories, catalogs, engine, triggers. No logic."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+import registration
+from engine import Engine
+from interfaces.settings import Settings
+from repositories.blobs import AzureBlobRepository
+from repositories.database import Database
+from repositories.queues import AzureQueueRepository
+from triggers import queues as queue_triggers
+from triggers import timers as timer_triggers
+
+settings = Settings()
+blobs = AzureBlobRepository.from_settings(settings)
+queues = AzureQueueRepository.from_settings(settings)
+database = Database(settings)
+job_types = registration.job_catalog()
+task_types = registration.task_catalog(blobs)
+registration.check(job_types, task_types, settings.function_timeout)
+engine = Engine(settings, database, queues, blobs, job_types, task_types)
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app.register_functions(queue_triggers.build(engine, settings))
+app.register_functions(timer_triggers.build(engine))

@@ -1,0 +1,131 @@
+"""What this app can do: the catalogs, and the one list of what is registered in them.
+
+A new workflow is one controller, its handlers, and its registrations here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from controllers.hello_world import HelloWorld
+from controllers.list_container import ListContainer
+from controllers.summarize_container import SummarizeContainer
+from interfaces.blobs import BlobRepository
+from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
+from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
+from services import hello, listing, summary
+from services.raster_inspection import RasterInspector
+
+
+class JobCatalog:
+    """The job types of this app."""
+
+    def __init__(self, controllers: Iterable[JobController[Any]] = ()) -> None:
+        self._controllers: dict[str, JobController[Any]] = {}
+        for controller in controllers:
+            self.register(controller)
+
+    def register(self, controller: JobController[Any]) -> None:
+        """Add a job type. Raises `RegistrationError` for a second one of the same name, or one without stages."""
+        name = controller.job_type
+        if name in self._controllers:
+            raise RegistrationError(f"job type {name!r} is registered twice")
+        if not controller.stages:
+            raise RegistrationError(f"job type {name!r} has no stages")
+        self._controllers[name] = controller
+
+    def get(self, job_type: str) -> JobController[Any]:
+        """The controller of a job type. Raises `UnknownJobType` with the list of known ones."""
+        try:
+            return self._controllers[job_type]
+        except KeyError:
+            known = ", ".join(sorted(self._controllers))
+            raise UnknownJobType(f"no job type {job_type[:100]!r}; known are: {known}") from None
+
+    def all(self) -> Sequence[JobController[Any]]:
+        """Every controller, by name."""
+        return [self._controllers[name] for name in sorted(self._controllers)]
+
+
+class TaskCatalog:
+    """The task types of this app."""
+
+    def __init__(self, definitions: Iterable[TaskDefinition[Any]] = ()) -> None:
+        self._definitions: dict[str, TaskDefinition[Any]] = {}
+        for definition in definitions:
+            self.register(definition)
+
+    def register(self, definition: TaskDefinition[Any]) -> None:
+        """Add a task type. Raises `RegistrationError` for a second one of the same name."""
+        if definition.task_type in self._definitions:
+            raise RegistrationError(f"task type {definition.task_type!r} is registered twice")
+        self._definitions[definition.task_type] = definition
+
+    def get(self, task_type: str) -> TaskDefinition[Any]:
+        """The definition of a task type. Raises `PermanentTaskError` where there is none."""
+        try:
+            return self._definitions[task_type]
+        except KeyError:
+            known = ", ".join(sorted(self._definitions))
+            raise PermanentTaskError(
+                f"no task type {task_type!r} is registered; known are: {known}"
+            ) from None
+
+    def __contains__(self, task_type: str) -> bool:
+        return task_type in self._definitions
+
+
+def check(job_types: JobCatalog, task_types: TaskCatalog, function_timeout: timedelta) -> None:
+    """Refuse catalogs that contradict themselves. Raises `RegistrationError` naming what does not fit."""
+    for controller in job_types.all():
+        keys = [stage.key for stage in controller.stages]
+        if len(set(keys)) != len(keys):
+            raise RegistrationError(f"job type {controller.job_type!r} uses a stage key twice")
+        for number, stage in enumerate(controller.stages, 1):
+            if stage.task_type not in task_types:
+                raise RegistrationError(
+                    f"job type {controller.job_type!r}, stage {number} ({stage.key}): "
+                    f"task type {stage.task_type!r} is not registered"
+                )
+            timeout = task_types.get(stage.task_type).timeout
+            if timeout >= function_timeout:
+                # The host would kill the whole process, and everything else in it, first.
+                raise RegistrationError(
+                    f"task type {stage.task_type!r}: timeout {timeout} is not below functionTimeout {function_timeout}"
+                )
+
+
+def job_catalog() -> JobCatalog:
+    """Every job type that a person can submit."""
+    return JobCatalog([HelloWorld(), ListContainer(), SummarizeContainer()])
+
+
+def task_catalog(blobs: BlobRepository) -> TaskCatalog:
+    """Every task type, with its handler bound to what it needs."""
+    storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
+    return TaskCatalog(
+        [
+            TaskDefinition("hello_greeting", hello.GreetingParameters, hello.greet, max_batch=100),
+            TaskDefinition("hello_reply", hello.ReplyParameters, hello.reply, max_batch=100),
+            TaskDefinition(
+                "partition_container",
+                summary.PartitionParameters,
+                summary.PartitionContainer(blobs),
+                storage,
+            ),
+            TaskDefinition(
+                "summarize_prefix", summary.SummarizePrefixParameters, summary.SummarizePrefix(blobs), storage
+            ),
+            TaskDefinition("list_blobs", listing.ListBlobsParameters, listing.ListBlobs(blobs), storage),
+            TaskDefinition(
+                "describe_blob",
+                listing.DescribeBlobParameters,
+                listing.DescribeBlob(blobs, RasterInspector(blobs)),
+                storage,
+                max_batch=50,
+                waits_for_io=True,
+            ),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Triggers: translate, call the engine, translate back."""

@@ -1,0 +1,41 @@
+"""Queue triggers: what the host delivers becomes an `Arrival`, and the engine decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import azure.functions as func
+
+from engine import Arrival, Engine
+from interfaces.settings import Settings
+
+CONNECTION = "AzureWebJobsStorage"
+
+
+def build(engine: Engine, settings: Settings) -> func.Blueprint:
+    """The triggers of both queues and of their poison queues.
+
+    They are plain functions, because handlers block: the worker runs them on its thread pool.
+    """
+    blueprint = func.Blueprint()
+
+    def on_queue(name: str, queue: str, process: Callable[[Arrival], None]) -> None:
+        def receive(message: func.QueueMessage) -> None:
+            process(
+                Arrival(
+                    queue=queue,
+                    message_id=message.id or "",
+                    dequeue_count=message.dequeue_count or 0,
+                    body=message.get_body(),
+                )
+            )
+
+        receive.__name__ = name
+        trigger = blueprint.queue_trigger(arg_name="message", queue_name=queue, connection=CONNECTION)
+        trigger(blueprint.function_name(name)(receive))
+
+    on_queue("process_job_message", settings.jobs_queue, engine.process_job_message)
+    on_queue("process_task_message", settings.tasks_queue, engine.process_task_message)
+    on_queue("process_job_poison", f"{settings.jobs_queue}-poison", engine.process_poison_message)
+    on_queue("process_task_poison", f"{settings.tasks_queue}-poison", engine.process_poison_message)
+    return blueprint

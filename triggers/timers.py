@@ -1,0 +1,29 @@
+"""Timer triggers: the relay, and the reconciler."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from engine import Engine
+
+EVERY_5_SECONDS = "*/5 * * * * *"
+EVERY_15_SECONDS = "*/15 * * * * *"
+
+
+def build(engine: Engine) -> func.Blueprint:
+    """The timers. Both do what any number of others may be doing at the same time."""
+    blueprint = func.Blueprint()
+
+    @blueprint.function_name("relay_outbox")
+    @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_5_SECONDS, use_monitor=False)
+    def relay_outbox(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
+        engine.relay()
+
+    @blueprint.function_name("reconcile")
+    @blueprint.timer_trigger(
+        arg_name="timer", schedule=EVERY_15_SECONDS, run_on_startup=True, use_monitor=False
+    )
+    def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
+        engine.reconcile()
+
+    return blueprint
