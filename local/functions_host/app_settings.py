@@ -49,6 +49,14 @@ class AppSettings:
         """Return the setting's value, or None when it is not set."""
         return self._values.get(name.lower())
 
+    def is_disabled(self, function_name: str) -> bool:
+        """Tell whether `AzureWebJobs.NAME.Disabled` (or with `__` for each dot) is true.
+
+        https://learn.microsoft.com/azure/azure-functions/disable-function
+        """
+        names = (f"AzureWebJobs{dot}{function_name}{dot}Disabled" for dot in (".", "__"))
+        return any((self.get(name) or "").strip().lower() in ("true", "1") for name in names)
+
     def expand(self, text: str) -> str:
         """Replace each `%NAME%` by the app setting of that name.
 

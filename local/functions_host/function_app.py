@@ -69,9 +69,7 @@ class FunctionDefinition:
 
 
 def load_function_app(specification: str, root: Path) -> tuple[FunctionDefinition, ...]:
-    """Import `module:attribute` and return the app's functions, ordered by name as the real host orders them.
-
-    `get_functions()` is called once: a second call on the same app fails.
+    """Import `module:attribute` and return the app's functions.
 
     Raises:
         FunctionAppError: the module or the attribute is missing, importing it fails, or a function uses a
@@ -87,11 +85,22 @@ def load_function_app(specification: str, root: Path) -> tuple[FunctionDefinitio
     app = getattr(module, attribute or "app", None)
     if not isinstance(app, FunctionRegister):
         raise FunctionAppError(f"{specification}: is not an azure.functions app")
+    return read_functions(app, str(root))
+
+
+def read_functions(app: FunctionRegister, directory: str = "") -> tuple[FunctionDefinition, ...]:
+    """Return the functions of an app, ordered by name as the real host orders them.
+
+    Call it once for an app: `get_functions()` fails the second time.
+
+    Raises:
+        FunctionAppError: a function is not valid, or uses what this host does not support.
+    """
     try:
         functions = app.get_functions()
     except ValueError as error:
-        raise FunctionAppError(f"{specification}: {error}") from error
-    definitions = [_definition(json.loads(f.get_function_json()), f, str(root)) for f in functions]
+        raise FunctionAppError(str(error)) from error
+    definitions = [_definition(json.loads(f.get_function_json()), f, directory) for f in functions]
     return tuple(sorted(definitions, key=lambda definition: definition.name.lower()))
 
 

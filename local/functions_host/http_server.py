@@ -179,13 +179,20 @@ def _function_request(request: Request, route_parameters: Mapping[str, str], bod
     query = {name: ",".join(request.query_params.getlist(name)) for name in request.query_params}
     return HttpRequest(
         method=request.method,
-        url=str(request.url),
+        url=_escaped_url(request),
         headers=headers,
         params={name: value for name, value in query.items() if value},
         route_params=dict(route_parameters),
         body_type="bytes",
         body=body,
     )
+
+
+def _escaped_url(request: Request) -> str:
+    """Return the URL with its path as it was sent; Starlette's own has it decoded."""
+    path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", "replace")
+    query = request.scope["query_string"].decode("ascii", "replace")
+    return f"{request.url.scheme}://{request.url.netloc}{path}{'?' + query if query else ''}"
 
 
 def _response(value: object) -> Response:

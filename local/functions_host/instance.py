@@ -20,7 +20,7 @@ from local.functions_host.errors import HostConfigurationError
 from local.functions_host.function_app import QUEUE_TRIGGER, TIMER_TRIGGER, FunctionDefinition
 from local.functions_host.host_json import HostOptions
 from local.functions_host.http_routes import RouteTable
-from local.functions_host.http_server import HttpServer
+from local.functions_host.http_server import MAX_BODY_BYTES, HttpServer
 from local.functions_host.invocation import Invoker
 from local.functions_host.keys import HostKeys
 from local.functions_host.outputs import QueueOutput
@@ -52,7 +52,8 @@ class Instance:
         app_root: Path,
         keys: HostKeys | None,
     ) -> None:
-        self._functions = functions
+        functions = tuple(f for f in functions if not settings.is_disabled(f.name))
+        self.functions = functions
         self._options = options
         self._settings = settings
         self._host_id = host_id(settings, app_root)
@@ -66,7 +67,12 @@ class Instance:
         )
         self.routes = RouteTable(functions, options.route_prefix)
         server = HttpServer(
-            functions, self.routes, self.invoker, keys=keys, trigger_manually=self._trigger_manually
+            functions,
+            self.routes,
+            self.invoker,
+            keys=keys,
+            trigger_manually=self._trigger_manually,
+            max_body_bytes=max_body_bytes(settings),
         )
         self.application = server.application()
         by_trigger = {
@@ -176,6 +182,15 @@ def host_id(settings: AppSettings, app_root: Path) -> str:
         return configured.lower()[:32].strip("-")
     identity = json.dumps([socket.gethostname(), os.fspath(app_root.resolve())])
     return "local-" + hashlib.sha256(identity.encode()).hexdigest()[:26]
+
+
+def max_body_bytes(settings: AppSettings) -> int:
+    """Return the largest request body: 100 MB, or `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` in bytes.
+
+    https://learn.microsoft.com/azure/azure-functions/functions-app-settings#functions_request_body_size_limit
+    """
+    text = settings.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or ""
+    return int(text) if text.isdecimal() else MAX_BODY_BYTES
 
 
 def thread_count(settings: AppSettings) -> int | None:

@@ -53,6 +53,7 @@ class QueueListener:
         self._backoff = RandomizedExponentialBackoff(options.max_polling_interval.total_seconds())
         self._processing: set[asyncio.Task[None]] = set()
         self._found_since_delay = False
+        self._failing = False
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -87,8 +88,11 @@ class QueueListener:
         except ResourceNotFoundError:
             return False
         except AzureError as error:
-            logger.warning("Queue '%s' cannot be polled: %s", self._queue.queue_name, _first_line(error))
+            if not self._failing:
+                logger.warning("Queue '%s' cannot be polled: %s", self._queue.queue_name, _first_line(error))
+            self._failing = True
             return False
+        self._failing = False
         for message in messages:
             task = asyncio.create_task(self._process(message))
             self._processing.add(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
@@ -13,6 +14,14 @@ from local.functions_host.errors import HostConfigurationError
 
 # The newest service version that Azurite accepts; the SDKs are usually ahead of it.
 API_VERSION = "2025-11-05"
+
+# The SDK's own first delay of 15 s would keep the listeners away long after a restarted server is back.
+_RETRY: dict[str, Any] = {
+    "initial_backoff": 1,
+    "increment_base": 2,
+    "random_jitter_range": 1,
+    "retry_total": 3,
+}
 
 
 class StorageClients:
@@ -46,7 +55,7 @@ class StorageClients:
     def _queue_service(self, connection: StorageConnection) -> QueueServiceClient:
         if connection.connection_string:
             return QueueServiceClient.from_connection_string(
-                connection.connection_string, api_version=API_VERSION
+                connection.connection_string, api_version=API_VERSION, **_RETRY
             )
         if not connection.queue_service_uri:
             raise HostConfigurationError("the storage connection names no queueServiceUri")
@@ -55,7 +64,7 @@ class StorageClients:
     def _blob_service(self, connection: StorageConnection) -> BlobServiceClient:
         if connection.connection_string:
             return BlobServiceClient.from_connection_string(
-                connection.connection_string, api_version=API_VERSION
+                connection.connection_string, api_version=API_VERSION, **_RETRY
             )
         if not connection.blob_service_uri:
             raise HostConfigurationError("the storage connection names no blobServiceUri")

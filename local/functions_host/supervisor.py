@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from local.functions_host.errors import HostConfigurationError
+from local.functions_host.errors import FunctionAppError, HostConfigurationError
 from local.functions_host.keys import load_keys
-from local.functions_host.worker import EXIT_NOT_STARTED, WorkerArguments
+from local.functions_host.worker import EXIT_NOT_STARTED, READY, WorkerArguments
 
 DEFAULT_PORT = 7071
 DEFAULT_WORKERS = 2
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BACKLOG = 2048
 _POLL_SECONDS = 0.05
 _STABLE_SECONDS = 5.0
@@ -63,20 +64,22 @@ def serve(
     on_workers_changed: WorkersChanged | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> int:
-    """Serve the function app until SIGINT or SIGTERM; return the exit code of the process.
+    """Serve the function app until SIGINT, SIGTERM or SIGHUP; return the exit code of the process.
 
     Call it from the main thread. `on_workers_changed` gets the process ids of the workers each time one is
     started or has ended; `on_ready` gets the base URL once, when all workers serve.
 
     Raises:
         HostConfigurationError: the port is taken, or the keys file is not valid.
+        FunctionAppError: the app cannot be started; the message is what the worker said.
     """
     if options.auth:
         load_keys(options.keys)
     with _listen(options.host, options.port) as listening:
         supervisor = Supervisor(options, listening, on_workers_changed, on_ready)
         with _stop_on_signals(supervisor):
-            return supervisor.run()
+            supervisor.run()
+    return 0
 
 
 class Supervisor:
@@ -103,18 +106,20 @@ class Supervisor:
         """Stop gracefully; the second time, at once."""
         self._stop_requests += 1
 
-    def run(self) -> int:
-        """Keep the workers running until a stop is requested; return the exit code."""
+    def run(self) -> None:
+        """Keep the workers running until a stop is requested.
+
+        Raises:
+            FunctionAppError: the app could not be started the first time.
+        """
         try:
             for number in range(self._options.workers):
                 self._start_worker(first=number == 0)
             while not self._stop_requests:
-                if not self._reap():
-                    return 1
-                self._start_missing()
                 self._notice_ready()
+                self._reap()
+                self._start_missing()
                 time.sleep(_POLL_SECONDS)
-            return 0
         finally:
             self._stop_workers()
             if self._options.pid_file is not None:
@@ -124,21 +129,21 @@ class Supervisor:
         self._workers.append(_Worker(self._options, self._listening, announce=first))
         self._changed()
 
-    def _reap(self) -> bool:
-        """Report workers that ended; False when the app cannot be started at all."""
+    def _reap(self) -> None:
+        """Report workers that ended."""
         for worker in [worker for worker in self._workers if worker.process.poll() is not None]:
             self._workers.remove(worker)
-            worker.close()
             code = worker.process.returncode
-            logger.error("Worker %d %s.", worker.process.pid, _describe_exit(code))
+            failure = worker.failure()
+            worker.close()
             if code == EXIT_NOT_STARTED and not self._ever_ready:
-                return False
+                raise FunctionAppError(failure)
+            logger.error("Worker %d %s. %s", worker.process.pid, _describe_exit(code), failure)
             stable = time.monotonic() - worker.started_at > _STABLE_SECONDS
             longer = min(_LONGEST_RESTART_DELAY, 2 * self._restart_delay + 0.25)
             self._restart_delay = 0.0 if stable else longer
             self._restart_at = time.monotonic() + self._restart_delay
             self._changed()
-        return True
 
     def _start_missing(self) -> None:
         while len(self._workers) < self._options.workers and time.monotonic() >= self._restart_at:
@@ -195,12 +200,13 @@ class _Worker:
             first=announce,
         )
         self.started_at = time.monotonic()
-        self._is_ready = False
+        self._said = b""
         try:
             self.process = subprocess.Popen(
                 arguments.command_line(),
                 pass_fds=(listening.fileno(), write_fd),
                 stdin=subprocess.DEVNULL,
+                cwd=options.app_root,
                 env=_worker_environment(),
             )
         finally:
@@ -208,12 +214,19 @@ class _Worker:
 
     def is_ready(self) -> bool:
         """Tell whether the worker has said that it serves."""
-        if not self._is_ready:
-            try:
-                self._is_ready = os.read(self._ready_fd, 1) == b"1"
-            except BlockingIOError:
-                return False
-        return self._is_ready
+        self._said += self._read()
+        return self._said == READY
+
+    def failure(self) -> str:
+        """Return why an ended worker could not start; empty when it did."""
+        self._said += self._read()
+        return self._said.removeprefix(READY).decode(errors="replace")
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._ready_fd, 65536)
+        except BlockingIOError:
+            return b""
 
     def close(self) -> None:
         """Close the pipe."""
@@ -253,7 +266,7 @@ def _stop_on_signals(supervisor: Supervisor) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         supervisor.request_stop()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +26,7 @@ import uvicorn
 
 from local.functions_host.app_settings import AppSettings
 from local.functions_host.errors import HostError
-from local.functions_host.function_app import FunctionDefinition, load_function_app
+from local.functions_host.function_app import HTTP_TRIGGER, FunctionDefinition, load_function_app
 from local.functions_host.host_json import HostOptions, load_host_json
 from local.functions_host.http_server import describe_routes
 from local.functions_host.instance import Instance
@@ -36,7 +37,13 @@ EXIT_STOPPED = 0
 EXIT_NOT_STARTED = 3
 EXIT_FUNCTION_TIMEOUT = 70
 
+# What a worker writes to the supervisor's pipe once it serves; one that cannot start writes why.
+READY = b"ready\n"
+
+_PIPE_BYTES = 32_768
 _PR_SET_PDEATHSIG = 1
+# Kestrel's default, so that a client which keeps its connection for a while may use it again.
+_KEEP_ALIVE_SECONDS = 130
 _SETTLE_SECONDS = 3.0
 _WATCHDOG_GRACE_SECONDS = 5.0
 
@@ -94,9 +101,7 @@ def main(argv: Sequence[str]) -> int:
         functions = load_function_app(arguments.app, arguments.app_root)
         return asyncio.run(_serve(arguments, options, functions))
     except HostError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.__cause__ is not None and not isinstance(error.__cause__, HostError):
-            logging.getLogger("Host.Startup").error("The cause:", exc_info=error.__cause__)
+        os.write(arguments.ready_fd, _explain(error).encode()[:_PIPE_BYTES])
         return EXIT_NOT_STARTED
 
 
@@ -114,7 +119,7 @@ async def _serve(
     watchdog = asyncio.create_task(_watch_event_loop(options.function_timeout))
     instance.start()
     if arguments.first:
-        _announce(functions, instance, listening)
+        _announce(instance, listening)
     exiting = asyncio.create_task(instance.invoker.exiting.wait())
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({exiting, stop, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +147,7 @@ class _Server(uvicorn.Server):
         """Start to serve, then write a byte to the supervisor's pipe."""
         await super().startup(sockets)
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._ready_fd, b"1")
+            os.write(self._ready_fd, READY)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -156,18 +161,17 @@ def _http_server(instance: Instance, arguments: WorkerArguments) -> _Server:
         lifespan="off",
         log_config=None,
         access_log=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         server_header=False,
         timeout_graceful_shutdown=max(1, int(arguments.drain_seconds)),
     )
     return _Server(config, arguments.ready_fd)
 
 
-def _announce(
-    functions: tuple[FunctionDefinition, ...], instance: Instance, listening: socket.socket
-) -> None:
+def _announce(instance: Instance, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     lines = describe_routes(instance.routes.routes, f"http://{host}:{port}")
-    lines += [f"{f.name}: {f.trigger.type}" for f in functions if f.trigger.type != "httpTrigger"]
+    lines += [f"{f.name}: {f.trigger.type}" for f in instance.functions if f.trigger.type != HTTP_TRIGGER]
     logging.getLogger("Host.Startup").info("Functions:\n    %s", "\n    ".join(lines) or "none")
 
 
@@ -180,6 +184,14 @@ async def _settle_and_exit(instance: Instance) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(instance.drain(), _SETTLE_SECONDS)
     _exit(EXIT_FUNCTION_TIMEOUT)
+
+
+def _explain(error: HostError) -> str:
+    """Return the message, with the trace when the app's own code failed."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, HostError | OSError | ValueError):
+        return str(error)
+    return f"{error}\n{''.join(traceback.format_exception(cause))}"
 
 
 def _exit(code: int) -> None:
