@@ -1,0 +1,190 @@
+"""GDAL's configuration for reading one untrusted blob by ranges, and the count of bytes that it took.
+
+rasterio sets configuration options of a thread only, except on the main thread, where they are the
+process's defaults; both are fine for us, since every session sets all it needs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+DRIVERS = [
+    "GTiff",
+    "JP2OpenJPEG",
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "HFA",
+    "netCDF",
+    "HDF5",
+    "HDF5Image",
+    "GRIB",
+    "SRTMHGT",
+    "DTED",
+    "AAIGrid",
+]
+"""Formats that hold their own pixels. VRT, WMS, STACIT and their like, which fetch others, are not here."""
+
+READING = {
+    "CPL_VSIL_CURL_CHUNK_SIZE": "16384",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_PAM_ENABLED": "YES",
+    "PROJ_NETWORK": "OFF",
+    "GTIFF_IMPLICIT_JPEG_OVR": "NO",
+}
+"""Not GDAL_CACHEMAX: set through rasterio it is bytes, and its default of 5 % of the memory is right."""
+
+FORGET_AFTER = 200
+"""Sessions after which GDAL's statistics are emptied even if one is always running."""
+
+
+class BytesRead:
+    """Bytes that a session downloaded; final when it has ended, None where GDAL cannot tell."""
+
+    value: int | None = None
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self.paths = set(paths)
+        self.before = 0
+
+
+class GdalSessions:
+    """Opens sessions. One per process; any number of threads."""
+
+    def __init__(self) -> None:
+        self._network = NetworkStatistics()
+
+    @contextmanager
+    def session(
+        self, path: str, sidecars: Collection[str], options: Mapping[str, str]
+    ) -> Iterator[BytesRead]:
+        """GDAL may read `path` and `sidecars` in this thread, and nothing else through the network.
+
+        What earlier sessions fetched of this path is forgotten: the blob may have been replaced.
+        """
+        import rasterio
+
+        count = BytesRead({path, *sidecars})
+        with self._network.counting(count):
+            self._network.forget(count.paths)
+            try:
+                with rasterio.Env(**READING, **_only(path, sidecars), **options):
+                    yield count
+            finally:
+                self._network.forget(count.paths)
+
+
+def _only(path: str, sidecars: Collection[str]) -> dict[str, str]:
+    """Options that keep GDAL from listing the container, probing for siblings and following references."""
+    if not sidecars:
+        return {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "CPL_VSIL_CURL_ALLOWED_FILENAME": path}
+    # The option compares real ends of names, so that all but the first slash is the narrowest it takes.
+    return {
+        "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
+        "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ",".join(name[1:] for name in [path, *sidecars]),
+    }
+
+
+def can_be_listed(path: str) -> bool:
+    """False for names that GDAL's list of allowed files cannot hold: its items end at spaces and commas.
+
+    Such a raster is read without its sidecars.
+    """
+    return not set(path) & {" ", ","}
+
+
+class NetworkStatistics:
+    """GDAL's own count of downloaded bytes per file (`VSINetworkStatsGetAsSerializedJSON`).
+
+    rasterio does not offer these functions, but the library that it has loaded exports them: the handle
+    of one of rasterio's extension modules finds the symbols of everything that it is linked with. The
+    count is per file, so two threads that read the same file at once each see the sum of both.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[BytesRead] = []
+        self._since_reset = 0
+
+    @cached_property
+    def _gdal(self) -> ctypes.CDLL | None:
+        from rasterio import _base
+
+        library = ctypes.CDLL(_base.__file__)
+        try:
+            library.VSINetworkStatsGetAsSerializedJSON.restype = ctypes.c_void_p
+            library.VSINetworkStatsGetAsSerializedJSON.argtypes = [ctypes.c_void_p]
+            library.VSIFree.argtypes = [ctypes.c_void_p]
+            library.VSICurlPartialClearCache.argtypes = [ctypes.c_char_p]
+            library.CPLSetConfigOption.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+            library.VSINetworkStatsReset.restype = None
+        except AttributeError:
+            return None
+        # Read once, when the first byte is counted after a reset; so for the whole process, not a thread.
+        library.CPLSetConfigOption(b"CPL_VSIL_NETWORK_STATS_ENABLED", b"YES")
+        library.VSINetworkStatsReset()
+        return library
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Drop what GDAL keeps of files whose names start so: size, existence and content."""
+        if self._gdal is not None:
+            for path in paths:
+                self._gdal.VSICurlPartialClearCache(path.encode())
+
+    @contextmanager
+    def counting(self, count: BytesRead) -> Iterator[None]:
+        """Give `count`, at the end, the bytes that were downloaded of its paths meanwhile."""
+        with self._lock:
+            count.before = _downloaded(self._files(), count)
+            self._running.append(count)
+        try:
+            yield
+        finally:
+            with self._lock:
+                files = self._files()
+                if self._gdal is not None:
+                    count.value = _downloaded(files, count) - count.before
+                self._running.remove(count)
+                self._since_reset += 1
+                if not self._running or self._since_reset >= FORGET_AFTER:
+                    self._reset(files)
+
+    def _files(self) -> dict[str, int]:
+        """Bytes downloaded of each file since the last reset."""
+        if self._gdal is None:
+            return {}
+        text = self._gdal.VSINetworkStatsGetAsSerializedJSON(None)
+        if not text:
+            return {}
+        try:
+            statistics: dict[str, Any] = json.loads(ctypes.string_at(text) or b"{}")
+        finally:
+            self._gdal.VSIFree(text)
+        return {
+            name: file.get("methods", {}).get("GET", {}).get("downloaded_bytes", 0)
+            for handler in statistics.get("handlers", {}).values()
+            for name, file in handler.get("files", {}).items()
+        }
+
+    def _reset(self, files: Mapping[str, int]) -> None:
+        """The text names every file since the last reset, so it must not grow for ever."""
+        for count in self._running:
+            count.before -= _downloaded(files, count)
+        if self._gdal is not None:
+            self._gdal.VSINetworkStatsReset()
+        self._since_reset = 0
+
+
+def _downloaded(files: Mapping[str, int], count: BytesRead) -> int:
+    return sum(files.get(path, 0) for path in count.paths)

@@ -1,0 +1,171 @@
+"""Opens a blob as a raster by range reads and says what it is, or why it is none."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
+from interfaces.containers import is_raster_name
+from interfaces.errors import ServiceUnavailable
+
+from . import raster_signatures
+from .gdal_session import DRIVERS, GdalSessions, can_be_listed
+from .raster_metadata import Refused, Truncated, check_length, describe, refuse_dangerous
+from .raster_report import RasterReport, UnreadableRaster, UnreadableStatus
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+SIDECAR_PAGE = 200
+"""Names with the same stem that are looked at for sidecars."""
+TRANSIENT = (
+    "HTTP response code: 5",
+    "HTTP response code: 429",
+    "CURL error",
+    "HTTP error code : 5",
+    "timed out",
+)
+"""In GDAL's messages: what storage or the network did, not the file."""
+NOT_RECOGNIZED = "not recognized as being in a supported file format"
+
+
+class RasterInspector:
+    """Inspects blobs as rasters. One per process; any number of threads."""
+
+    def __init__(self, blobs: BlobRepository, sessions: GdalSessions | None = None) -> None:
+        self._blobs = blobs
+        self._sessions = sessions or GdalSessions()
+
+    def inspect(self, container: str, blob: BlobProperties, *, statistics: bool = False) -> RasterReport:
+        """What the blob is as a raster. Whatever is wrong with the file is in the report.
+
+        Raises what `BlobRepository` raises: the blob is gone, storage refuses or does not answer.
+        """
+        if blob.size == 0:
+            return UnreadableRaster(status="empty", reason="the file has zero bytes")
+        if blob.tier == "Archive":
+            return UnreadableRaster(
+                status="archived", reason="the blob is in the archive tier and must be rehydrated to be read"
+            )
+        if not is_raster_name(blob.name) or blob.name.lower().endswith(".vrt"):
+            head = self._head(container, blob)
+            if not raster_signatures.is_raster(head):
+                return _counted(_not_raster(head), len(head), blob.size)
+        return self._open(container, blob, statistics=statistics)
+
+    def _open(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
+        from rasterio._err import CPLE_BaseError
+        from rasterio.errors import RasterioError
+
+        path = self._blobs.gdal_path(container, blob.name)
+        beside = self._sidecars(container, blob.name)
+        sidecars = [item.name for item in beside]
+        paths = [self._blobs.gdal_path(container, name) for name in sidecars]
+        report: RasterReport
+        with self._sessions.session(path, paths, self._blobs.gdal_options()) as count:
+            try:
+                with _opened(path) as dataset:
+                    report = _report(dataset, path, blob.size, sidecars, statistics=statistics)
+            except ValidationError:
+                raise  # a report of ours that does not fit its model is no fault of the file
+            except (RasterioError, CPLE_BaseError, OSError, ValueError, OverflowError) as error:
+                report = self._failure(container, blob, path, error)
+        return _counted(report, count.value, blob.size + sum(item.size for item in beside))
+
+    def _failure(self, container: str, blob: BlobProperties, path: str, error: Exception) -> UnreadableRaster:
+        """Whose fault it was that GDAL could not go on: storage's, which is raised, or the file's."""
+        text = str(error.__cause__ or error)
+        if any(sign in text for sign in TRANSIENT):
+            raise ServiceUnavailable("storage did not answer while the raster was read") from error
+        now = self._blobs.properties(container, blob.name)
+        if now.etag != blob.etag:
+            raise ServiceUnavailable("the blob was replaced while it was read") from error
+        if NOT_RECOGNIZED in text:
+            head = self._head(container, blob)
+            if not raster_signatures.is_raster(head):
+                return _not_raster(head)
+        return UnreadableRaster(status="broken", reason=f"GDAL cannot read it: {_own_words(text, path)}")
+
+    def _sidecars(self, container: str, name: str) -> list[BlobItem]:
+        """The blobs beside this one that belong to it."""
+        folder, slash, last = name.rpartition("/")
+        stem = last.rpartition(".")[0] or last
+        start = f"{folder}{slash}{stem}."
+        beside = next(self._blobs.list_pages(container, start, SIDECAR_PAGE), [])
+        possible = sidecar_names(name)
+        found = [blob for blob in beside if blob.name in possible]
+        return found if all(map(can_be_listed, [name, *(blob.name for blob in found)])) else []
+
+    def _head(self, container: str, blob: BlobProperties) -> bytes:
+        length = min(raster_signatures.HEAD_BYTES, blob.size)
+        return self._blobs.read(container, blob.name, 0, length)
+
+
+def sidecar_names(name: str) -> set[str]:
+    """Names under which GDAL looks for a raster's metadata, mask, overviews and world file."""
+    stem, _, extension = name.rpartition(".")
+    beside = {f"{name}.aux.xml", f"{name}.msk", f"{name}.msk.ovr", f"{name}.ovr", f"{name}.aux"}
+    if not extension or "/" in extension:
+        return beside
+    world = {f"{extension}w", f"{extension[0]}{extension[-1]}w", "wld"}
+    others = {"aux", "aux.xml", "tab", "rrd", "ige", "rpb", "imd"}
+    return beside | {
+        f"{stem}.{spelling}" for suffix in world | others for spelling in (suffix, suffix.upper())
+    }
+
+
+def _opened(path: str) -> DatasetReader:
+    """The dataset, opened by one of the allowed drivers only."""
+    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.io import DatasetReader
+
+    # Process-wide, and no more than that: `georeferencing` in the report says the same.
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    reader: Any = DatasetReader  # rasterio.open takes one driver, its reader a list of them
+    opened: DatasetReader = reader(path, driver=DRIVERS)
+    return opened
+
+
+def _report(
+    dataset: DatasetReader, path: str, size: int, sidecars: list[str], *, statistics: bool
+) -> RasterReport:
+    status: UnreadableStatus
+    try:
+        refuse_dangerous(dataset, path, size)
+        check_length(dataset, path, size)
+    except Refused as error:
+        status, reason = "refused", str(error)
+    except Truncated as error:
+        status, reason = "truncated", str(error)
+    else:
+        return describe(dataset, path, sidecars, statistics=statistics)
+    return UnreadableRaster(
+        status=status,
+        reason=reason,
+        driver=dataset.driver,
+        width=dataset.width,
+        height=dataset.height,
+        band_count=dataset.count,
+    )
+
+
+def _not_raster(head: bytes) -> UnreadableRaster:
+    if raster_signatures.is_vrt(head):
+        return UnreadableRaster(
+            status="refused", reason="a GDAL virtual raster (VRT): references to other files are not followed"
+        )
+    return UnreadableRaster(status="not_raster", reason=f"not a raster: {raster_signatures.kind(head)}")
+
+
+def _counted(report: RasterReport, bytes_read: int | None, size: int) -> RasterReport:
+    if bytes_read is None:
+        return report
+    return report.model_copy(update={"bytes_read": bytes_read, "fraction_read": bytes_read / size})
+
+
+def _own_words(text: str, path: str) -> str:
+    """GDAL's message about the file, with its name for its path."""
+    return text.replace(path, path.rpartition("/")[2])[:400]
