@@ -28,7 +28,7 @@ class JobCatalog:
             self.register(controller)
 
     def register(self, controller: JobController[Any]) -> None:
-        """Add a job type. Raises `RegistrationError` for a second one of the same name, or one without stages."""
+        """Add a job type. Raises `RegistrationError` for a name that is taken, or no stages."""
         name = controller.job_type
         if name in self._controllers:
             raise RegistrationError(f"job type {name!r} is registered twice")
@@ -93,7 +93,8 @@ def check(job_types: JobCatalog, task_types: TaskCatalog, function_timeout: time
             if timeout >= function_timeout:
                 # The host would kill the whole process, and everything else in it, first.
                 raise RegistrationError(
-                    f"task type {stage.task_type!r}: timeout {timeout} is not below functionTimeout {function_timeout}"
+                    f"task type {stage.task_type!r}: timeout {timeout} is not below "
+                    f"functionTimeout {function_timeout}"
                 )
 
 

@@ -208,7 +208,7 @@ class Executor:
         return set(accepted.values())
 
     def _advance(self, task: ClaimedTask, accepted: set[TaskStatus]) -> None:
-        """After the outcomes are committed: sweep a failing stage, and advance the job if this was the last."""
+        """After the commit: sweep a failing stage, and advance the job if these were its last tasks."""
         if TaskStatus.FAILED in accepted:
             self._stages.sweep(task.job_id, task.run, task.stage)
         moved = self._stages.finish(task.job_id, task.run, task.stage, self._worker)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.fix_stack"]
+pytest_plugins = ["tests.fix_stack", "tests.fix_engine"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,1 @@
+"""Stand-ins for our own ports, held to the same conformance suite as the real ones."""

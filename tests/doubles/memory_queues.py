@@ -1,0 +1,77 @@
+"""A queue repository in memory, whose messages a test delivers, repeats, reorders, delays or loses."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from interfaces.errors import ServiceUnavailable
+from interfaces.queues import OutgoingMessage, PeekedMessage, QueueRepository
+
+
+@dataclass
+class Stored:
+    """A message in a queue."""
+
+    body: str
+    visible_at: float
+    message_id: str = field(default_factory=lambda: str(uuid4()))
+    dequeue_count: int = 0
+
+
+class MemoryQueues(QueueRepository):
+    """Queues of one test."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.queues: dict[str, list[Stored]] = {}
+        self.broken = False
+        self.sent = 0
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> list[BaseException | None]:
+        with self._lock:
+            if self.broken:
+                return [ServiceUnavailable("the queue does not answer") for _ in messages]
+            for message in messages:
+                stored = Stored(message.body, time.monotonic() + message.delay_seconds)
+                self.queues.setdefault(message.queue, []).append(stored)
+            self.sent += len(messages)
+            return [None] * len(messages)
+
+    def peek(self, queue: str, count: int = 32) -> list[PeekedMessage]:
+        with self._lock:
+            return [
+                PeekedMessage(message_id=m.message_id, dequeue_count=m.dequeue_count, body=m.body)
+                for m in self.queues.get(queue, [])
+                if m.visible_at <= time.monotonic()
+            ][:count]
+
+    def length(self, queue: str) -> int:
+        with self._lock:
+            return len(self.queues.get(queue, []))
+
+    def ensure(self, queue: str) -> None:
+        with self._lock:
+            self.queues.setdefault(queue, [])
+
+    def receive(self, queue: str, shuffle: random.Random | None = None) -> Stored | None:
+        """Take a message that is visible: the oldest, or any."""
+        with self._lock:
+            visible = [m for m in self.queues.get(queue, []) if m.visible_at <= time.monotonic()]
+            if not visible:
+                return None
+            taken = shuffle.choice(visible) if shuffle else visible[0]
+            self.queues[queue].remove(taken)
+            taken.dequeue_count += 1
+            return taken
+
+    def lose_everything(self) -> int:
+        """Delete every message of every queue; answers how many there were."""
+        with self._lock:
+            lost = sum(map(len, self.queues.values()))
+            self.queues = {name: [] for name in self.queues}
+            return lost
