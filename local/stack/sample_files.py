@@ -49,10 +49,10 @@ def _write_elevation(path: Path) -> None:
     import rasterio
     from rasterio.transform import from_origin
 
-    y, x = np.mgrid[0:300, 0:400].astype("float32")
+    y, x = np.mgrid[0:520, 0:520].astype("float32")
     hills = (120 + 60 * np.sin(x / 40) * np.cos(y / 55)).astype("float32")
     hills[:40, :60] = -9999
-    profile = {"driver": "GTiff", "width": 400, "height": 300, "count": 1, "dtype": "float32"}
+    profile = {"driver": "GTiff", "width": 520, "height": 520, "count": 1, "dtype": "float32"}
     profile |= {"crs": "EPSG:32633", "transform": from_origin(390_000, 5_820_000, 30, 30), "nodata": -9999}
     with rasterio.open(path, "w", **profile) as raster:
         raster.write(hills, 1)

@@ -1,0 +1,125 @@
+"""Queues, containers and a person's files in Azurite."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.queue import QueueServiceClient
+
+from local.stack.errors import StackError
+from local.stack.progress import Progress
+from local.stack.sample import load_sample, remove_sample
+from local.stack.sample_files import NAMES
+from local.stack.storage import (
+    INPUT_CONTAINER,
+    Upload,
+    ensure_containers,
+    ensure_queues,
+    files_below,
+    upload_folder,
+)
+
+QUIET = Progress(io.StringIO())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    (folder / "a b/ü").mkdir(parents=True)
+    (folder / "top.tif").write_bytes(b"tif")
+    (folder / ".hidden").write_bytes(b"")
+    (folder / "a b/ü/50 %.json").write_bytes(b"{}")
+    (folder / "a b/link.tif").symlink_to(folder / "top.tif")
+    return folder
+
+
+def test_queues_are_made_once_with_their_poison_queues(storage_connection_string: str) -> None:
+    ensure_queues(storage_connection_string, ["first-queue"])
+    ensure_queues(storage_connection_string, ["first-queue"])
+    with QueueServiceClient.from_connection_string(storage_connection_string) as service:
+        names = [queue.name for queue in service.list_queues(name_starts_with="first-queue")]
+        assert names == ["first-queue", "first-queue-poison"]
+        for name in names:
+            service.delete_queue(name)
+
+
+def test_only_containers_that_were_made_now_are_named(storage_connection_string: str) -> None:
+    names = ("new-container-1", "new-container-2")
+    assert ensure_containers(storage_connection_string, names[:1]) == ["new-container-1"]
+    assert ensure_containers(storage_connection_string, names) == ["new-container-2"]
+    with BlobServiceClient.from_connection_string(storage_connection_string) as service:
+        for name in names:
+            service.delete_container(name)
+
+
+def test_a_folder_is_uploaded_with_relative_paths_as_names(
+    storage_connection_string: str, container: Callable[[], ContainerClient], folder: Path
+) -> None:
+    client = container()
+    done = upload_folder(storage_connection_string, folder, client.container_name, QUIET)
+    assert done == Upload(written=4, unchanged=0, size=8)
+    blobs = {blob.name: blob.content_settings.content_type for blob in client.list_blobs()}
+    assert blobs == {
+        ".hidden": "application/octet-stream",
+        "a b/link.tif": "image/tiff",
+        "a b/ü/50 %.json": "application/json",
+        "top.tif": "image/tiff",
+    }
+    assert client.download_blob("a b/ü/50 %.json").readall() == b"{}"
+
+
+def test_only_what_changed_is_uploaded_again(
+    storage_connection_string: str, container: Callable[[], ContainerClient], folder: Path
+) -> None:
+    client = container()
+    upload_folder(storage_connection_string, folder, client.container_name, QUIET)
+    (folder / "top.tif").write_bytes(b"fit")
+    (folder / "a b/link.tif").unlink()
+    done = upload_folder(storage_connection_string, folder, client.container_name, QUIET)
+    assert done == Upload(written=1, unchanged=2, size=3)
+    assert client.download_blob("top.tif").readall() == b"fit"
+
+
+def test_a_file_larger_than_one_request_arrives_whole(
+    storage_connection_string: str, container: Callable[[], ContainerClient], tmp_path: Path
+) -> None:
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(range(256)) * 4096 * 40)
+    client = container()
+    for expected in (Upload(1, 0, large.stat().st_size), Upload(0, 1, 0)):
+        assert upload_folder(storage_connection_string, tmp_path, client.container_name, QUIET) == expected
+    assert client.download_blob("large.bin").readall() == large.read_bytes()
+
+
+def test_files_that_cannot_be_read_are_named_and_the_others_are_uploaded(
+    storage_connection_string: str, container: Callable[[], ContainerClient], folder: Path
+) -> None:
+    (folder / "dangling").symlink_to("nowhere")
+    client = container()
+    with pytest.raises(
+        StackError, match=r"1 of 5 files could not be uploaded:\n    .*/dangling: .*No such file"
+    ):
+        upload_folder(storage_connection_string, folder, client.container_name, QUIET)
+    assert len(list(client.list_blobs())) == 4
+
+
+def test_files_are_found_in_the_order_of_their_names(folder: Path) -> None:
+    names = [str(path.relative_to(folder)) for path in files_below(folder)]
+    assert names == [".hidden", "top.tif", "a b/link.tif", "a b/ü/50 %.json"]
+
+
+def test_the_sample_gives_way_but_not_a_persons_files_of_the_same_names(
+    storage_connection_string: str,
+) -> None:
+    ensure_containers(storage_connection_string, (INPUT_CONTAINER,))
+    with ContainerClient.from_connection_string(storage_connection_string, INPUT_CONTAINER) as client:
+        load_sample(storage_connection_string, QUIET)
+        assert sorted(client.list_blob_names()) == sorted(NAMES)
+        client.upload_blob(NAMES[0], b"my own", overwrite=True)
+        remove_sample(storage_connection_string)
+        assert list(client.list_blob_names()) == [NAMES[0]]
+        client.delete_container()
