@@ -15,6 +15,12 @@ SELECT job_id, job_type, parameters, status, run, least(stage, total_stages) AS 
        created_at, queued_at, started_at, updated_at, completed_at
 FROM app.jobs WHERE job_id = %(job_id)s
 
+-- name: job_progress
+-- What a person who waits for a job asks, again and again: all but its parameters, which can be long.
+SELECT job_id, job_type, status, run, least(stage, total_stages) AS stage, total_stages, result, error,
+       correlation_id, created_at, queued_at, started_at, updated_at, completed_at
+FROM app.jobs WHERE job_id = %(job_id)s
+
 -- name: stages
 -- The planned stages of a run with their progress, from the counters.
 SELECT stage, stage_key, task_type, status, task_count, batch_size, on_failure, max_failed_fraction, max_attempts,

@@ -1,0 +1,55 @@
+"""The schema as an operator handles it: what it lacks, made, dropped, made anew."""
+
+from __future__ import annotations
+
+from . import migrations
+from .database import Connection, Database
+from .keyset import Document
+from .sql_files import queries
+
+
+class Schema:
+    """Each operation happens whole or not at all; `ServiceUnavailable` when it cannot get its locks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def state(self) -> Document:
+        """Which files are applied, and which are pending."""
+        with self._database.connection() as connection:
+            applied = migrations.applied(connection)
+            return {
+                "applied": len(applied),
+                "newest": applied[-1].name if applied else None,
+                "pending": migrations.pending(connection),
+            }
+
+    def pending(self) -> list[str]:
+        """Files that were not applied yet; empty when the schema is up to date."""
+        with self._database.connection() as connection:
+            return migrations.pending(connection)
+
+    def migrate(self) -> Document:
+        """Apply what is pending."""
+        with self._database.transaction() as connection:
+            _bound_lock_wait(connection)
+            return {"dropped": [], "made": migrations.migrate(connection)}
+
+    def redeploy(self) -> Document:
+        """Drop the schema with all jobs and make it anew."""
+        with self._database.transaction() as connection:
+            _bound_lock_wait(connection)
+            dropped = migrations.drop(connection)
+            applied = migrations.migrate(connection)
+            return {"dropped": dropped, "made": migrations.schema_objects(connection), "applied": applied}
+
+    def nuke(self) -> Document:
+        """Drop the schema with all jobs."""
+        with self._database.transaction() as connection:
+            _bound_lock_wait(connection)
+            return {"dropped": migrations.drop(connection), "made": []}
+
+
+def _bound_lock_wait(connection: Connection) -> None:
+    """Give up rather than queue behind a running task, with everybody else queueing behind us."""
+    connection.execute(queries("schema")["bound_lock_wait"])

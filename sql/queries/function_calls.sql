@@ -1,0 +1,112 @@
+-- One harmless call of each SQL function that can be called about a job that does not exist. They run in a
+-- transaction that is rolled back. Functions that act on whatever they find (reconcile_plans,
+-- reconcile_undispatched) are not called: they would hold locks on real rows until the rollback.
+
+-- name: task_ranges
+SELECT app.task_ranges(ARRAY[0, 1, 2, 5])
+
+-- name: record_event
+SELECT app.record_event(%(job_id)s, 1, 1, 'function_test')
+
+-- name: count_tasks
+SELECT app.count_tasks(%(job_id)s, 1, 1)
+
+-- name: recount_stage
+SELECT app.recount_stage(%(job_id)s, 1, 1)
+
+-- name: lock_job
+SELECT app.lock_job(%(job_id)s)
+
+-- name: dispatch_job
+SELECT app.dispatch_job(%(job_id)s, 1, 1)
+
+-- name: submit_job
+SELECT * FROM app.submit_job(%(job_id)s, 'function_test', '{}', 1, '', false)
+
+-- name: end_job
+SELECT app.end_job(%(job_id)s, 1, 'failed', NULL, 'function test')
+
+-- name: fail_job
+SELECT app.fail_job(%(job_id)s, 1, 1, 'function test')
+
+-- name: cancel_job
+SELECT * FROM app.cancel_job(%(job_id)s)
+
+-- name: retry_job
+SELECT * FROM app.retry_job(%(job_id)s, '')
+
+-- name: claim_plan
+SELECT * FROM app.claim_plan(%(job_id)s, 1, 1, 'function_test', interval '1 second', 1)
+
+-- name: release_plan
+SELECT app.release_plan(%(job_id)s, 0, 'function test')
+
+-- name: insert_tasks_from_items
+SELECT app.insert_tasks_from_items(%(job_id)s, 1, 2, 1)
+
+-- name: insert_tasks_from_results
+SELECT app.insert_tasks_from_results(%(job_id)s, 1, 2, '{}', 1)
+
+-- name: dispatch_queued
+SELECT app.dispatch_queued(%(job_id)s, 1, 1)
+
+-- name: seal_stage
+SELECT app.seal_stage(%(job_id)s, 1, 1, 0, '', 'function_test', 'function_test', 0, 1, '{}', 'fail_job', NULL, 1)
+
+-- name: stage_unfinished
+SELECT app.stage_unfinished(%(job_id)s, 1, 1)
+
+-- name: finish_stage
+SELECT app.finish_stage(%(job_id)s, 1, 1, 'function_test')
+
+-- name: complete_job
+SELECT app.complete_job(%(job_id)s, 1, 2, 0, '{}')
+
+-- name: claim_tasks
+SELECT * FROM app.claim_tasks(%(job_id)s, 1, 1, 0, 0, 'function_test', interval '1 second')
+
+-- name: with_attempt
+SELECT app.with_attempt(NULL, 1, 'failed', 'function test', 'function_test', now())
+
+-- name: extend_leases
+SELECT * FROM app.extend_leases(ARRAY[%(job_id)s::text], ARRAY[1], ARRAY[1], ARRAY[0], ARRAY[0]::bigint[], interval '1 second')
+
+-- name: extend_plans
+SELECT * FROM app.extend_plans(ARRAY[%(job_id)s::text], ARRAY[0]::bigint[], interval '1 second')
+
+-- name: finish_tasks
+SELECT * FROM app.finish_tasks(%(job_id)s, 1, 1, 'function_test', ARRAY[0], ARRAY[0]::bigint[], ARRAY['completed'],
+                               ARRAY['{}']::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL]::text[], ARRAY[0]::float8[])
+
+-- name: check_policy
+SELECT app.check_policy(%(job_id)s, 1, 1)
+
+-- name: sweep_stage
+SELECT app.sweep_stage(%(job_id)s, 1, 1, 1)
+
+-- name: take_dispatches
+SELECT * FROM app.take_dispatches(repeat('f', 64), 1, interval '1 second')
+
+-- name: mark_sent
+SELECT app.mark_sent('{}', interval '1 second', interval '1 second')
+
+-- name: release_dispatches
+SELECT app.release_dispatches('{}')
+
+-- name: reconcile_leases
+SELECT * FROM app.reconcile_leases(0)
+
+-- name: stalled_stages
+SELECT * FROM app.stalled_stages() LIMIT 1
+
+-- name: reconcile_dispatches
+SELECT * FROM app.reconcile_dispatches(0)
+
+-- name: record_poison
+SELECT app.record_poison('function_test', 'function_test', 'function test', '', 0, 1, NULL, NULL, NULL, NULL, NULL, '', 'recorded')
+
+-- name: dispatch_again
+SELECT app.dispatch_again(%(job_id)s, 1, 1, 0, 0)
+
+-- name: fail_tasks
+SELECT app.fail_tasks(%(job_id)s, 1, 1, 0, 0, 'function test')

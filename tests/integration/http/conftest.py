@@ -1,0 +1,53 @@
+"""The API on a real database, with an engine in the test's own process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from repositories.diagnostics import Diagnostics
+from repositories.inspection import Inspection
+from repositories.invariants import Invariants
+from repositories.results import Results
+from repositories.schema import Schema
+from tests.fix_engine import World
+from tests.unit.triggers.http_client import Client
+from triggers.http import HttpDependencies, build
+
+
+def client_of(world: World) -> Client:
+    """The API of a world."""
+    database = world.databases[0]
+    return Client(
+        build(
+            HttpDependencies(
+                settings=world.settings,
+                jobs=world.engine,
+                inspection=Inspection(database),
+                results=Results(database),
+                diagnostics=Diagnostics(database),
+                invariants=Invariants(database, world.queues, world.settings),
+                schema=Schema(database),
+                queues=world.queues,
+                blobs=world.blobs,
+            )
+        )
+    )
+
+
+@pytest.fixture
+def api(world: World) -> Client:
+    """The API of this test's world."""
+    return client_of(world)
+
+
+@pytest.fixture
+def make_api(make_world: Callable[..., World]) -> Callable[..., tuple[Client, World]]:
+    """Makes worlds with other settings, and their API."""
+
+    def make(**overrides: object) -> tuple[Client, World]:
+        made = make_world(**overrides)
+        return client_of(made), made
+
+    return make

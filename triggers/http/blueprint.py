@@ -1,0 +1,18 @@
+"""All endpoints, as functions."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from . import health, listings, operations, results, status, submission
+from .dependencies import HttpDependencies
+from .routing import register
+
+
+def build(api: HttpDependencies) -> func.Blueprint:
+    """A blueprint with a function for each URL of the API."""
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+    for module in (submission, status, results, listings, operations, health):
+        for endpoint in module.endpoints(api):
+            register(blueprint, endpoint)
+    return blueprint

@@ -1,0 +1,224 @@
+"""What the HTTP API needs, as it sees it. The composition root hands it in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import JsonValue
+
+from interfaces.blobs import BlobRepository
+from interfaces.jobs import Changed, JobTypeInfo, Submitted
+from interfaces.queues import QueueRepository
+from interfaces.settings import Settings
+from interfaces.states import JobStatus
+
+Document = dict[str, object]
+"""An answer or a part of one: JSON values and datetimes."""
+Position = list[JsonValue]
+"""Where a listing's next page starts; opaque to the API, which only carries it in a cursor."""
+Page = tuple[list[Document], Position | None]
+
+
+class Jobs(Protocol):
+    """The part of the engine that accepts and steers jobs (`engine.Engine`)."""
+
+    def submit(
+        self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str
+    ) -> Submitted:
+        """Write a job down and wake the workers."""
+        ...
+
+    def cancel(self, job_id: str) -> Changed:
+        """Stop a job."""
+        ...
+
+    def retry(self, job_id: str, *, correlation_id: str) -> Changed:
+        """Queue an ended job's failed tasks again."""
+        ...
+
+    def rerun(self, job_id: str, *, correlation_id: str) -> Submitted:
+        """Start a new run of an ended job."""
+        ...
+
+    def job_types(self) -> list[JobTypeInfo]:
+        """Every job type."""
+        ...
+
+
+class Inspection(Protocol):
+    """Jobs, tasks and their history (`repositories.inspection`)."""
+
+    def job_status(self, job_id: str) -> JobStatus:
+        """The job's state, cheaply."""
+        ...
+
+    def progress(self, job_id: str) -> Document:
+        """State, stages, progress, result and times."""
+        ...
+
+    def job(self, job_id: str) -> Document:
+        """A job's row with its stages."""
+        ...
+
+    def jobs(
+        self,
+        *,
+        statuses: Sequence[str],
+        job_type: str | None,
+        stage: int | None,
+        hours: float | None,
+        after: Position | None,
+        limit: int,
+    ) -> Page:
+        """Jobs, newest first."""
+        ...
+
+    def tasks(
+        self,
+        *,
+        statuses: Sequence[str],
+        task_type: str | None,
+        stage: int | None,
+        hours: float | None,
+        after: Position | None,
+        limit: int,
+    ) -> Page:
+        """Tasks of all jobs' current runs."""
+        ...
+
+    def job_tasks(
+        self,
+        job_id: str,
+        *,
+        run: int | None,
+        statuses: Sequence[str],
+        task_type: str | None,
+        stage: int | None,
+        hours: float | None,
+        after: Position | None,
+        limit: int,
+    ) -> Page:
+        """Tasks of one run of a job."""
+        ...
+
+    def events(self, job_id: str, *, after: Position | None, limit: int) -> Page:
+        """A job's history."""
+        ...
+
+    def poison(self, newest: int) -> Document:
+        """Recorded poison messages."""
+        ...
+
+
+class StageScope(Protocol):
+    """The tasks of one stage of one run; `stage` is None while no stage has tasks."""
+
+    @property
+    def run(self) -> int:
+        """The run."""
+        ...
+
+    @property
+    def stage(self) -> int | None:
+        """The stage."""
+        ...
+
+
+class Results(Protocol):
+    """Outcomes of tasks (`repositories.results`); `result` is JSON text in their documents."""
+
+    def scope(
+        self, job_id: str, *, run: int | None, stage: int | None, statuses: Sequence[str]
+    ) -> StageScope:
+        """What is asked for, with defaults filled in."""
+        ...
+
+    # A scope is handed back to whoever gave it, so its own type does not matter here.
+    def page(self, scope: Any, *, after: Position | None, limit: int) -> Page:
+        """A page of outcomes."""
+        ...
+
+    def rows(self, scope: Any, *, after: Position | None, limit: int | None) -> Iterator[Document]:
+        """All outcomes, streamed."""
+        ...
+
+    def keys(self, scope: Any, limit: int) -> list[str] | None:
+        """The keys that occur in the results; None when there are too many."""
+        ...
+
+
+class Diagnostics(Protocol):
+    """The whole app's state (`repositories.diagnostics`)."""
+
+    def stats(self) -> Document:
+        """Counts and sizes."""
+        ...
+
+    def recent(self, limit: int) -> Document:
+        """What lives, failed, waits and happened last."""
+        ...
+
+    def server_version(self) -> str:
+        """The version of PostgreSQL."""
+        ...
+
+    def enums(self) -> Document:
+        """The schema's enums compared with Python's."""
+        ...
+
+    def functions(self) -> Document:
+        """Whether every SQL function exists and works."""
+        ...
+
+
+class Invariants(Protocol):
+    """The views that must be empty (`repositories.invariants`)."""
+
+    def violations(self) -> Document:
+        """Every invariant with its violations."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """The number of violations of each."""
+        ...
+
+
+class Schema(Protocol):
+    """The schema as an operator handles it (`repositories.schema`)."""
+
+    def state(self) -> Document:
+        """What is applied and what is pending."""
+        ...
+
+    def pending(self) -> list[str]:
+        """What is pending."""
+        ...
+
+    def migrate(self) -> Document:
+        """Apply what is pending."""
+        ...
+
+    def redeploy(self) -> Document:
+        """Drop everything and make it anew."""
+        ...
+
+    def nuke(self) -> Document:
+        """Drop everything."""
+        ...
+
+
+@dataclass(frozen=True)
+class HttpDependencies:
+    """Everything the endpoints call."""
+
+    settings: Settings
+    jobs: Jobs
+    inspection: Inspection
+    results: Results
+    diagnostics: Diagnostics
+    invariants: Invariants
+    schema: Schema
+    queues: QueueRepository
+    blobs: BlobRepository

@@ -1,0 +1,84 @@
+"""Errors as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import azure.functions as func
+from rfc9457 import Problem, error_class_to_type
+
+from interfaces.errors import FieldError, InvalidRequest, OrchestratorError, ServiceUnavailable
+
+from .responses import to_json
+
+PROBLEM_JSON = "application/problem+json"
+MISSING_SCHEMA = {"42P01", "42704", "42883", "3F000"}
+"""SQLSTATEs of undefined tables, types, functions and schemas: PostgreSQL's manual, appendix A."""
+RETRY_AFTER_SECONDS = 5
+
+
+class MethodNotAllowed(OrchestratorError):
+    """The URL is right, the method is not."""
+
+    status = 405
+    title = "Method not allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        reason = f"{method} is not answered here, only {allowed}"
+        super().__init__(reason, errors=[FieldError(field="method", reason=reason)])
+        self.allowed = allowed
+
+
+class SchemaMissing(ServiceUnavailable):
+    """The database answers, but lacks what the migrations make."""
+
+    title = "Schema missing"
+
+    def __init__(self) -> None:
+        super().__init__("the database lacks the schema or a part of it: run migrate")
+
+
+class InternalError(OrchestratorError):
+    """Something nobody foresaw. Its cause is in the log under the correlation id, and only there."""
+
+    def __init__(self) -> None:
+        super().__init__("an unexpected error occurred; the log has it under this correlation id")
+
+
+def bad_field(field: str, reason: str) -> InvalidRequest:
+    """An error about one field of the request."""
+    return InvalidRequest(f"{field}: {reason}", errors=[FieldError(field=field, reason=reason)])
+
+
+def known(error: Exception) -> OrchestratorError:
+    """The error itself when it is one of ours, else what may be told of it."""
+    if isinstance(error, OrchestratorError):
+        return error
+    # Read from the attribute: triggers do not know the database driver.
+    if getattr(error, "sqlstate", None) in MISSING_SCHEMA:
+        return SchemaMissing()
+    return InternalError()
+
+
+def problem(error: OrchestratorError, *, instance: str, correlation_id: str) -> func.HttpResponse:
+    """The response for an error. `instance` is the path that was asked for, without its query."""
+    document = Problem(
+        error.title,
+        type_=error_class_to_type(error),
+        detail=error.detail,
+        status=error.status,
+        instance=instance,
+        correlation_id=correlation_id,
+        errors=[item.model_dump() for item in error.errors],
+    ).marshal(uri="urn:problem:{type}")
+    return func.HttpResponse(
+        to_json(document), status_code=error.status, mimetype=PROBLEM_JSON, headers=_headers(error)
+    )
+
+
+def _headers(error: OrchestratorError) -> Mapping[str, str]:
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": error.allowed}
+    if error.status == ServiceUnavailable.status:
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return {}

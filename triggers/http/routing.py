@@ -1,0 +1,118 @@
+"""Endpoints and how the Functions host gets to them.
+
+The host makes the methods a part of the route and answers 404 for one that no function lists. To answer
+405 as HTTP has it, each URL is one function that takes every method and picks the handler itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import azure.functions as func
+
+from .problems import MethodNotAllowed, known, problem
+from .requests import Request
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Request], func.HttpResponse]
+AsyncHandler = Callable[[Request], Awaitable[func.HttpResponse]]
+
+CORRELATION_HEADER = "x-correlation-id"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A URL below the route prefix, and who answers which method there.
+
+    The host tries routes in the order of the functions' names and knows no other precedence
+    (https://github.com/Azure/azure-functions-host/issues/9876), so names decide between routes that both
+    match a path.
+    """
+
+    name: str
+    route: str
+    methods: Mapping[str, Handler | AsyncHandler]
+    auth_level: func.AuthLevel = func.AuthLevel.FUNCTION
+
+    @property
+    def allowed(self) -> str:
+        """The methods answered here, as the Allow header lists them."""
+        return ", ".join(sorted({*self.methods, "OPTIONS", *(["HEAD"] if "GET" in self.methods else [])}))
+
+    @property
+    def waits(self) -> bool:
+        """Whether a handler is a coroutine; such a function runs on the event loop, others on threads."""
+        return any(inspect.iscoroutinefunction(handler) for handler in self.methods.values())
+
+
+def register(blueprint: func.Blueprint, endpoint: Endpoint) -> None:
+    """Add the endpoint as a function that takes every method."""
+    entry = _on_the_loop(endpoint) if endpoint.waits else _on_a_thread(endpoint)
+    entry.__name__ = endpoint.name
+    routed = blueprint.route(
+        route=endpoint.route, methods=list(func.HttpMethod), auth_level=endpoint.auth_level
+    )
+    blueprint.function_name(endpoint.name)(routed(entry))
+
+
+def _on_a_thread(endpoint: Endpoint) -> Callable[[func.HttpRequest], func.HttpResponse]:
+    def entry(req: func.HttpRequest) -> func.HttpResponse:
+        request, started = Request(req), perf_counter()
+        try:
+            response = _chosen(endpoint, request)(request)
+        except Exception as error:  # noqa: BLE001 - the caller gets a problem, never a trace
+            response = _failed(request, error)
+        return _finished(endpoint, request, response, started)  # type: ignore[arg-type]
+
+    return entry
+
+
+def _on_the_loop(endpoint: Endpoint) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
+    async def entry(req: func.HttpRequest) -> func.HttpResponse:
+        request, started = Request(req), perf_counter()
+        try:
+            answered = _chosen(endpoint, request)(request)
+            response = await answered if inspect.isawaitable(answered) else answered
+        except Exception as error:  # noqa: BLE001 - the caller gets a problem, never a trace
+            response = _failed(request, error)
+        return _finished(endpoint, request, response, started)
+
+    return entry
+
+
+def _chosen(endpoint: Endpoint, request: Request) -> Handler | AsyncHandler:
+    if request.method == "OPTIONS":
+        return lambda _: func.HttpResponse(status_code=204, headers={"Allow": endpoint.allowed})
+    handler = endpoint.methods.get("GET" if request.method == "HEAD" else request.method)
+    if handler is None:
+        raise MethodNotAllowed(request.method, endpoint.allowed)
+    return handler
+
+
+def _failed(request: Request, error: Exception) -> func.HttpResponse:
+    told = known(error)
+    if told.status >= 500:
+        logger.error("%s %s [%s]", request.method, request.path, request.correlation_id, exc_info=error)
+    return problem(told, instance=request.path, correlation_id=request.correlation_id)
+
+
+def _finished(
+    endpoint: Endpoint, request: Request, response: func.HttpResponse, started: float
+) -> func.HttpResponse:
+    response.headers[CORRELATION_HEADER] = request.correlation_id
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    logger.info(
+        "%s %s -> %d in %.0f ms [%s]",
+        request.method,
+        endpoint.route,
+        response.status_code,
+        (perf_counter() - started) * 1000,
+        request.correlation_id,
+    )
+    return response

@@ -1,0 +1,64 @@
+"""How far a job is, with long polling."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Annotated
+
+import azure.functions as func
+from pydantic import Field
+
+from interfaces.states import JobStatus
+
+from .dependencies import Document, HttpDependencies
+from .requests import Query, Request
+from .responses import answer, job_links
+from .routing import Endpoint
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 1.0
+PAUSE_GROWTH = 1.3
+POLL_SECONDS = "1"
+
+
+class StatusQuery(Query):
+    """`wait`: answer when the job has ended, but after so many seconds at the latest."""
+
+    wait: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0
+
+
+def endpoints(api: HttpDependencies) -> list[Endpoint]:
+    """The endpoint of this module."""
+    return [Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": Status(api).status})]
+
+
+class Status:
+    """Answers for one job. Between two looks it holds neither a thread nor a connection."""
+
+    def __init__(self, api: HttpDependencies) -> None:
+        self._inspection = api.inspection
+
+    async def status(self, request: Request) -> func.HttpResponse:
+        """State, stages, progress, result and times."""
+        query, job_id = request.query(StatusQuery), request.job_id()
+        if query.wait:
+            await self._ended(job_id, query.wait)
+        document = await asyncio.to_thread(self._inspection.progress, job_id)
+        ended = JobStatus(str(document["status"])).is_terminal
+        return answer(_shown(document, job_id), headers={} if ended else {"Retry-After": POLL_SECONDS})
+
+    async def _ended(self, job_id: str, seconds: float) -> None:
+        """Return when the job has ended, or when the time is over."""
+        end, pause = monotonic() + seconds, FIRST_PAUSE_SECONDS
+        while True:
+            status = await asyncio.to_thread(self._inspection.job_status, job_id)
+            left = end - monotonic()
+            if status.is_terminal or left <= 0:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
+
+
+def _shown(document: Document, job_id: str) -> Document:
+    return {**document, "links": job_links(job_id)}

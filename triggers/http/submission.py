@@ -1,0 +1,147 @@
+"""Submit a job, and steer it: cancel, retry, run again. And which types of jobs there are."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from interfaces.contracts import JsonObject
+from interfaces.errors import FieldError, InvalidParameters
+from interfaces.jobs import Changed, Submitted
+
+from .dependencies import HttpDependencies
+from .problems import bad_field
+from .requests import Query, Request
+from .responses import answer, job_links, path
+from .routing import Endpoint
+
+ENVELOPE_BYTES = 1024
+"""What `job_type` and the names around it may add to the parameters in a body that holds both."""
+POLL_SECONDS = "1"
+
+
+class SubmitQuery(Query):
+    """`rerun=true`: start a new run even of a job that has completed."""
+
+    rerun: bool = False
+
+
+def endpoints(api: HttpDependencies) -> list[Endpoint]:
+    """The endpoints of this module."""
+    calls = Submission(api)
+    return [
+        Endpoint("jobs_submit", "jobs/submit", {"POST": calls.submit}),
+        Endpoint("jobs_submit_type", "jobs/submit/{job_type}", {"POST": calls.submit_type}),
+        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}),
+        # Named to come after jobs_status and jobs_submit, whose routes match jobs/status/cancel too.
+        Endpoint("jobs_with_id_cancel", "jobs/{job_id}/cancel", {"POST": calls.cancel}),
+        Endpoint("jobs_with_id_rerun", "jobs/{job_id}/rerun", {"POST": calls.rerun}),
+        Endpoint("jobs_with_id_retry", "jobs/{job_id}/retry", {"POST": calls.retry}),
+    ]
+
+
+class Submission:
+    """Translates between HTTP and the engine's calls."""
+
+    def __init__(self, api: HttpDependencies) -> None:
+        self._jobs = api.jobs
+        self._max_bytes = api.settings.max_parameters_bytes
+
+    def submit(self, request: Request) -> func.HttpResponse:
+        """`job_type` and `parameters` in the body."""
+        query = request.query(SubmitQuery)
+        body = request.json_object(max_bytes=self._max_bytes + ENVELOPE_BYTES)
+        for name in body:
+            if name not in ("job_type", "parameters"):
+                raise bad_field(name[:200], "unknown field; known are job_type and parameters")
+        job_type = body.get("job_type")
+        if not isinstance(job_type, str):
+            raise bad_field("job_type", "must be text" if "job_type" in body else "is missing")
+        parameters = body.get("parameters", {})
+        if not isinstance(parameters, dict):
+            raise bad_field("parameters", "must be a JSON object")
+        try:
+            return self._submitted(self._submit(request, job_type, parameters, query))
+        except InvalidParameters as error:
+            raise _inside_parameters(error) from None
+
+    def submit_type(self, request: Request) -> func.HttpResponse:
+        """The type in the path; the body is the parameters."""
+        query = request.query(SubmitQuery)
+        parameters = request.json_object(max_bytes=self._max_bytes)
+        return self._submitted(self._submit(request, request.route("job_type"), parameters, query))
+
+    def cancel(self, request: Request) -> func.HttpResponse:
+        """Ask a job to stop: 202 when it will, 200 when it was asked before."""
+        job_id = self._about(request)
+        return _changed(self._jobs.cancel(job_id))
+
+    def retry(self, request: Request) -> func.HttpResponse:
+        """Queue the failed and cancelled tasks of an ended job again."""
+        job_id = self._about(request)
+        return _changed(self._jobs.retry(job_id, correlation_id=request.correlation_id))
+
+    def rerun(self, request: Request) -> func.HttpResponse:
+        """Start a new run of an ended job."""
+        job_id = self._about(request)
+        return self._submitted(self._jobs.rerun(job_id, correlation_id=request.correlation_id))
+
+    def types(self, request: Request) -> func.HttpResponse:
+        """Every job type with the JSON Schema of its parameters."""
+        request.query(Query)
+        types = self._jobs.job_types()
+        return answer(
+            {
+                "job_types": [
+                    {
+                        **info.model_dump(mode="json"),
+                        "links": {"submit": path("jobs", "submit", info.job_type)},
+                    }
+                    for info in types
+                ]
+            }
+        )
+
+    def _submit(
+        self, request: Request, job_type: str, parameters: JsonObject, query: SubmitQuery
+    ) -> Submitted:
+        return self._jobs.submit(
+            job_type, parameters, rerun=query.rerun, correlation_id=request.correlation_id
+        )
+
+    def _submitted(self, submitted: Submitted) -> func.HttpResponse:
+        links = job_links(submitted.job_id)
+        return answer(
+            {**submitted.model_dump(mode="json"), "links": links},
+            status=202 if submitted.created else 200,
+            headers={"Location": links["status"], "Retry-After": POLL_SECONDS},
+        )
+
+    def _about(self, request: Request) -> str:
+        """The job id, of a request that takes nothing else."""
+        request.query(Query)
+        request.no_body(max_bytes=self._max_bytes)
+        return request.job_id()
+
+
+def _changed(changed: Changed) -> func.HttpResponse:
+    links = job_links(changed.job_id)
+    return answer(
+        {**changed.model_dump(mode="json"), "links": links},
+        status=202 if changed.changed else 200,
+        headers={"Location": links["status"], "Retry-After": POLL_SECONDS},
+    )
+
+
+def _inside_parameters(error: InvalidParameters) -> InvalidParameters:
+    """The same error with its fields named as they lie in a body that holds the parameters as a member."""
+    errors = [
+        item
+        if item.field == "parameters"
+        else FieldError(
+            field=f"parameters.{item.field}" if item.field != "(body)" else "parameters", reason=item.reason
+        )
+        for item in error.errors
+    ]
+    return InvalidParameters(
+        "; ".join(f"{e.field}: {e.reason}" for e in errors) or error.detail, errors=errors
+    )
