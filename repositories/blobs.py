@@ -64,6 +64,8 @@ class AzureBlobRepository:
         """`length` bytes from `offset`, or all that follows; fewer where the blob ends."""
         from azure.core.exceptions import HttpResponseError
 
+        if length == 0:
+            return b""
         with storage_errors(container, name):
             client = self._account.blob_service().get_blob_client(container, name)
             try:

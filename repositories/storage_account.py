@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from interfaces.errors import ServiceUnavailable
 
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient
     from azure.storage.queue import QueueServiceClient
 
+C = TypeVar("C", bound=Any)
+"""A service client of the SDK; the two have no base in common."""
+
 EMULATOR_API_VERSION = "2025-11-05"
 """Azurite refuses versions newer than it knows."""
 POOL_CONNECTIONS = 64
 """Kept-open connections per service: more than the threads of a worker, or they open one per call."""
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
+RETRIES = 4
+"""By the SDK's own policy, after about 1, 3, 5 and 9 s."""
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 
@@ -30,7 +35,10 @@ class StorageAccount:
     SDK is imported on first use: an app that only answers /api/livez does not pay for it.
     """
 
-    def __init__(self, connection_string: str = "", account_name: str = "") -> None:
+    def __init__(
+        self, connection_string: str = "", account_name: str = "", *, retries: int = RETRIES
+    ) -> None:
+        self._retries = retries
         self._connection_string = connection_string
         self._account_name = account_name
         self._lock = threading.Lock()
@@ -49,17 +57,8 @@ class StorageAccount:
 
         with self._lock:
             if self._blob_service is None:
-                options = _client_options(
-                    ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
-                )
-                if self._connection_string:
-                    self._blob_service = BlobServiceClient.from_connection_string(
-                        self._connection_string, api_version=EMULATOR_API_VERSION, **options
-                    )
-                else:
-                    self._blob_service = BlobServiceClient(
-                        self._endpoint("blob"), credential=self._credential, **options
-                    )
+                retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=self._retries)
+                self._blob_service = self._client(BlobServiceClient, "blob", retry)
             return self._blob_service
 
     def queue_service(self) -> QueueServiceClient:
@@ -68,18 +67,30 @@ class StorageAccount:
 
         with self._lock:
             if self._queue_service is None:
-                options = _client_options(
-                    ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
-                )
-                if self._connection_string:
-                    self._queue_service = QueueServiceClient.from_connection_string(
-                        self._connection_string, api_version=EMULATOR_API_VERSION, **options
-                    )
-                else:
-                    self._queue_service = QueueServiceClient(
-                        self._endpoint("queue"), credential=self._credential, **options
-                    )
+                retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=self._retries)
+                self._queue_service = self._client(QueueServiceClient, "queue", retry)
             return self._queue_service
+
+    def _client(self, kind: type[C], service: str, retry_policy: object) -> C:
+        options = {
+            "retry_policy": retry_policy,
+            "transport": _transport(),
+            "connection_timeout": CONNECT_TIMEOUT_SECONDS,
+            "read_timeout": READ_TIMEOUT_SECONDS,
+        }
+        client: C
+        if not self._connection_string:
+            client = kind(self._endpoint(service), credential=self._credential, **options)
+            return client
+        try:
+            client = kind.from_connection_string(
+                self._connection_string, api_version=EMULATOR_API_VERSION, **options
+            )
+        except ValueError:
+            raise ServiceUnavailable(
+                "storage is not configured: the connection string is malformed"
+            ) from None
+        return client
 
     def gdal_options(self) -> dict[str, str]:
         """What GDAL's /vsiaz/ needs to reach this account; secret, for one thread's configuration only.
@@ -107,15 +118,6 @@ class StorageAccount:
                 "storage is not configured: set AzureWebJobsStorage or its __accountName"
             )
         return f"https://{self._account_name}.{service}.core.windows.net"
-
-
-def _client_options(retry_policy: object) -> dict[str, Any]:
-    return {
-        "retry_policy": retry_policy,
-        "transport": _transport(),
-        "connection_timeout": CONNECT_TIMEOUT_SECONDS,
-        "read_timeout": READ_TIMEOUT_SECONDS,
-    }
 
 
 def _transport() -> RequestsTransport:
