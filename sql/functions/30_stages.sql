@@ -56,11 +56,16 @@ RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE n bigint;
 BEGIN
     INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)
-    SELECT p_job_id, p_run, p_stage, row_number() OVER (ORDER BY i.task_index, i.seq) - 1, i.item
-    FROM app.stage_items i
-    JOIN app.tasks t USING (job_id, run, stage, task_index)
-    WHERE i.job_id = p_job_id AND i.run = p_run AND i.stage = p_stage - 1
-      AND t.status = 'completed' AND t.fence = i.fence
+    SELECT p_job_id, p_run, p_stage, row_number() OVER (ORDER BY t.task_index, i.seq) - 1, i.item
+    FROM app.tasks t
+    -- OFFSET keeps this a look-up by the whole key, whatever the statistics of a table just filled say.
+    CROSS JOIN LATERAL (
+        SELECT seq, item FROM app.stage_items
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage - 1
+          AND task_index = t.task_index AND fence = t.fence
+        OFFSET 0
+    ) AS i
+    WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage - 1 AND t.status = 'completed'
     LIMIT p_limit + 1;
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;

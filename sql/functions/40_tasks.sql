@@ -44,7 +44,7 @@ BEGIN
                 ELSE t.attempts END
         FROM (SELECT nextval('app.fences') AS fence) AS f
         WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
-          AND t.task_index = ANY (v_queued || v_lost)
+          AND t.task_index BETWEEN p_first AND p_last AND t.task_index = ANY (v_queued || v_lost)
         RETURNING t.task_index, t.attempt, t.fence, s.parameters || t.parameters, s.task_type, s.max_attempts;
     PERFORM app.count_tasks(p_job_id, p_run, p_stage,
         p_queued => -coalesce(cardinality(v_queued), 0), p_processing => coalesce(cardinality(v_queued), 0));
@@ -107,6 +107,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_may_retry boolean;
     v_job app.job_status;
+    v_low integer;
+    v_high integer;
     v_indexes integer[];
     v_statuses app.task_status[];
 BEGIN
@@ -116,18 +118,20 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    WITH reported AS (
-        SELECT r.*,
+    -- The range keeps the plan on the index whatever the statistics say: a batch is contiguous.
+    SELECT min(i), max(i) INTO v_low, v_high FROM unnest(p_indexes) AS i;
+    WITH reported AS MATERIALIZED (
+        SELECT t.task_index, t.attempt, t.attempts, t.started_at, r.outcome, r.result, r.location, r.error, r.delay,
                CASE WHEN r.outcome = 'retry' AND v_may_retry THEN 'queued'
                     WHEN r.outcome = 'retry' AND v_job = 'cancelling' THEN 'cancelled'
                     WHEN r.outcome = 'retry' THEN 'failed'
                     ELSE r.outcome END::app.task_status AS new_status
-        FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
-             AS r (task_index, fence, outcome, result, location, error, delay)
-    ), locked AS (
-        SELECT t.task_index, t.attempt, t.attempts, t.started_at FROM app.tasks t JOIN reported r USING (task_index)
+        FROM app.tasks t
+        JOIN unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
+             AS r (task_index, fence, outcome, result, location, error, delay) USING (task_index)
         WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
-          AND t.fence = r.fence AND t.status = 'processing'
+          AND t.task_index BETWEEN v_low AND v_high
+          AND t.status = 'processing' AND t.fence = r.fence
         ORDER BY t.task_index
         FOR UPDATE OF t
     ), written AS (
@@ -140,10 +144,11 @@ BEGIN
             result_location = r.location,
             error = CASE WHEN r.new_status IN ('failed', 'cancelled') THEN r.error END,
             attempts = CASE WHEN r.new_status = 'completed' THEN t.attempts
-                            ELSE app.with_attempt(l.attempts, l.attempt, r.outcome, r.error, p_worker, l.started_at) END,
+                            ELSE app.with_attempt(r.attempts, r.attempt, r.outcome, r.error, p_worker, r.started_at) END,
             completed_at = CASE WHEN r.new_status <> 'queued' THEN clock_timestamp() END
-        FROM reported r JOIN locked l USING (task_index)
-        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.task_index = r.task_index
+        FROM reported r
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
+          AND t.task_index BETWEEN v_low AND v_high AND t.task_index = r.task_index
         RETURNING t.task_index, t.status, t.due_at
     ), dispatched AS (
         INSERT INTO app.outbox (queue, job_id, run, stage, first, last, not_before)
@@ -201,7 +206,9 @@ END $$;
 -- Cancel up to `p_limit` queued tasks of a stage that takes no more claims. Answers how many.
 CREATE OR REPLACE FUNCTION app.sweep_stage(p_job_id text, p_run integer, p_stage integer, p_limit integer)
 RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE v_indexes integer[];
+DECLARE
+    v_from integer;
+    v_indexes integer[];
 BEGIN
     PERFORM 1 FROM app.stages s JOIN app.jobs j USING (job_id, run, stage)
     WHERE s.job_id = p_job_id AND s.run = p_run AND s.stage = p_stage
@@ -209,15 +216,14 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    WITH picked AS (
-        SELECT task_index FROM app.tasks
-        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'queued'
-        ORDER BY task_index DESC LIMIT p_limit FOR UPDATE SKIP LOCKED
-    ), swept AS (
-        UPDATE app.tasks t SET status = 'cancelled', completed_at = clock_timestamp()
-        FROM picked
-        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.task_index = picked.task_index
-        RETURNING t.task_index
+    SELECT min(task_index) INTO v_from
+    FROM (SELECT task_index FROM app.tasks
+          WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'queued'
+          ORDER BY task_index DESC LIMIT p_limit) AS farthest;
+    WITH swept AS (
+        UPDATE app.tasks SET status = 'cancelled', completed_at = clock_timestamp()
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'queued' AND task_index >= v_from
+        RETURNING task_index
     )
     SELECT array_agg(task_index) INTO v_indexes FROM swept;
     IF v_indexes IS NOT NULL THEN

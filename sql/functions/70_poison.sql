@@ -59,7 +59,8 @@ BEGIN
     END IF;
     UPDATE app.tasks
     SET status = 'failed', error = p_error, fence = NULL, lease_until = NULL, completed_at = clock_timestamp()
-    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index = ANY (v_queued || v_running);
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage
+      AND task_index BETWEEN p_first AND p_last AND task_index = ANY (v_queued || v_running);
     PERFORM app.count_tasks(p_job_id, p_run, p_stage,
         p_queued => -coalesce(cardinality(v_queued), 0), p_processing => -coalesce(cardinality(v_running), 0),
         p_failed => cardinality(v_queued || v_running));

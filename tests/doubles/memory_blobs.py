@@ -56,3 +56,12 @@ class MemoryBlobs(BlobRepository):
 
     def ping(self) -> None:
         return None
+
+    def ensure_container(self, container: str) -> None:
+        return None
+
+    def gdal_path(self, container: str, name: str) -> str:
+        raise NotImplementedError("GDAL reads from a real account; these tests have none")
+
+    def gdal_options(self) -> dict[str, str]:
+        return {}
