@@ -8,15 +8,22 @@ import registration
 from engine import Engine
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
+from repositories.credentials import database_token
 from repositories.database import Database
+from repositories.diagnostics import Diagnostics
+from repositories.inspection import Inspection
+from repositories.invariants import Invariants
 from repositories.queues import AzureQueueRepository
+from repositories.results import Results
+from repositories.schema import Schema
+from triggers import http
 from triggers import queues as queue_triggers
 from triggers import timers as timer_triggers
 
 settings = Settings()
 blobs = AzureBlobRepository.from_settings(settings)
 queues = AzureQueueRepository.from_settings(settings)
-database = Database(settings)
+database = Database(settings, database_token() if settings.database_identity else None)
 job_types = registration.job_catalog()
 task_types = registration.task_catalog(blobs)
 registration.check(job_types, task_types, settings.function_timeout)
@@ -25,3 +32,18 @@ engine = Engine(settings, database, queues, blobs, job_types, task_types)
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(queue_triggers.build(engine, settings))
 app.register_functions(timer_triggers.build(engine))
+app.register_functions(
+    http.build(
+        http.HttpDependencies(
+            settings=settings,
+            jobs=engine,
+            inspection=Inspection(database),
+            results=Results(database),
+            diagnostics=Diagnostics(database),
+            invariants=Invariants(database, queues, settings),
+            schema=Schema(database),
+            queues=queues,
+            blobs=blobs,
+        )
+    )
+)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -155,8 +155,7 @@ def _apply(connection: Connection, file: SqlFile) -> bool:
 def _read(path: Path, folder: str) -> SqlFile:
     text = path.read_text(encoding="utf-8")
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    # The files are ours: what they say is as good as written here.
-    return SqlFile(f"{folder}/{path.name}", cast(LiteralString, text), sha256)
+    return SqlFile(f"{folder}/{path.name}", text, sha256)
 
 
 def _lines(names: list[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ def build(engine: Engine, settings: Settings) -> func.Blueprint:
 
     They are plain functions, because handlers block: the worker runs them on its thread pool.
     """
-    blueprint = func.Blueprint()
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
     def on_queue(name: str, queue: str, process: Callable[[Arrival], None]) -> None:
         def receive(message: func.QueueMessage) -> None:

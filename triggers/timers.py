@@ -12,7 +12,7 @@ EVERY_15_SECONDS = "*/15 * * * * *"
 
 def build(engine: Engine) -> func.Blueprint:
     """The timers. Both do what any number of others may be doing at the same time."""
-    blueprint = func.Blueprint()
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
     @blueprint.function_name("relay_outbox")
     @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_5_SECONDS, use_monitor=False)

@@ -177,7 +177,8 @@ def test_a_crash_between_completing_and_advancing_is_mended(world: World) -> Non
     claimed = repository.claim(job.job_id, 1, 1, 0, 1, worker="w", lease=timedelta(minutes=1))
     world.rows(
         "SELECT * FROM app.finish_tasks(%s, 1, 1, 'w', ARRAY[0, 1], ARRAY[%s, %s],"
-        " ARRAY['completed', 'completed'], ARRAY['{}', '{}']::jsonb[], ARRAY[NULL, NULL]::jsonb[], ARRAY[NULL, NULL], ARRAY[0, 0])",
+        " ARRAY['completed', 'completed'], ARRAY['{}', '{}']::jsonb[],"
+        " ARRAY[NULL, NULL]::jsonb[], ARRAY[NULL, NULL], ARRAY[0, 0])",
         job.job_id,
         *[task.fence for task in claimed],
     )
