@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace, paths: Paths, progress: Progress, run_file
             workers=[],
             **servers.pids(),
         )
-        servers.watch(run_file)
+        servers.watch(run_file, lambda: _make_queues_and_containers(settings))
         if func:
             return serve_with_func(func, paths, port, settings, lambda pid: run_file.update(workers=[pid]))
         return serve(
@@ -143,8 +143,7 @@ def _fill(data: Path | None, paths: Paths, progress: Progress, settings: dict[st
     with progress.step("Applying the migrations"):
         app_environment.migrate(paths.root, settings)
     with progress.step("Making the queues and containers"):
-        ensure_queues(storage, [settings["JOBS_QUEUE"], settings["TASKS_QUEUE"]])
-        made = ensure_containers(storage)
+        made = _make_queues_and_containers(settings)
     if data:
         remove_sample(storage)
         with progress.step(f"Uploading {data} to the container {INPUT_CONTAINER}"):
@@ -153,6 +152,13 @@ def _fill(data: Path | None, paths: Paths, progress: Progress, settings: dict[st
     elif INPUT_CONTAINER in made:
         with progress.step(f"Loading a sample into the container {INPUT_CONTAINER}"):
             load_sample(storage, progress)
+
+
+def _make_queues_and_containers(settings: dict[str, str]) -> list[str]:
+    """Make those that are not there; the names of the containers made."""
+    storage = settings["AzureWebJobsStorage"]
+    ensure_queues(storage, [settings["JOBS_QUEUE"], settings["TASKS_QUEUE"]])
+    return ensure_containers(storage)
 
 
 def _announce(paths: Paths, progress: Progress) -> Callable[[str], None]:

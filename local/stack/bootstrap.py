@@ -21,7 +21,7 @@ from pathlib import Path
 from .commands import run_logged
 from .errors import Missing, StackError
 from .locking import taking_turns
-from .packages import private_apt, update_lists
+from .packages import INSTALL, private_apt, update_lists
 from .paths import Paths
 from .progress import Progress
 
@@ -110,9 +110,7 @@ class Environment:
             if os.geteuid() == 0:
                 update_lists([], self._log)
                 env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-                run_logged(
-                    ["apt-get", "install", "-y", "--no-install-recommends", package], self._log, env=env
-                )
+                run_logged([*INSTALL, package], self._log, env=env)
                 self._run_venv()
             else:
                 self._run_venv("--without-pip")

@@ -15,6 +15,8 @@ from .errors import Missing, StackError
 from .paths import Paths
 from .progress import Progress
 
+# Another apt, such as the unattended upgrades of a machine that has just started, is waited for.
+INSTALL = ("apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends")
 _SYSTEM = Path("/")
 _NO_CLUSTER = Path("/etc/postgresql-common/createcluster.d/geospatial-orchestrator.conf")
 
@@ -97,7 +99,7 @@ def _install(log: Path, progress: Progress) -> None:
         update_lists([], log)
     names = _package_names([])
     with progress.step(f"Installing {' '.join(names)} (about half a minute)"), _without_system_cluster():
-        run_logged(["apt-get", "install", "-y", "--no-install-recommends", *names], log, env=env)
+        run_logged([*INSTALL, *names], log, env=env)
 
 
 def update_lists(options: list[str], log: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
+from azure.core.exceptions import AzureError
 
 from .azurite import AzuriteServer, connection_string
+from .errors import StackError
 from .install import azurite_programs, postgres_programs
 from .paths import Paths
 from .postgres import PostgresServer, home_for_data, server_account
@@ -63,9 +66,12 @@ class Servers:
             "azurite": self._azurite.pid if self._azurite else None,
         }
 
-    def watch(self, run_file: RunFile) -> None:
-        """From now on, start a server again that ended by itself, on the same port, and note its process."""
-        self._watcher = threading.Thread(target=self._watch, args=(run_file,), daemon=True)
+    def watch(self, run_file: RunFile, refill: Callable[[], object]) -> None:
+        """From now on, start a server again that ended by itself, on the same port, and note its process.
+
+        `refill` is called after that: an Azurite that was killed forgets what it was told last.
+        """
+        self._watcher = threading.Thread(target=self._watch, args=(run_file, refill), daemon=True)
         self._watcher.start()
 
     def stop(self) -> None:
@@ -77,14 +83,19 @@ class Servers:
             if server:
                 server.stop()
 
-    def _watch(self, run_file: RunFile) -> None:
-        # A server started from here ends when this thread does; it lives as long as the process.
+    def _watch(self, run_file: RunFile, refill: Callable[[], object]) -> None:
+        # A server started from here ends when this thread does, which is when all are stopped.
         while not self._ending.wait(_LOOK_EVERY):
             for name, server in (("PostgreSQL", self._postgres), ("Azurite", self._azurite)):
                 if server and not server.running:
                     self._progress.say(f"{name} ended; starting it again")
-                    server.start()
-                    run_file.update(**self.pids())
+                    try:
+                        server.start()
+                        refill()
+                    except (StackError, AzureError) as error:
+                        self._progress.say(str(error))
+                    else:
+                        run_file.update(**self.pids())
 
     def _private_postgres(self) -> PostgresServer:
         installation = postgres_programs(self._paths, self._progress)
