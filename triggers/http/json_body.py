@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import NoReturn
 
 from pydantic import JsonValue
@@ -23,6 +24,7 @@ LARGEST_INTEGER = 2**53 - 1
 LONGEST_NUMBER = 400
 """Characters: a double has at most 309 digits before its point."""
 BODY = "(body)"
+SURROGATE = re.compile("[\ud800-\udfff]")
 KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
 
 
@@ -75,32 +77,32 @@ def _check(document: JsonObject) -> None:
     while waiting:
         where, depth, value = waiting.pop()
         if depth > MAX_DEPTH:
-            raise _too_deep(_shortened(where))
+            raise _too_deep(where.split(".")[0])
         if isinstance(value, dict):
             for name, member in value.items():
-                inner = f"{where}.{name}" if where else name
-                _check_text(_printable(inner), name, "its name")
+                inner = _shortened(_printable(f"{where}.{name}" if where else name))
+                _check_text(inner, name, "its name")
                 waiting.append((inner, depth + 1, member))
         elif isinstance(value, list):
             waiting.extend((f"{where}.{index}", depth + 1, item) for index, item in enumerate(value))
         elif isinstance(value, str):
             _check_text(where, value, "text")
         elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-            raise bad_field(_shortened(where), f"integers beyond ±{LARGEST_INTEGER} are not exact in JSON")
+            raise bad_field(where, f"integers beyond ±{LARGEST_INTEGER} are not exact in JSON")
 
 
 def _check_text(where: str, text: str, what: str) -> None:
     if "\x00" in text:
-        raise bad_field(_shortened(where), f"{what} must not contain U+0000")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise bad_field(_shortened(where), f"{what} must not contain a lone surrogate")
+        raise bad_field(where, f"{what} must not contain U+0000")
+    if SURROGATE.search(text):
+        raise bad_field(where, f"{what} must not contain a lone surrogate")
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise bad_field(_shortened(_printable(twice)), "is there twice")
     return members
 
@@ -132,4 +134,5 @@ def _printable(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
+    """Paths are kept short: a long name above many items would otherwise be copied for each of them."""
     return text if len(text) <= 200 else f"{text[:200]}…"

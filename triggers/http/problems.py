@@ -15,6 +15,10 @@ PROBLEM_JSON = "application/problem+json"
 MISSING_SCHEMA = {"42P01", "42704", "42883", "3F000"}
 """SQLSTATEs of undefined tables, types, functions and schemas: PostgreSQL's manual, appendix A."""
 RETRY_AFTER_SECONDS = 5
+MAX_ERRORS = 50
+"""A body can have a hundred thousand wrong fields with endless names; nobody reads an answer as long."""
+MAX_DETAIL_CHARACTERS = 2000
+MAX_FIELD_CHARACTERS = 200
 
 
 class MethodNotAllowed(OrchestratorError):
@@ -65,15 +69,26 @@ def problem(error: OrchestratorError, *, instance: str, correlation_id: str) -> 
     document = Problem(
         error.title,
         type_=error_class_to_type(error),
-        detail=error.detail,
+        detail=_short(error.detail, MAX_DETAIL_CHARACTERS),
         status=error.status,
         instance=instance,
         correlation_id=correlation_id,
-        errors=[item.model_dump() for item in error.errors],
+        errors=[_shown(item) for item in error.errors[:MAX_ERRORS]],
     ).marshal(uri="urn:problem:{type}")
     return func.HttpResponse(
         to_json(document), status_code=error.status, mimetype=PROBLEM_JSON, headers=_headers(error)
     )
+
+
+def _shown(item: FieldError) -> dict[str, str]:
+    return {
+        "field": _short(item.field, MAX_FIELD_CHARACTERS),
+        "reason": _short(item.reason, MAX_DETAIL_CHARACTERS),
+    }
+
+
+def _short(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
 
 
 def _headers(error: OrchestratorError) -> Mapping[str, str]:

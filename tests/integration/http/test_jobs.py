@@ -10,6 +10,10 @@ import time
 from tests.fix_engine import World
 from tests.unit.triggers.http_client import Answer, Client
 
+NOTHING = dict.fromkeys(("queued", "processing", "completed", "failed", "cancelled", "total"), 0) | {
+    "percent": 0.0
+}
+
 
 def submit(api: Client, **parameters: object) -> str:
     answer = api.post("/api/jobs/submit/hello_world", parameters)
@@ -49,15 +53,14 @@ def test_the_status_tells_stages_counts_result_and_times(api: Client, world: Wor
     assert answer.status == 200
     assert "Retry-After" not in answer.headers
     assert (body["status"], body["stage"], body["total_stages"]) == ("completed", 2, 2)
-    assert body["progress"] == {
-        "queued": 0, "processing": 0, "completed": 10, "failed": 0, "cancelled": 0, "total": 10, "percent": 100.0
-    }  # fmt: skip
+    assert body["progress"] == NOTHING | {"completed": 10, "total": 10, "percent": 100.0}
     assert [(s["stage_key"], s["progress"]["percent"]) for s in body["stages"]] == [
         ("greet", 100.0),
         ("reply", 100.0),
     ]
     assert body["stages"][0]["result"]["successful_tasks"] == 5
-    assert body["result"] and body["error"] is None
+    assert body["result"]
+    assert body["error"] is None
     assert body["timings"]["completed_at"].endswith("+00:00")
     assert body["timings"]["duration_seconds"] >= 0
 
@@ -70,9 +73,7 @@ def test_the_status_of_a_job_in_the_middle_shows_how_far_it_is(api: Client, worl
     world.deliver(world.queues.receive(world.settings.jobs_queue), world.settings.jobs_queue)  # type: ignore[arg-type]
     planned = api.get(f"/api/jobs/status/{job_id}").json()
     assert (planned["status"], planned["stage"]) == ("processing", 1)
-    assert planned["stages"][0]["progress"] == {
-        "queued": 4, "processing": 0, "completed": 0, "failed": 0, "cancelled": 0, "total": 4, "percent": 0.0
-    }  # fmt: skip
+    assert planned["stages"][0]["progress"] == NOTHING | {"queued": 4, "total": 4}
 
 
 def test_waiting_returns_as_soon_as_the_job_has_ended(api: Client, world: World) -> None:
@@ -126,7 +127,6 @@ def test_results_are_read_page_by_page_of_the_last_stage(api: Client, world: Wor
     assert pages == [3, 3, 1]
     assert [row["task_index"] for row in rows] == list(range(7))
     assert rows[4]["task_id"] == f"{job_id}-1-2-4"
-    assert rows[4]["result"]["number"] == 4 or rows[4]["result"]["number"] == 5
     assert rows[4]["result"]["greeting"] in rows[4]["result"]["reply"]
 
 
@@ -189,7 +189,8 @@ def test_a_result_kept_out_of_line_is_shown_with_its_place(api: Client, world: W
 def test_a_page_of_large_results_ends_early(api: Client, world: World) -> None:
     job_id = done(api, world, n=40)
     world.rows(
-        "UPDATE app.tasks SET result = jsonb_build_object('text', repeat('x', 1000000)) WHERE job_id = %s RETURNING 1",
+        "UPDATE app.tasks SET result = jsonb_build_object('text', repeat('x', 1000000))"
+        " WHERE job_id = %s RETURNING 1",
         job_id,
     )
     indexes: list[int] = []
