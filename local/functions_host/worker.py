@@ -45,7 +45,7 @@ _PR_SET_PDEATHSIG = 1
 # Kestrel's default, so that a client which keeps its connection for a while may use it again.
 _KEEP_ALIVE_SECONDS = 130
 _SETTLE_SECONDS = 3.0
-_WATCHDOG_GRACE_SECONDS = 5.0
+_WATCHDOG_GRACE_SECONDS = 2.0
 
 logger = logging.getLogger("Host.Worker")
 
