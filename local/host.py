@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ if __name__ == "__main__" and __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from local.functions_host.errors import HostError
+from local.functions_host.local_settings import load_local_settings
 from local.functions_host.supervisor import DEFAULT_PORT, DEFAULT_WORKERS, ServeOptions, serve
 
 
@@ -40,9 +42,12 @@ def parse_arguments(argv: Sequence[str]) -> ServeOptions:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    options = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
+        for name, value in load_local_settings(options.app_root / "local.settings.json").items():
+            os.environ.setdefault(name, value)
         return serve(
-            parse_arguments(sys.argv[1:] if argv is None else argv),
+            options,
             on_ready=lambda url: print(f"Serving on {url}", file=sys.stderr, flush=True),
         )
     except HostError as error:

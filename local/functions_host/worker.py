@@ -16,6 +16,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ from local.functions_host.log import set_up_logging
 
 EXIT_STOPPED = 0
 EXIT_NOT_STARTED = 3
-EXIT_FUNCTION_TIMEOUT = 70
+EXIT_FAILED = 70
 
 # What a worker writes to the supervisor's pipe once it serves; one that cannot start writes why.
 READY = b"ready\n"
@@ -99,10 +101,21 @@ def main(argv: Sequence[str]) -> int:
         options = load_host_json(arguments.host_json)
         set_up_logging(options.log_levels)
         functions = load_function_app(arguments.app, arguments.app_root)
-        return asyncio.run(_serve(arguments, options, functions))
+        asyncio.run(_serve_and_exit(arguments, options, functions))
+        return EXIT_STOPPED
     except HostError as error:
         os.write(arguments.ready_fd, _explain(error).encode()[:_PIPE_BYTES])
         return EXIT_NOT_STARTED
+
+
+async def _serve_and_exit(
+    arguments: WorkerArguments, options: HostOptions, functions: tuple[FunctionDefinition, ...]
+) -> None:
+    """Serve, then end the process without waiting for threads that still run a function."""
+    code = await _serve(arguments, options, functions)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 async def _serve(
@@ -125,15 +138,15 @@ async def _serve(
     await asyncio.wait({exiting, stop, serving}, return_when=asyncio.FIRST_COMPLETED)
     instance.stop()
     server.should_exit = True
-    if exiting.done():
-        await _settle_and_exit(instance)
+    # After a function timeout all that runs here dies with the process. The real host outlives its Python
+    # worker, answers 500 and settles the failed messages; so does this process in its last moments.
+    seconds = _SETTLE_SECONDS if exiting.done() else arguments.drain_seconds
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.gather(serving, instance.drain()), arguments.drain_seconds)
+        await asyncio.wait_for(asyncio.gather(serving, instance.drain()), seconds)
     watchdog.cancel()
-    await instance.close()
-    # Not a normal end: threads that still run a function would be waited for.
-    _exit(EXIT_STOPPED)
-    return EXIT_STOPPED
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(instance.close(), 1.0)
+    return EXIT_FAILED if exiting.done() else EXIT_STOPPED
 
 
 class _Server(uvicorn.Server):
@@ -175,29 +188,12 @@ def _announce(instance: Instance, listening: socket.socket) -> None:
     logging.getLogger("Host.Startup").info("Functions:\n    %s", "\n    ".join(lines) or "none")
 
 
-async def _settle_and_exit(instance: Instance) -> None:
-    """End the process after a function timeout.
-
-    All that runs here dies with it. The real host outlives its Python worker and settles the failed messages;
-    so does this process in its last moments.
-    """
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(instance.drain(), _SETTLE_SECONDS)
-    _exit(EXIT_FUNCTION_TIMEOUT)
-
-
 def _explain(error: HostError) -> str:
     """Return the message, with the trace when the app's own code failed."""
     cause = error.__cause__
     if cause is None or isinstance(cause, HostError | OSError | ValueError):
         return str(error)
     return f"{error}\n{''.join(traceback.format_exception(cause))}"
-
-
-def _exit(code: int) -> None:
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(code)
 
 
 async def _watch_event_loop(function_timeout: timedelta | None) -> None:
@@ -215,10 +211,18 @@ async def _watch_event_loop(function_timeout: timedelta | None) -> None:
 
 
 def die_with_parent(parent: int) -> bool:
-    """Let the kernel kill this process when its parent dies; False when the parent is already gone."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    """Let this process die at once when its parent does; False when the parent is already gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
     return os.getppid() == parent
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(EXIT_STOPPED)
 
 
 if __name__ == "__main__":

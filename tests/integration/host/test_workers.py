@@ -184,12 +184,15 @@ def test_a_function_timeout_restarts_its_worker_and_the_message_is_tried_again(
     assert "Timeout value of 0:00:01 exceeded" in host.log.read_text()
 
 
-def test_an_async_function_that_blocks_the_event_loop_beyond_the_timeout_ends_its_worker(
+def test_an_http_function_beyond_the_timeout_is_500_and_ends_its_worker_even_when_it_blocks_the_loop(
     tmp_path: Path, port: int
 ) -> None:
     host_json = {"functionTimeout": "00:00:01"}
     with host_process("http_app", tmp_path, port, "--workers", "1", host_json=host_json) as host:
         wait_until_ready(host)
+        before = host.workers()
+        assert host.get("/api/wait/30").status_code == 500
+        wait_until(lambda: host.workers() and host.workers() != before)
         before = host.workers()
         with pytest.raises(httpx.HTTPError):
             httpx.get(host.url + "/api/block/30", timeout=15)
