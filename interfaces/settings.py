@@ -38,7 +38,7 @@ class Settings(BaseSettings):
 
     lease_seconds: Seconds = 30
     heartbeat_seconds: Seconds = 10
-    redelivery_seconds: Seconds = 60
+    redelivery_seconds: Seconds = 30
     """A dispatch whose work nobody took up for this long after it was sent is sent again."""
     redelivery_max_seconds: Seconds = 900
     max_plan_attempts: Annotated[int, Field(ge=1)] = 5

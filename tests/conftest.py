@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.fix_stack", "tests.fix_engine"]
+pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,174 @@
+"""The app as it runs: the local host with two workers, on a real PostgreSQL and a real Azurite."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import tenacity
+from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+from psycopg.rows import dict_row
+
+from local.stack.ports import free_ports
+from local.stack.postgres import PostgresServer
+from local.stack.storage import ensure_queues
+from tests.fix_stack import CHECKOUT
+
+TERMINAL = {"completed", "completed_with_errors", "failed", "cancelled"}
+
+
+@dataclass
+class App:
+    """A running app, spoken to over HTTP."""
+
+    url: str
+    database_url: str
+    storage: str
+    jobs_queue: str
+    tasks_queue: str
+    pid_file: Path
+    log: Path
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=f"{self.url}/api", timeout=90)
+
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type(httpx.TransportError),
+        stop=tenacity.stop_after_attempt(3),
+        reraise=True,
+    )
+    def get(self, path: str, **query: Any) -> httpx.Response:
+        """GET, again where a worker was killed that held the connection."""
+        return self.http.get(path, params=query)
+
+    def submit(self, job_type: str, **parameters: Any) -> str:
+        """Submit a job; answers its id."""
+        answer = self.http.post(f"/jobs/submit/{job_type}", json=parameters)
+        assert answer.status_code in (200, 202), answer.text
+        return str(answer.json()["job_id"])
+
+    def wait(self, job_id: str, seconds: float = 90) -> dict[str, Any]:
+        """Long-poll until the job has ended; answers its status."""
+        end = time.monotonic() + seconds
+        while True:
+            left = max(1, min(30, int(end - time.monotonic())))
+            answer = self.get(f"/jobs/status/{job_id}", wait=left)
+            assert answer.status_code == 200, answer.text
+            status: dict[str, Any] = answer.json()
+            if status["status"] in TERMINAL:
+                return status
+            if time.monotonic() > end:
+                events = self.get(f"/db/events/{job_id}").text
+                raise AssertionError(f"not ended in {seconds} s: {status}\n{events}\n{self.tail()}")
+
+    def results(self, job_id: str, **query: Any) -> list[dict[str, Any]]:
+        """Every task's outcome, by the NDJSON download."""
+        answer = self.get(f"/jobs/{job_id}/results", format="ndjson", **query)
+        assert answer.status_code == 200, answer.text
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    def violations(self) -> int:
+        """The number of rows that break an invariant."""
+        return int(self.get("/db/invariants").json()["total_violations"])
+
+    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def workers(self) -> list[int]:
+        """The worker processes that run now."""
+        return list(json.loads(self.pid_file.read_text())["workers"])
+
+    def kill_worker(self) -> int:
+        """SIGKILL to one worker process; answers its id."""
+        pid = self.workers()[0]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def put(self, queue: str, body: str) -> None:
+        """Put a message on a queue as any client of the storage account could."""
+        client = QueueClient.from_connection_string(
+            self.storage, queue, message_encode_policy=TextBase64EncodePolicy(), api_version="2025-11-05"
+        )
+        with client:
+            client.send_message(body)
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@pytest.fixture(scope="module")
+def app(
+    postgres_server: PostgresServer,
+    migrated_template: str,
+    storage_connection_string: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[App]:
+    """The app, for the tests of one module."""
+    folder = tmp_path_factory.mktemp("app")
+    key = uuid.uuid4().hex[:8]
+    database = f"app_{key}"
+    queues = (f"jobs-{key}", f"tasks-{key}")
+    ensure_queues(storage_connection_string, list(queues))
+    [port] = free_ports(1)
+    started = App(
+        url=f"http://127.0.0.1:{port}",
+        database_url=postgres_server.create_database(database, migrated_template),
+        storage=storage_connection_string,
+        jobs_queue=queues[0],
+        tasks_queue=queues[1],
+        pid_file=folder / "pids.json",
+        log=folder / "host.log",
+    )
+    environment = {
+        **os.environ,
+        "DATABASE_URL": started.database_url,
+        "AzureWebJobsStorage": started.storage,
+        "JOBS_QUEUE": queues[0],
+        "TASKS_QUEUE": queues[1],
+        # Short, so that a killed worker is noticed within the test's patience.
+        "LEASE_SECONDS": "3",
+        "HEARTBEAT_SECONDS": "1",
+        "REDELIVERY_SECONDS": "5",
+    }
+    command = [sys.executable, "-m", "local.host", "--port", str(port), "--pid-file", str(started.pid_file)]
+    with started.log.open("wb") as log:
+        process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=log, stderr=log)
+    try:
+        _until(lambda: _alive(started), 60, lambda: started.tail())
+        yield started
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+        process.wait()
+        postgres_server.drop_database(database)
+
+
+def _alive(app: App) -> bool:
+    try:
+        return app.http.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, explain()
+        time.sleep(0.1)
