@@ -44,33 +44,33 @@ ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s
 
 -- name: tasks
--- Tasks of the current runs of all jobs: newest job first, in each by stage and index. Only the job at which
+-- Tasks of the current runs of all jobs: newest job first, in each by stage and index. Only the stage in which
 -- the last page ended starts in its middle; the lateral limit keeps a page from reading whole stages.
-SELECT t.*, j.created_at AS job_created_at
+SELECT j.job_id, j.job_type, s.run, s.stage, s.task_type, t.*, j.created_at AS job_created_at
 FROM app.jobs j
+JOIN app.stages s ON s.job_id = j.job_id AND s.run = j.run
 CROSS JOIN LATERAL (
-    SELECT t.job_id, j.job_type, t.run, t.stage, s.task_type, t.task_index, t.status, t.parameters, t.attempt,
-           t.attempts, t.worker, t.error, t.due_at, t.lease_until, t.started_at, t.completed_at
+    SELECT t.task_index, t.status, t.parameters, t.attempt, t.attempts, t.worker, t.error,
+           t.due_at, t.lease_until, t.started_at, t.completed_at
     FROM app.tasks t
-    JOIN app.stages s ON s.job_id = t.job_id AND s.run = t.run AND s.stage = t.stage
-    WHERE t.job_id = j.job_id AND t.run = j.run
-      AND (t.stage, t.task_index) > (
-          CASE WHEN j.job_id = %(after_job_id)s::text THEN %(after_stage)s::smallint ELSE 0::smallint END,
-          CASE WHEN j.job_id = %(after_job_id)s::text THEN %(after_index)s::integer ELSE -1 END)
+    WHERE t.job_id = s.job_id AND t.run = s.run AND t.stage = s.stage
+      AND t.task_index > CASE WHEN j.job_id = %(after_job_id)s::text AND s.stage = %(after_stage)s::smallint
+                              THEN %(after_index)s::integer ELSE -1 END
       AND (%(statuses)s::app.task_status[] IS NULL OR t.status = ANY (%(statuses)s::app.task_status[]))
-      AND (%(task_type)s::text IS NULL OR s.task_type = %(task_type)s::text)
-      AND (%(stage)s::integer IS NULL OR t.stage = %(stage)s::integer)
       AND (%(hours)s::float8 IS NULL
            OR coalesce(t.completed_at, t.started_at, t.due_at) > now() - make_interval(secs => %(hours)s::float8 * 3600))
-    ORDER BY t.stage, t.task_index
+    ORDER BY t.task_index
     LIMIT %(limit)s
 ) t
 WHERE (%(after_at)s::timestamptz IS NULL
-       OR (j.created_at, j.job_id) <= (%(after_at)s::timestamptz, %(after_job_id)s::text))
+       OR ((j.created_at, j.job_id) <= (%(after_at)s::timestamptz, %(after_job_id)s::text)
+           AND (j.job_id <> %(after_job_id)s::text OR s.stage >= %(after_stage)s::smallint)))
+  AND (%(task_type)s::text IS NULL OR s.task_type = %(task_type)s::text)
+  AND (%(stage)s::integer IS NULL OR s.stage = %(stage)s::integer)
   -- A job that ended before that time has no later task.
   AND (%(hours)s::float8 IS NULL OR j.completed_at IS NULL
        OR j.completed_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
-ORDER BY j.created_at DESC, j.job_id DESC, t.stage, t.task_index
+ORDER BY j.created_at DESC, j.job_id DESC, s.stage, t.task_index
 LIMIT %(limit)s
 
 -- name: job_tasks

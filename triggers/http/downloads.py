@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .dependencies import Document
 from .responses import plain, to_json
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes text with these in front for a formula (OWASP, CSV injection)."""
 TASK_COLUMNS = ("task_id", "task_index", "status", "attempt")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from tests.fix_engine import World
 from tests.unit.triggers.http_client import Answer, Client
@@ -264,8 +266,6 @@ def test_a_bad_query_is_refused_naming_the_parameter(api: Client) -> None:
 
 
 def test_a_cursor_of_another_listing_or_of_another_shape_is_refused(api: Client) -> None:
-    import base64
-
     job = api.post(HELLO, {"n": 1}).json()["job_id"]
     for values in (
         ["tasks", "2026-01-01T00:00:00+00:00", job],
@@ -324,11 +324,9 @@ def test_without_the_schema_every_endpoint_says_what_to_do(api: Client, database
 
 
 def test_a_database_that_cannot_be_reached_is_a_503_without_its_address(
-    make_api: object, database_url: str
+    make_api: Callable[..., tuple[Client, World]],
 ) -> None:
-    from pydantic import SecretStr
-
-    api, _ = make_api(  # type: ignore[operator]
+    api, _ = make_api(
         database_url=SecretStr("postgresql://somebody:hunter2@127.0.0.1:1/nowhere"),
         database_timeout_seconds=1,
     )
