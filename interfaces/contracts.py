@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -17,7 +18,7 @@ from pydantic import (
     validate_call,
 )
 
-from .errors import ContractViolation, field_errors
+from .errors import ContractViolation, FieldError, field_errors
 from .states import StageStatus, TaskStatus
 
 P = ParamSpec("P")
@@ -75,20 +76,62 @@ class StageResult(Contract):
 def enforce_contract(function: Callable[P, R]) -> Callable[P, R]:
     """Validate a function's arguments and its return value against their annotations.
 
-    Raises `ContractViolation` naming the function and the field. Errors raised inside the function
-    pass unchanged, also when they are validation errors of something else.
+    Raises `ContractViolation` naming the function and the field: a parameter's name, or `returned`,
+    and the path below it. Errors raised inside the function pass unchanged, also when they are
+    validation errors of something else.
     """
-    checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True), validate_return=True)(function)
+
+    @functools.wraps(function)
+    def shielded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            answer = function(*args, **kwargs)
+        except ValidationError as error:
+            raise _RaisedInside(error) from error
+        return returns(returned=answer)
+
+    config = ConfigDict(arbitrary_types_allowed=True)
+    checked = validate_call(config=config)(shielded)
+    returns = _identity(function, config)
+    names = list(inspect.signature(function).parameters)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return checked(*args, **kwargs)
+        except _RaisedInside as inside:
+            original = inside.error
         except ValidationError as error:
-            if error.title != getattr(function, "__name__", "") and error.title not in str(function):
-                raise
-            fields = field_errors(error)
+            fields = [_named(field, names) for field in field_errors(error)]
             listed = "; ".join(f"{e.field}: {e.reason}" for e in fields)
             raise ContractViolation(f"{function.__qualname__}: {listed}", errors=fields) from error
+        raise original
 
     return call
+
+
+class _RaisedInside(Exception):
+    """Carries a function's own validation error past the validation of its arguments."""
+
+    def __init__(self, error: ValidationError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _identity(function: Callable[..., R], config: ConfigDict) -> Callable[..., R]:
+    """Answers its argument `returned`, validated as what `function` is annotated to return."""
+
+    def identity(returned: Any) -> Any:
+        return returned
+
+    # Resolved where the function was written.
+    identity.__module__ = function.__module__
+    identity.__annotations__ = {"returned": function.__annotations__.get("return", Any)}
+    return validate_call(config=config)(identity)
+
+
+def _named(error: FieldError, names: Sequence[str]) -> FieldError:
+    """The error with its parameter's name, where Pydantic knows only a positional argument's place."""
+    place, dot, rest = error.field.partition(".")
+    if place.isdecimal() and int(place) < len(names):
+        return FieldError(field=f"{names[int(place)]}{dot}{rest}", reason=error.reason)
+    return error
