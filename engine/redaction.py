@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 
+_NAME = (
+    r"(?:\b|_|PG)(?:Account[_-]?Key|Shared[_-]?Access[_-]?(?:Key|Signature)|password|passwd|pwd|secret|"
+    r"(?:access|refresh|id|sas)[_-]?token|api[_-]?key|x-functions-key|sig)"
+)
+_QUOTED = r"""\\?"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?"""
+# Each rule keeps its first group and hides the rest. Hiding too much is better than too little.
 _SECRETS = [
-    (
-        re.compile(
-            r"(?i)\b(AccountKey|SharedAccessSignature|password|pwd|sig|code|access_token)=[^\s;&'\"]+"
-        ),
-        r"\1=***",
-    ),
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@]+):[^\s@/]+@"), r"\1:***@"),
-    (re.compile(r"(?i)\b(bearer|sharedkey)\s+[\w.~+/:=-]+"), r"\1 ***"),
+    # key=value, key: value, "key": "value", key = 'a value'
+    re.compile(rf"""(?i)({_NAME}\\?["']?\s*[=:]\s*)(?:\*\*\*(?=[\s,;&}}\]]|$)|{_QUOTED}|[^\s;"']+)"""),
+    # A function key in a URL; elsewhere `code=` is an exit code.
+    re.compile(r"(?i)([?&]code=)[^\s&\"']+"),
+    # scheme://user:password@host
+    re.compile(r"(://[^\s:/@]*:)[^\s/]*(?=@)"),
+    re.compile(r"(?i)\b((?:bearer|sharedkey(?:lite)?)\s+)[\w.~+/:=-]{6,}"),
+    re.compile(r"(?i)\b(authorization\W{1,4}basic\s+)[\w+/=-]+"),
+    # A JSON web token, wherever it stands.
+    re.compile(r"\b(eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
 ]
 
 
 def redact(text: str, limit: int = 5000) -> str:
     """The text without keys, passwords, signatures and tokens, at most `limit` characters long."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+    for pattern in _SECRETS:
+        text = pattern.sub(r"\1***", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -27,4 +35,6 @@ def describe(error: BaseException, limit: int = 5000) -> str:
     """An error as one line: its type, unless it is one of ours, and its message."""
     detail = getattr(error, "detail", None)
     text = str(detail) if detail is not None else f"{type(error).__name__}: {error}"
-    return redact(text.replace("\0", ""), limit)
+    # PostgreSQL's text holds neither U+0000 nor lone surrogates, which file names bring along.
+    text = text.replace("\0", "").encode("utf-8", errors="replace").decode()
+    return redact(text, limit)
