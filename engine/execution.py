@@ -251,7 +251,8 @@ def backoff(policy: RetryPolicy, attempt: int) -> float:
 
     Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
-    ceiling = min(policy.max_delay.total_seconds(), policy.base_delay.total_seconds() * 2.0 ** (attempt - 1))
+    doubled = policy.base_delay.total_seconds() * 2.0 ** min(attempt - 1, 100)
+    ceiling = min(policy.max_delay.total_seconds(), doubled)
     return random.uniform(0, ceiling)
 
 
