@@ -118,13 +118,13 @@ class Boundary:
             first=first,
             last=last,
         )
-        before = self._recovery.times_given_up(message.job_id, message.run, message.stage, first)
-        if before < GIVE_UP_AFTER:
+        if self._recovery.times_given_up(poison) < GIVE_UP_AFTER:
             if self._recovery.record(poison, "dispatched_again"):
                 self._recovery.dispatch_again(message.job_id, message.run, message.stage, first, last)
                 self._relay.drain(message.job_id)
-        elif self._recovery.record(poison, "failed"):
+        else:
             self._fail(poison)
+            self._recovery.record(poison, "failed")
         logger.error("%s message %s given up: %s", arrival.queue, arrival.message_id, poison.raw)
 
     def _reject(self, arrival: Arrival, reason: str, correlation_id: str) -> None:
@@ -161,14 +161,17 @@ class Boundary:
         current = self._jobs.current_stage(poison.job_id)
         if current is None:
             return
-        run, stage = current
-        if (poison.run or run, poison.stage or stage) != current:
-            # It names what is past: nothing is left to fail.
+        named = (poison.run or current[0], poison.stage or current[1])
+        if named < current:
+            # It is about what is past: nothing is left to fail.
             return
+        run, stage = current
         error = redact(f"a message about it cannot be processed: {poison.reason}")
-        if poison.first is not None and poison.last is not None:
-            self._recovery.fail_tasks(poison.job_id, run, stage, poison.first, poison.last, error)
-        else:
+        failed = None
+        if named == current and poison.first is not None and poison.last is not None:
+            failed = self._recovery.fail_tasks(poison.job_id, run, stage, poison.first, poison.last, error)
+        if failed is None:
+            # It names no task, or one that is not there.
             self._jobs.fail(poison.job_id, error, run=run, stage=stage)
         self._stages.sweep(poison.job_id, run, stage)
         self._stages.finish(poison.job_id, run, stage, self._worker)
@@ -227,4 +230,6 @@ def _ids_from_json(text: str) -> dict[str, Any]:
 
 
 def _excerpt(body: bytes) -> str:
-    return redact(body[: RAW_CHARACTERS * 4].decode("utf-8", errors="replace")[:RAW_CHARACTERS])
+    # Redacted before it is cut, so that the cut cannot hide what a secret is recognised by.
+    text = body[: RAW_CHARACTERS * 8].decode("utf-8", errors="replace")
+    return redact(text, limit=2 * len(text) + RAW_CHARACTERS)[:RAW_CHARACTERS]

@@ -92,9 +92,18 @@ class RecoveryRepository:
         )
         return bool(row["recorded"])
 
-    def times_given_up(self, job_id: JobId, run: int, stage: int, first: int | None) -> int:
-        """How many messages about this work the host gave up on so far."""
-        return int(self._one("count_given_up", job_id=job_id, run=run, stage=stage, first=first)["n"])
+    def times_given_up(self, message: PoisonMessage) -> int:
+        """How many other messages about the same work the host gave up on so far."""
+        row = self._one(
+            "count_given_up",
+            queue=message.queue,
+            message_id=message.message_id,
+            job_id=message.job_id,
+            run=message.run,
+            stage=message.stage,
+            first=message.first,
+        )
+        return int(row["n"])
 
     def dispatch_again(
         self, job_id: JobId, run: int, stage: int, first: int | None, last: int | None
@@ -103,12 +112,15 @@ class RecoveryRepository:
         row = self._one("dispatch_again", job_id=job_id, run=run, stage=stage, first=first, last=last)
         return bool(row["dispatched"])
 
-    def fail_tasks(self, job_id: JobId, run: int, stage: int, first: int, last: int, error: str) -> int:
-        """Fail the named tasks that are not terminal; answers how many."""
+    def fail_tasks(
+        self, job_id: JobId, run: int, stage: int, first: int, last: int, error: str
+    ) -> int | None:
+        """Fail the named tasks that are not terminal; answers how many, or None where none is there."""
         row = self._one(
             "fail_tasks", job_id=job_id, run=run, stage=stage, first=first, last=last, error=error
         )
-        return int(row["failed"])
+        failed: int | None = row["failed"]
+        return failed
 
     def _keys(self, query: str, **parameters: object) -> list[tuple[str, int, int]]:
         with self._database.connection() as connection:

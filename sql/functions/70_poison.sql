@@ -6,18 +6,20 @@ CREATE OR REPLACE FUNCTION app.record_poison(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_correlation_id text,
     p_action text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE v_new boolean;
 BEGIN
     INSERT INTO app.poison_messages (queue, message_id, reason, raw, bytes, dequeue_count,
                                      job_id, run, stage, first, last, correlation_id, action)
     VALUES (p_queue, p_message_id, p_reason, p_raw, p_bytes, p_dequeue_count,
             p_job_id, p_run, p_stage, p_first, p_last, p_correlation_id, p_action)
     ON CONFLICT DO NOTHING;
-    IF FOUND AND p_job_id IS NOT NULL THEN
+    v_new := FOUND;
+    IF v_new AND p_job_id IS NOT NULL THEN
         PERFORM app.record_event(j.job_id, j.run, p_stage, 'poison_recorded',
             jsonb_build_object('queue', p_queue, 'message_id', p_message_id, 'reason', p_reason))
         FROM app.jobs j WHERE j.job_id = p_job_id;
     END IF;
-    RETURN FOUND;
+    RETURN v_new;
 END $$;
 
 -- Wake the work that a given-up message was about, if it still waits.
@@ -35,7 +37,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Fail the named tasks that are not terminal yet. Answers how many.
+-- Fail the named tasks that are not terminal yet. Answers how many; null where no such task is there.
 CREATE OR REPLACE FUNCTION app.fail_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_error text
 ) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -45,7 +47,7 @@ DECLARE
 BEGIN
     PERFORM 1 FROM app.jobs WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing';
     IF NOT FOUND THEN
-        RETURN 0;
+        RETURN NULL;
     END IF;
     SELECT array_agg(task_index) FILTER (WHERE status = 'queued'),
            array_agg(task_index) FILTER (WHERE status = 'processing')
@@ -55,7 +57,9 @@ BEGIN
             AND status IN ('queued', 'processing')
           ORDER BY task_index FOR UPDATE) AS named;
     IF v_queued IS NULL AND v_running IS NULL THEN
-        RETURN 0;
+        RETURN (SELECT 0 FROM app.tasks
+                WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index BETWEEN p_first AND p_last
+                LIMIT 1);
     END IF;
     UPDATE app.tasks
     SET status = 'failed', error = p_error, fence = NULL, lease_until = NULL, completed_at = clock_timestamp()

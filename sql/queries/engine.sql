@@ -117,10 +117,10 @@ SELECT app.record_poison(%(queue)s, %(message_id)s, %(reason)s, %(raw)s, %(bytes
                          %(action)s) AS recorded
 
 -- name: count_given_up
--- How often a message about the same work was given up by the host.
+-- How often another message about the same work was given up by the host.
 SELECT count(*) AS n FROM app.poison_messages
 WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND first IS NOT DISTINCT FROM %(first)s
-  AND queue LIKE '%%-poison'
+  AND queue LIKE '%%-poison' AND (queue, message_id) <> (%(queue)s, %(message_id)s)
 
 -- name: dispatch_again
 SELECT app.dispatch_again(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s) AS dispatched
