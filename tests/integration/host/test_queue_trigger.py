@@ -297,13 +297,15 @@ def test_stopping_takes_no_further_message_and_settles_those_in_process(
 
     def slow(message: func.QueueMessage) -> None:
         started.append(message.get_body())
-        time.sleep(0.5)
+        time.sleep(1.0)
 
     async def run() -> None:
         put(queue, "first")
         async with running(app_of(slow, queue.queue_name), storage_connection_string) as instance:
             await until(lambda: started)
             instance.stop()
+            # A poll that is under way may still bring a message; afterwards there is none.
+            await asyncio.sleep(0.4)
             put(queue, "second")
 
     asyncio.run(run())
