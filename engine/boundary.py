@@ -7,6 +7,8 @@ handed back to the host by raising.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import logging
 import re
@@ -73,6 +75,7 @@ class Boundary:
     def receive(self, arrival: Arrival, model: type[M], process: Callable[[M], None]) -> None:
         """Parse and process a message. Raises what `process` raises, so that the host delivers it again."""
         correlation_id = str(uuid4())
+        arrival = unwrap(arrival)
         try:
             message = parse(arrival.body, model)
         except Malformed as error:
@@ -97,6 +100,7 @@ class Boundary:
         Well-formed: its work is woken again, a few times, because the reason may have been an outage.
         """
         correlation_id = str(uuid4())
+        arrival = unwrap(arrival)
         try:
             message = parse(arrival.body, model)
         except Malformed as error:
@@ -176,6 +180,19 @@ class Boundary:
         self._stages.sweep(poison.job_id, run, stage)
         self._stages.finish(poison.job_id, run, stage, self._worker)
         self._relay.drain(poison.job_id)
+
+
+def unwrap(arrival: Arrival) -> Arrival:
+    """The message with its body decoded from base64, as all of ours are sent.
+
+    host.json sets `messageEncoding` to `none`, because the host would put a message that is not base64
+    into the poison queue, and could not deliver it from there either: it would stay, unexplained. What is
+    not base64 is taken as it is, so that plain JSON is understood and everything else is recorded.
+    """
+    try:
+        return replace(arrival, body=base64.b64decode(arrival.body, validate=True))
+    except binascii.Error:
+        return arrival
 
 
 def parse(body: bytes, model: type[M]) -> M:

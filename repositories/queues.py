@@ -30,8 +30,8 @@ MAX_DELAY_SECONDS = 7 * 24 * 3600
 class AzureQueueRepository:
     """`QueueRepository` on an Azure storage account or Azurite. Thread-safe.
 
-    Bodies travel as base64 text, which is what the Functions host expects by default
-    (host.json, `extensions.queues.messageEncoding`).
+    Bodies travel as base64 text, the Functions host's default; the app decodes them itself
+    (docs/adr/0001).
     """
 
     def __init__(self, account: StorageAccount) -> None:

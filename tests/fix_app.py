@@ -99,10 +99,11 @@ class App:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def put(self, queue: str, body: str) -> None:
-        """Put a message on a queue as any client of the storage account could."""
+    def put(self, queue: str, body: str, *, raw: bool = False) -> None:
+        """Put a message on a queue as any client of the storage account could; `raw` without base64."""
+        policy = None if raw else TextBase64EncodePolicy()
         client = QueueClient.from_connection_string(
-            self.storage, queue, message_encode_policy=TextBase64EncodePolicy(), api_version="2025-11-05"
+            self.storage, queue, message_encode_policy=policy, api_version="2025-11-05"
         )
         with client:
             client.send_message(body)

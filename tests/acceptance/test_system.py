@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import time
@@ -72,18 +73,21 @@ def test_malformed_messages_are_recorded_and_block_nothing(app: App) -> None:
     named = app.submit("hello_world", n=300, sleep_seconds=1, name="named by a bad message")
     bodies = ["", "{", "[]", "null", "7", '"x"', "\ufeff{}", "[" * 5000, '{"job_id": 1}', "x" * 40_000]
     bodies += [json.dumps({"job_id": named, "run": "one", "stage": 1})]
+    undecodable = ["not base64!", "{}", base64.b64encode(b"\xff\xfe").decode(), "====", "ünï", named]
     for queue in (app.jobs_queue, app.tasks_queue):
         for body in bodies:
             app.put(queue, body)
+        for text in undecodable:
+            app.put(queue, text, raw=True)
     other = app.submit("hello_world", n=10, name="behind bad messages")
     assert app.wait(other)["status"] == "completed"
     end = time.monotonic() + 60
-    while app.get("/monitor/poison").json()["total"] < before + 2 * len(bodies):
+    while app.get("/monitor/poison").json()["total"] < before + 2 * len(bodies + undecodable):
         assert time.monotonic() < end, app.get("/monitor/poison").text
         time.sleep(0.5)
     status = app.wait(named)
     assert status["status"] == "failed"
-    assert "a message about it cannot be processed: run: " in status["error"]
+    assert "a message about it cannot be processed: " in status["error"]
     assert app.violations() == 0
 
 
