@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ DRIVERS = [
     "GIF",
     "BMP",
     "HFA",
-    "netCDF",
     "HDF5",
     "HDF5Image",
     "GRIB",
@@ -31,7 +31,11 @@ DRIVERS = [
     "DTED",
     "AAIGrid",
 ]
-"""Formats that hold their own pixels. VRT, WMS, STACIT and their like, which fetch others, are not here."""
+"""Formats that hold their own pixels. VRT, WMS, STACIT and their like, which fetch others, are not here.
+
+Nor is netCDF: its library reads remote files through userfaultfd, page by page, in a thread that has none
+of this thread's options; when a page cannot be had, the reading thread waits for ever.
+"""
 
 READING = {
     "CPL_VSIL_CURL_CHUNK_SIZE": "16384",
@@ -45,6 +49,8 @@ READING = {
 }
 """Not GDAL_CACHEMAX: set through rasterio it is bytes, and its default of 5 % of the memory is right."""
 
+MAX_MESSAGES = 20
+MAX_MESSAGE_CHARACTERS = 300
 FORGET_AFTER = 200
 """Sessions after which GDAL's statistics are emptied even if one is always running."""
 
@@ -59,11 +65,44 @@ class BytesRead:
         self.before = 0
 
 
+class GdalMessages(logging.Filter):
+    """Collects what GDAL says of one file, in the thread that reads it, instead of logging it.
+
+    A broken TIFF is good for dozens of lines that nobody can relate to a task: they belong into its report.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+
+    @contextmanager
+    def collected(self) -> Iterator[list[str]]:
+        """The messages of this thread, growing, at most `MAX_MESSAGES`."""
+        messages: list[str] = []
+        self._thread.messages = messages
+        try:
+            yield messages
+        finally:
+            del self._thread.messages
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a record that was collected."""
+        messages: list[str] | None = getattr(self._thread, "messages", None)
+        if messages is None:
+            return True
+        text = record.getMessage()[:MAX_MESSAGE_CHARACTERS]
+        if len(messages) < MAX_MESSAGES and text not in messages:
+            messages.append(text)
+        return False
+
+
 class GdalSessions:
     """Opens sessions. One per process; any number of threads."""
 
     def __init__(self) -> None:
         self._network = NetworkStatistics()
+        self.messages = GdalMessages()
+        logging.getLogger("rasterio._env").addFilter(self.messages)
 
     @contextmanager
     def session(
@@ -76,13 +115,22 @@ class GdalSessions:
         import rasterio
 
         count = BytesRead({path, *sidecars})
-        with self._network.counting(count):
+        settings = {**READING, **_only(path, sidecars), **options}
+        with self._network.counting(count), rasterio.Env(**settings):
+            # Needs the options: without an account GDAL cannot tell which URL it is, and forgets all.
             self._network.forget(count.paths)
             try:
-                with rasterio.Env(**READING, **_only(path, sidecars), **options):
-                    yield count
+                yield count
             finally:
                 self._network.forget(count.paths)
+
+    @contextmanager
+    def in_memory(self) -> Iterator[None]:
+        """GDAL may read nothing through the network in this thread, only what is in memory."""
+        import rasterio
+
+        with rasterio.Env(**READING, **_only("nothing", [])):
+            yield
 
 
 def _only(path: str, sidecars: Collection[str]) -> dict[str, str]:

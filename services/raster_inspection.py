@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
+from warnings import filterwarnings
 
 from pydantic import ValidationError
 
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
-from interfaces.containers import is_raster_name
+from interfaces.containers import extension_of, is_raster_name
 from interfaces.errors import ServiceUnavailable
 
 from . import raster_signatures
 from .gdal_session import DRIVERS, GdalSessions, can_be_listed
 from .raster_metadata import Refused, Truncated, check_length, describe, refuse_dangerous
-from .raster_report import RasterReport, UnreadableRaster, UnreadableStatus
+from .raster_report import RasterMetadata, RasterReport, UnreadableRaster, UnreadableStatus
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SIDECAR_PAGE = 200
 """Names with the same stem that are looked at for sidecars."""
 TRANSIENT = (
+    "HTTP response code: 401",
+    "HTTP response code: 403",
     "HTTP response code: 5",
     "HTTP response code: 429",
     "CURL error",
@@ -29,6 +31,9 @@ TRANSIENT = (
     "timed out",
 )
 """In GDAL's messages: what storage or the network did, not the file."""
+NETCDF_EXTENSIONS = {"nc", "nc3", "nc4", "cdf"}
+MAX_NETCDF_BYTES = 1024**2
+"""netCDF cannot be read by ranges (see `gdal_session.DRIVERS`); so much may be fetched at once."""
 NOT_RECOGNIZED = "not recognized as being in a supported file format"
 
 
@@ -54,26 +59,56 @@ class RasterInspector:
             head = self._head(container, blob)
             if not raster_signatures.is_raster(head):
                 return _counted(_not_raster(head), len(head), blob.size)
+        if extension_of(blob.name) in NETCDF_EXTENSIONS:
+            return self._open_netcdf(container, blob, statistics=statistics)
         return self._open(container, blob, statistics=statistics)
 
-    def _open(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
-        from rasterio._err import CPLE_BaseError
-        from rasterio.errors import RasterioError
+    def _open_netcdf(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
+        from rasterio.io import MemoryFile
 
+        if blob.size > MAX_NETCDF_BYTES:
+            return UnreadableRaster(
+                status="refused",
+                reason=f"netCDF cannot be read by ranges, and {blob.size} bytes are too many to fetch whole",
+            )
+        content = self._blobs.read(container, blob.name)
+        with self._sessions.in_memory(), MemoryFile(content, ext=".nc") as file:
+            report = self._try(container, blob, file.name, ["netCDF"], [], statistics=statistics)
+        return _counted(report, len(content), blob.size)
+
+    def _open(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
         path = self._blobs.gdal_path(container, blob.name)
         beside = self._sidecars(container, blob.name)
         sidecars = [item.name for item in beside]
         paths = [self._blobs.gdal_path(container, name) for name in sidecars]
-        report: RasterReport
         with self._sessions.session(path, paths, self._blobs.gdal_options()) as count:
-            try:
-                with _opened(path) as dataset:
-                    report = _report(dataset, path, blob.size, sidecars, statistics=statistics)
-            except ValidationError:
-                raise  # a report of ours that does not fit its model is no fault of the file
-            except (RasterioError, CPLE_BaseError, OSError, ValueError, OverflowError) as error:
-                report = self._failure(container, blob, path, error)
+            report = self._try(container, blob, path, DRIVERS, sidecars, statistics=statistics)
         return _counted(report, count.value, blob.size + sum(item.size for item in beside))
+
+    def _try(
+        self,
+        container: str,
+        blob: BlobProperties,
+        path: str,
+        drivers: list[str],
+        sidecars: list[str],
+        *,
+        statistics: bool,
+    ) -> RasterReport:
+        from rasterio._err import CPLE_BaseError
+        from rasterio.errors import RasterioError
+
+        try:
+            with self._sessions.messages.collected() as said, _opened(path, drivers) as dataset:
+                report = _report(dataset, path, blob.size, sidecars, statistics=statistics)
+        except ValidationError:
+            raise  # a report of ours that does not fit its model is no fault of the file
+        except (RasterioError, CPLE_BaseError, OSError, ValueError, OverflowError) as error:
+            return self._failure(container, blob, path, error)
+        if isinstance(report, RasterMetadata) and said:
+            warnings = [*report.warnings, *(_own_words(message, path) for message in said)]
+            return report.model_copy(update={"warnings": warnings})
+        return report
 
     def _failure(self, container: str, blob: BlobProperties, path: str, error: Exception) -> UnreadableRaster:
         """Whose fault it was that GDAL could not go on: storage's, which is raised, or the file's."""
@@ -117,15 +152,15 @@ def sidecar_names(name: str) -> set[str]:
     }
 
 
-def _opened(path: str) -> DatasetReader:
-    """The dataset, opened by one of the allowed drivers only."""
+def _opened(path: str, drivers: list[str]) -> DatasetReader:
+    """The dataset, opened by one of these drivers only."""
     from rasterio.errors import NotGeoreferencedWarning
     from rasterio.io import DatasetReader
 
     # Process-wide, and no more than that: `georeferencing` in the report says the same.
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    filterwarnings("ignore", category=NotGeoreferencedWarning)
     reader: Any = DatasetReader  # rasterio.open takes one driver, its reader a list of them
-    opened: DatasetReader = reader(path, driver=DRIVERS)
+    opened: DatasetReader = reader(path, driver=drivers)
     return opened
 
 

@@ -243,7 +243,9 @@ def _georeferencing(dataset: DatasetReader) -> Literal["transform", "gcps", "rpc
 def _corners(dataset: DatasetReader) -> list[tuple[float, float]]:
     """Of the image, which is not the box of `bounds` when the transform is rotated."""
     width, height = dataset.width, dataset.height
-    return [dataset.transform * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]
+    a, b, c, d, e, f = tuple(dataset.transform)[:6]
+    corners = ((0, 0), (width, 0), (width, height), (0, height))
+    return [(a * x + b * y + c, d * x + e * y + f) for x, y in corners]
 
 
 def _cog(path: str) -> CogReport:

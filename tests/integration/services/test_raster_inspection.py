@@ -1,0 +1,398 @@
+"""Rasters read by ranges from a real blob service."""
+
+from __future__ import annotations
+
+import csv
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import rasterio
+from azure.storage.blob import BlobServiceClient, ContainerClient
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.transform import from_origin
+
+from interfaces.errors import BlobNotFound, ServiceUnavailable
+from repositories.blobs import AzureBlobRepository
+from repositories.storage_account import StorageAccount
+from services.gdal_session import FORGET_AFTER, GdalSessions
+from services.raster_inspection import RasterInspector
+from services.raster_report import RasterMetadata, RasterReport, UnreadableRaster
+
+MEGABYTE = 1024**2
+MakeContainer = Callable[[], ContainerClient]
+
+
+@pytest.fixture(scope="module")
+def blobs(storage_connection_string: str) -> AzureBlobRepository:
+    return AzureBlobRepository(StorageAccount(storage_connection_string))
+
+
+@pytest.fixture(scope="module")
+def inspector(blobs: AzureBlobRepository) -> RasterInspector:
+    return RasterInspector(blobs)
+
+
+@pytest.fixture
+def name(container: MakeContainer) -> str:
+    return str(container().container_name)
+
+
+def raster_bytes(folder: Path, *, size: int = 1024, **profile: Any) -> bytes:
+    """A GeoTIFF of `size`² random pixels."""
+    path = folder / "made.tif"
+    data = numpy.random.default_rng(1).integers(0, 255, (1, size, size), "uint8")
+    options = {"driver": "GTiff", "crs": "EPSG:32632", "transform": from_origin(500_000, 5_600_000, 10, 10)}
+    with rasterio.open(
+        path, "w", width=size, height=size, count=1, dtype="uint8", **{**options, **profile}
+    ) as dataset:
+        dataset.write(data)
+    return path.read_bytes()
+
+
+def inspect(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    container: str,
+    blob: str,
+    *,
+    statistics: bool = False,
+) -> RasterReport:
+    return inspector.inspect(container, blobs.properties(container, blob), statistics=statistics)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {},
+        {"tiled": True, "blockxsize": 256, "blockysize": 256},
+        {"driver": "COG", "compress": "deflate", "blocksize": 256},
+        {"driver": "COG", "BIGTIFF": "YES"},
+    ],
+)
+def test_less_than_a_tenth_of_a_large_raster_is_read(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    name: str,
+    tmp_path: Path,
+    profile: dict[str, object],
+) -> None:
+    data = raster_bytes(tmp_path, size=2048, **profile)
+    blobs.write(name, "a.tif", data)
+
+    report = inspect(inspector, blobs, name, "a.tif")
+
+    assert isinstance(report, RasterMetadata)
+    assert report.bytes_read is not None
+    assert 0 < report.bytes_read < 0.1 * len(data)
+    assert report.fraction_read == pytest.approx(report.bytes_read / len(data))
+    assert report.cog is not None
+    assert report.cog.valid is (profile.get("driver") == "COG")
+
+
+def test_nothing_but_the_raster_is_asked_for(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    """GDAL left alone looks for some 15 siblings of each TIFF and 50 of each JPEG 2000."""
+    blobs.write(name, "a.tif", raster_bytes(tmp_path, crs=None, transform=None))
+    asked: list[set[str]] = []
+
+    class Watching(GdalSessions):
+        def session(self, path: Any, sidecars: Any, options: Any) -> Any:
+            context = super().session(path, sidecars, options)
+            network = self._network
+            end = network._reset
+
+            def reset(files: Any) -> None:
+                asked.append(set(files))
+                end(files)
+
+            network._reset = reset  # type: ignore[method-assign]
+            return context
+
+    report = inspect(RasterInspector(blobs, Watching()), blobs, name, "a.tif")
+
+    assert isinstance(report, RasterMetadata)
+    assert asked == [{f"/vsiaz/{name}/a.tif"}]
+
+
+def test_sidecars_are_found_used_and_counted(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    blobs.write(name, "x/a.b.tif", raster_bytes(tmp_path, crs=None, transform=None))
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False),
+        rasterio.open(tmp_path / "made.tif", "r+") as dataset,
+    ):
+        dataset.write_mask(True)
+    blobs.write(name, "x/a.b.tif.msk", (tmp_path / "made.tif.msk").read_bytes())
+    blobs.write(name, "x/a.b.tfw", b"10\n0\n0\n-10\n500005\n5599995\n")
+    blobs.write(name, "x/a.b.txt", b"not a sidecar")
+    blobs.write(name, "x/a.b.c.tif.msk", b"another one's")
+
+    report = inspect(inspector, blobs, name, "x/a.b.tif")
+
+    assert isinstance(report, RasterMetadata)
+    assert report.sidecars == ["x/a.b.tfw", "x/a.b.tif.msk"]
+    assert report.bands[0].mask_flags == ["per_dataset"]
+    assert report.transform == [10, 0, 500_000, 0, -10, 5_600_000]
+
+
+@pytest.mark.parametrize(
+    "blob", ["x y/ä 1.tif", "a,b.tif", "a#b.tif", "a?b=c&d.tif", "100%.tif", "a+b.tif", "(1)[2]{3}.tif"]
+)
+def test_any_name_can_be_read(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path, blob: str
+) -> None:
+    blobs.write(name, blob, raster_bytes(tmp_path, size=64))
+
+    assert isinstance(inspect(inspector, blobs, name, blob), RasterMetadata)
+
+
+def test_a_blob_that_was_replaced_is_read_anew(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    for size in (64, 128, 32):
+        blobs.write(name, "a.tif", raster_bytes(tmp_path, size=size))
+        report = inspect(inspector, blobs, name, "a.tif")
+        assert isinstance(report, RasterMetadata)
+        assert report.width == size
+
+
+def test_a_blob_that_vanishes_while_it_is_read_is_not_found(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    name: str,
+    container: MakeContainer,
+    tmp_path: Path,
+) -> None:
+    client = container()
+    blobs.write(client.container_name, "a.tif", raster_bytes(tmp_path, size=64))
+    properties = blobs.properties(client.container_name, "a.tif")
+    client.delete_blob("a.tif")
+
+    with pytest.raises(BlobNotFound):
+        inspector.inspect(client.container_name, properties)
+
+
+def test_storage_that_stops_answering_is_no_fault_of_the_file(
+    storage_connection_string: str, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    class Unreachable(AzureBlobRepository):
+        """GDAL is sent to a port where nobody listens."""
+
+        def gdal_options(self) -> dict[str, str]:
+            parts = [
+                part for part in storage_connection_string.split(";") if part and "Endpoint=" not in part
+            ]
+            nowhere = ";".join([*parts, "BlobEndpoint=http://127.0.0.1:9/devstoreaccount1"])
+            return {"AZURE_STORAGE_CONNECTION_STRING": nowhere, "GDAL_HTTP_MAX_RETRY": "0"}
+
+    blobs.write(name, "a.tif", raster_bytes(tmp_path, size=64))
+    inspector = RasterInspector(Unreachable(StorageAccount(storage_connection_string)))
+
+    with pytest.raises(ServiceUnavailable):
+        inspect(inspector, blobs, name, "a.tif")
+
+
+def test_many_threads_count_their_own_bytes(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    data = raster_bytes(tmp_path, size=1024)
+    names = [f"{i:02}.tif" for i in range(40)]
+    for blob in names:
+        blobs.write(name, blob, data)
+    alone = inspect(inspector, blobs, name, names[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        reports = list(pool.map(lambda blob: inspect(inspector, blobs, name, blob), names))
+
+    assert isinstance(alone, RasterMetadata)
+    assert {report.bytes_read for report in reports} == {alone.bytes_read}
+
+
+def test_the_count_stays_exact_when_gdals_statistics_are_emptied_meanwhile(
+    blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    data = raster_bytes(tmp_path, size=256)
+    blobs.write(name, "a.tif", data)
+    blobs.write(name, "b.tif", data)
+    sessions = GdalSessions()
+    path, options = blobs.gdal_path(name, "a.tif"), blobs.gdal_options()
+    started, done = threading.Event(), threading.Event()
+
+    def others() -> None:
+        started.wait()
+        for _ in range(FORGET_AFTER + 5):
+            with (
+                sessions.session(blobs.gdal_path(name, "b.tif"), [], options),
+                rasterio.open(blobs.gdal_path(name, "b.tif")),
+            ):
+                pass
+        done.set()
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    with sessions.session(path, [], options) as count, rasterio.open(path) as dataset:
+        started.set()
+        done.wait(60)
+        dataset.read()
+    thread.join()
+
+    assert count.value is not None
+    assert len(data) <= count.value <= len(data) + 16384
+
+
+@pytest.fixture(scope="module")
+def uploaded(
+    storage_connection_string: str, blobs: AzureBlobRepository, corpus: Path
+) -> Iterator[tuple[str, Path]]:
+    """The corpus in a container of its own."""
+    name = "corpus-for-inspection"
+    blobs.ensure_container(name)
+    files = [path for path in corpus.rglob("*") if path.is_file()]
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(lambda path: blobs.write(name, str(path.relative_to(corpus)), path.read_bytes()), files)
+        )
+    yield name, corpus
+    with BlobServiceClient.from_connection_string(storage_connection_string) as service:
+        service.delete_container(name)
+
+
+def same(one: object, other: object) -> bool:
+    """Equal, where NaN is equal to NaN."""
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (math.isnan(one) and math.isnan(other))
+    return one == other
+
+
+def number(value: object) -> object:
+    """A number of a report as rasterio gives it."""
+    return float(value) if isinstance(value, str | int | float) else value
+
+
+def assert_agrees(report: RasterMetadata, path: Path) -> None:
+    """The report says what rasterio says of the local file."""
+    with rasterio.open(path) as local:
+        with suppress(CPLE_BaseError):
+            # What PROJ could not say of the CRS would be raised by whatever is asked next.
+            _ = local.crs, local.colorinterp
+        assert report.driver == local.driver
+        assert (report.width, report.height, report.band_count) == (local.width, local.height, local.count)
+        assert report.dtypes == list(local.dtypes)
+        assert [list(shape) for shape in local.block_shapes] == report.block_shapes
+        assert report.transform == list(local.transform)[:6]
+        assert report.bounds == list(local.bounds)
+        for band in report.bands:
+            at = band.index - 1
+            assert same(number(band.nodata), local.nodatavals[at])
+            assert band.color_interpretation == local.colorinterp[at].name
+            assert band.mask_flags == [flag.name for flag in local.mask_flag_enums[at]]
+            assert band.description == local.descriptions[at]
+        if local.count:
+            assert report.overviews == local.overviews(1)
+        assert report.compression == local.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION")
+        assert report.tags == {key: value[:1000] for key, value in local.tags().items()}
+        assert len(report.subdatasets) == len(local.subdatasets)
+        if report.crs is None:
+            assert not local.crs
+        elif report.crs.epsg is not None:
+            assert report.crs.epsg == local.crs.to_epsg()
+        else:
+            assert rasterio.CRS.from_wkt(report.crs.wkt2) == local.crs
+
+
+def test_every_file_of_the_corpus_is_accounted_for(
+    inspector: RasterInspector, blobs: AzureBlobRepository, uploaded: tuple[str, Path]
+) -> None:
+    name, corpus = uploaded
+    listed = [item.name for page in blobs.list_pages(name) for item in page]
+    with ThreadPoolExecutor(8) as pool:
+        reports = dict(
+            zip(listed, pool.map(lambda blob: inspect(inspector, blobs, name, blob), listed), strict=True)
+        )
+
+    assert len(reports) == sum(1 for path in corpus.rglob("*") if path.is_file())
+    for blob, report in reports.items():
+        if isinstance(report, RasterMetadata):
+            assert_agrees(report, corpus / blob)
+            assert report.bytes_read is not None
+            if (corpus / blob).stat().st_size > MEGABYTE:
+                assert report.bytes_read < 0.1 * (corpus / blob).stat().st_size, blob
+        else:
+            assert report.reason, blob
+
+
+def test_what_the_corpus_calls_a_raster_is_readable_unless_it_is_a_reference(
+    inspector: RasterInspector, blobs: AzureBlobRepository, uploaded: tuple[str, Path]
+) -> None:
+    name, corpus = uploaded
+    with (corpus / "MANIFEST.csv").open(newline="") as manifest:
+        rasters = [row["file"] for row in csv.DictReader(manifest) if row["kind"] == "raster"]
+
+    for blob in rasters:
+        report = inspect(inspector, blobs, name, blob)
+        if blob.endswith(".vrt"):
+            assert isinstance(report, UnreadableRaster)
+            assert report.status == "refused"
+        else:
+            assert isinstance(report, RasterMetadata), (blob, report)
+
+
+@pytest.mark.parametrize(
+    ("blob", "status"),
+    [
+        ("bad/mapnik+test-data/blank.tiff", "empty"),
+        ("bad/mapnik+test-data/cannot_read_a_vrt.vrt", "refused"),
+        ("bad/mmomtchev+node-gdal-async/huge-sparse.tiff", "refused"),
+        ("bad/mmomtchev+node-gdal-async/truncated.tiff", "truncated"),
+        ("bad/mmomtchev+node-gdal-async/invalid", "not_raster"),
+        ("bad/python-pillow+Pillow/libtiff_segfault.tif", "refused"),
+        ("bad/python-pillow+Pillow/oom-225817ca0f8c663be7ab4b9e717b02c661e66834.tif", "broken"),
+        ("bad/python-pillow+Pillow/crash-2020-10-test.tif", "truncated"),
+        ("bad/rasterio+rasterio/corrupt.tif", "truncated"),
+        ("bad/image-rs+image-tiff/sample-get-lzw-stuck.tiff", "truncated"),
+        ("bad/snyk+zip-slip-vulnerability/zip-slip.zip", "not_raster"),
+        ("bad/libkml+libkml/billion.kml", "not_raster"),
+    ],
+)
+def test_bad_files_are_named_as_what_they_are_and_harm_nothing(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    uploaded: tuple[str, Path],
+    blob: str,
+    status: str,
+) -> None:
+    report = inspect(inspector, blobs, uploaded[0], blob, statistics=True)
+
+    assert isinstance(report, UnreadableRaster), report
+    assert (report.status, bool(report.reason)) == (status, True)
+
+
+def test_statistics_of_the_corpus_are_made_or_refused_with_a_reason(
+    inspector: RasterInspector, blobs: AzureBlobRepository, uploaded: tuple[str, Path]
+) -> None:
+    name, corpus = uploaded
+    for blob in sorted(str(path.relative_to(corpus)) for path in (corpus / "raster").rglob("*.tif")):
+        report = inspect(inspector, blobs, name, blob, statistics=True)
+        if isinstance(report, RasterMetadata) and report.statistics is None:
+            assert report.statistics_reason, blob
+        elif isinstance(report, RasterMetadata) and report.statistics and report.statistics.source == "all":
+            with rasterio.open(corpus / blob) as local:
+                try:
+                    data = local.read(1, masked=True)
+                except RasterioError:
+                    continue
+            made = report.bands[0].statistics
+            assert made is not None
+            valid = data.compressed()
+            valid = valid[~numpy.isnan(valid)] if valid.dtype.kind == "f" else valid
+            assert made.minimum == (None if valid.size == 0 else pytest.approx(valid.min().item())), blob
