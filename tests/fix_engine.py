@@ -39,6 +39,8 @@ class World:
         }
         self.settings = Settings(**(options | overrides))
         self.queues = MemoryQueues()
+        for queue in (self.settings.jobs_queue, self.settings.tasks_queue):
+            self.queues.ensure(queue)
         self.blobs = MemoryBlobs()
         self.databases: list[Database] = []
         self.job_types = registration.job_catalog()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import threading
 import time
@@ -9,8 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from interfaces.errors import ServiceUnavailable
+from interfaces.errors import NotFound, PayloadTooLarge, ServiceUnavailable
 from interfaces.queues import OutgoingMessage, PeekedMessage, QueueRepository
+
+LARGEST_MESSAGE = 64 * 1024
+"""As it travels: in base64."""
+MOST_PEEKED = 32
 
 
 @dataclass
@@ -36,23 +41,19 @@ class MemoryQueues(QueueRepository):
         with self._lock:
             if self.broken:
                 return [ServiceUnavailable("the queue does not answer") for _ in messages]
-            for message in messages:
-                stored = Stored(message.body, time.monotonic() + message.delay_seconds)
-                self.queues.setdefault(message.queue, []).append(stored)
-            self.sent += len(messages)
-            return [None] * len(messages)
+            return [self._send(message) for message in messages]
 
     def peek(self, queue: str, count: int = 32) -> list[PeekedMessage]:
         with self._lock:
             return [
                 PeekedMessage(message_id=m.message_id, dequeue_count=m.dequeue_count, body=m.body)
-                for m in self.queues.get(queue, [])
+                for m in self._queue(queue)
                 if m.visible_at <= time.monotonic()
-            ][:count]
+            ][: min(count, MOST_PEEKED)]
 
     def length(self, queue: str) -> int:
         with self._lock:
-            return len(self.queues.get(queue, []))
+            return len(self._queue(queue))
 
     def ensure(self, queue: str) -> None:
         with self._lock:
@@ -75,3 +76,20 @@ class MemoryQueues(QueueRepository):
             lost = sum(map(len, self.queues.values()))
             self.queues = {name: [] for name in self.queues}
             return lost
+
+    def _send(self, message: OutgoingMessage) -> BaseException | None:
+        try:
+            queue = self._queue(message.queue)
+        except NotFound as error:
+            return error
+        if len(base64.b64encode(message.body.encode())) > LARGEST_MESSAGE:
+            return PayloadTooLarge("a message has at most 64 KiB")
+        queue.append(Stored(message.body, time.monotonic() + message.delay_seconds))
+        self.sent += 1
+        return None
+
+    def _queue(self, name: str) -> list[Stored]:
+        try:
+            return self.queues[name]
+        except KeyError:
+            raise NotFound(f"queue {name!r} does not exist") from None
