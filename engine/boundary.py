@@ -25,6 +25,7 @@ from repositories.jobs import JobRepository
 from repositories.recovery import PoisonMessage, RecoveryRepository
 from repositories.stages import StageRepository
 
+from .planning import Planner
 from .redaction import redact
 from .relay import Relay
 
@@ -64,13 +65,13 @@ class Boundary:
         jobs: JobRepository,
         stages: StageRepository,
         relay: Relay,
-        worker: str,
+        planner: Planner,
     ) -> None:
         self._recovery = recovery
         self._jobs = jobs
         self._stages = stages
         self._relay = relay
-        self._worker = worker
+        self._planner = planner
 
     def receive(self, arrival: Arrival, model: type[M], process: Callable[[M], None]) -> None:
         """Parse and process a message. Raises what `process` raises, so that the host delivers it again."""
@@ -178,7 +179,7 @@ class Boundary:
             # It names no task, or one that is not there.
             self._jobs.fail(poison.job_id, error, run=run, stage=stage)
         self._stages.sweep(poison.job_id, run, stage)
-        self._stages.finish(poison.job_id, run, stage, self._worker)
+        self._planner.advance(poison.job_id, run, stage)
         self._relay.drain(poison.job_id)
 
 
@@ -187,12 +188,15 @@ def unwrap(arrival: Arrival) -> Arrival:
 
     host.json sets `messageEncoding` to `none`, because the host would put a message that is not base64
     into the poison queue, and could not deliver it from there either: it would stay, unexplained. What is
-    not base64 is taken as it is, so that plain JSON is understood and everything else is recorded.
+    not base64 of text is taken as it is, so that plain JSON is understood and everything else is recorded.
     """
     try:
-        return replace(arrival, body=base64.b64decode(arrival.body, validate=True))
-    except binascii.Error:
+        decoded = base64.b64decode(arrival.body, validate=True)
+        # A job's id happens to be base64 too, of something that is no text.
+        decoded.decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
         return arrival
+    return replace(arrival, body=decoded)
 
 
 def parse(body: bytes, model: type[M]) -> M:

@@ -45,15 +45,15 @@ class Engine:
         recovery = RecoveryRepository(database)
         leases = LeaseKeeper(settings, tasks, jobs)
         self._relay = Relay(settings, OutboxRepository(database), queues)
-        self._submission = Submission(settings, job_types, jobs, stages, self._relay, self.worker)
         self._planner = Planner(
             settings, job_types, task_types, jobs, stages, self._relay, leases, self.worker
         )
         self._executor = Executor(
-            settings, task_types, tasks, stages, blobs, self._relay, leases, self.worker
+            settings, task_types, tasks, stages, blobs, self._relay, self._planner, leases, self.worker
         )
-        self._boundary = Boundary(recovery, jobs, stages, self._relay, self.worker)
-        self._reconciler = Reconciler(recovery, stages, self._relay, self.worker)
+        self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
+        self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
+        self._reconciler = Reconciler(recovery, stages, self._relay, self._planner)
 
     def submit(
         self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str

@@ -8,6 +8,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,6 +36,7 @@ from repositories.tasks import TaskRepository
 
 from .context import RunningTask
 from .leases import Batch, Held, LeaseKeeper
+from .planning import Planner
 from .redaction import describe
 from .relay import Relay
 
@@ -57,6 +59,7 @@ class Executor:
         stages: StageRepository,
         blobs: BlobRepository,
         relay: Relay,
+        planner: Planner,
         leases: LeaseKeeper,
         worker: str,
     ) -> None:
@@ -66,6 +69,7 @@ class Executor:
         self._stages = stages
         self._blobs = blobs
         self._relay = relay
+        self._planner = planner
         self._leases = leases
         self._worker = worker
 
@@ -138,12 +142,14 @@ class Executor:
         return None if held.timed_out else report
 
     def _completed(self, task: ClaimedTask, answer: object) -> TaskReport:
-        result = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
-        if not isinstance(result, dict):
-            kind = type(answer).__name__
-            raise PermanentTaskError(f"{task.task_type}: a handler returns a model or an object, not {kind}")
         try:
-            text = to_json(result)
+            result = answer.model_dump(mode="json") if isinstance(answer, BaseModel) else answer
+            if not isinstance(result, Mapping):
+                kind = type(answer).__name__
+                raise PermanentTaskError(
+                    f"{task.task_type}: a handler returns a model or an object, not {kind}"
+                )
+            text = to_json(dict(result))
         except ValueError as error:
             raise PermanentTaskError(f"{task.task_type}: the result is not JSON: {error}") from error
         size = len(text.encode())
@@ -191,7 +197,13 @@ class Executor:
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
             reports.append(_retried(waiting.task, reason, 0))
-        self._advance(held.task, self._write(held.task, reports))
+        task = held.task
+        accepted = self._write(task, reports)
+        if TaskStatus.FAILED in accepted:
+            self._stages.sweep(task.job_id, task.run, task.stage)
+        # The heartbeat must not wait for the planning of a stage: that is left to the job's message.
+        self._stages.finish(task.job_id, task.run, task.stage, self._worker)
+        self._relay.drain(task.job_id)
 
     def _write(self, task: ClaimedTask, reports: list[TaskReport]) -> set[TaskStatus]:
         """Write outcomes, again and again while the leases last; answers the states that resulted."""
@@ -211,8 +223,8 @@ class Executor:
         """After the commit: sweep a failing stage, and advance the job if these were its last tasks."""
         if TaskStatus.FAILED in accepted:
             self._stages.sweep(task.job_id, task.run, task.stage)
-        moved = self._stages.finish(task.job_id, task.run, task.stage, self._worker)
-        if moved or TaskStatus.QUEUED in accepted:
+        self._planner.advance(task.job_id, task.run, task.stage)
+        if TaskStatus.QUEUED in accepted:
             self._relay.drain(task.job_id)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from interfaces.contracts import JobParameters, JsonObject, StageResult, enforce_contract
+from interfaces.contracts import JobId, JobParameters, JsonObject, StageResult, enforce_contract
 from interfaces.errors import InvalidParameters, ServiceUnavailable
 from interfaces.jobs import ClaimedPlan
 from interfaces.plans import CompleteJob, FailJob, FanOut, StageDefinition, StagePlan
@@ -75,6 +75,21 @@ class Planner:
             logger.exception("job %s: stage %d could not be planned", plan.job_id, plan.stage)
             self._fail(plan, f"stage {plan.stage}: {describe(error, self._settings.max_error_characters)}")
 
+    def advance(self, job_id: JobId, run: int, stage: int) -> bool:
+        """Move the job on if this stage has ended, and plan what follows at once; true when it moved.
+
+        The dispatch that was committed with the move is only the safety net: a crash before the next
+        stage is planned leaves it to the relay.
+        """
+        if not self._stages.finish(job_id, run, stage, self._worker):
+            return False
+        try:
+            self.process(JobMessage(job_id=job_id, run=run, stage=stage + 1))
+        except ServiceUnavailable as error:
+            logger.warning("job %s stage %d left to its message: %s", job_id, stage + 1, describe(error))
+            self._relay.drain(job_id)
+        return True
+
     def _carry_out(self, plan: ClaimedPlan) -> None:
         controller = self._job_types.get(plan.job_type)
         parameters = parse(controller, plan.parameters)
@@ -121,8 +136,9 @@ class Planner:
             return
         logger.info("job %s run %d stage %d: %d tasks", plan.job_id, plan.run, plan.stage, count)
         if count == 0:
-            self._stages.finish(plan.job_id, plan.run, plan.stage, self._worker)
-        self._relay.drain(plan.job_id)
+            self.advance(plan.job_id, plan.run, plan.stage)
+        else:
+            self._relay.drain(plan.job_id)
 
     def _complete(self, plan: ClaimedPlan, result: JsonObject) -> None:
         if self._jobs.complete(plan, result):

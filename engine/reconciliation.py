@@ -7,6 +7,7 @@ import logging
 from repositories.recovery import RecoveryRepository
 from repositories.stages import StageRepository
 
+from .planning import Planner
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -18,12 +19,12 @@ class Reconciler:
     """One statement per rule; each may run at any time, beside anything, any number of times."""
 
     def __init__(
-        self, recovery: RecoveryRepository, stages: StageRepository, relay: Relay, worker: str
+        self, recovery: RecoveryRepository, stages: StageRepository, relay: Relay, planner: Planner
     ) -> None:
         self._recovery = recovery
         self._stages = stages
         self._relay = relay
-        self._worker = worker
+        self._planner = planner
 
     def run(self) -> dict[str, int]:
         """Apply every rule once; answers how much each of them moved."""
@@ -51,7 +52,7 @@ class Reconciler:
         for stalled in self._recovery.stalled_stages():
             if stalled.rule == "sweep":
                 swept += self._stages.sweep(stalled.job_id, stalled.run, stalled.stage)
-            advanced += self._stages.finish(stalled.job_id, stalled.run, stalled.stage, self._worker)
+            advanced += self._planner.advance(stalled.job_id, stalled.run, stalled.stage)
         return {"tasks_swept": swept, "stages_advanced": advanced}
 
     def _vanished_messages(self) -> int:

@@ -16,6 +16,7 @@ from repositories.jobs import JobRepository
 from repositories.stages import StageRepository
 
 from .identity import job_id
+from .planning import Planner
 from .relay import Relay
 
 
@@ -29,14 +30,14 @@ class Submission:
         jobs: JobRepository,
         stages: StageRepository,
         relay: Relay,
-        worker: str,
+        planner: Planner,
     ) -> None:
         self._settings = settings
         self._job_types = job_types
         self._jobs = jobs
         self._stages = stages
         self._relay = relay
-        self._worker = worker
+        self._planner = planner
 
     def submit(self, job_type: str, parameters: object, *, rerun: bool, correlation_id: str) -> Submitted:
         """Insert the job, or find that it is there.
@@ -81,7 +82,7 @@ class Submission:
                 return changed
             raise Conflict(f"the job is {changed.status} already; there is nothing to cancel")
         self._stages.sweep(job_id, changed.run, changed.stage)
-        self._stages.finish(job_id, changed.run, changed.stage, self._worker)
+        self._planner.advance(job_id, changed.run, changed.stage)
         return changed
 
     def retry(self, job_id: JobId, *, correlation_id: str) -> Changed:
@@ -92,7 +93,7 @@ class Submission:
                 f"the job is {changed.status}; only failed, cancelled or partly failed jobs are retried"
             )
         # Where nothing had to be queued again, the stage has ended and the job can move at once.
-        self._stages.finish(job_id, changed.run, changed.stage, self._worker)
+        self._planner.advance(job_id, changed.run, changed.stage)
         self._relay.drain(job_id)
         return changed
 
@@ -114,10 +115,11 @@ class Submission:
     def _normalised(self, model: type, parameters: dict[str, object]) -> JsonObject:
         """Parameters validated and complete with defaults, as JSON."""
         try:
-            text = json.dumps(parameters, allow_nan=False)
+            text = json.dumps(parameters, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+            size = len(text.encode())
         except (ValueError, RecursionError) as error:
             raise InvalidParameters(f"parameters: {error}") from error
-        if len(text) > self._settings.max_parameters_bytes:
+        if size > self._settings.max_parameters_bytes:
             raise PayloadTooLarge(f"parameters exceed {self._settings.max_parameters_bytes} bytes of JSON")
         try:
             normal: JsonObject = model.model_validate_json(text).model_dump(mode="json")  # type: ignore[attr-defined]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ NOT_JSON = [
     _text("XML", "Invalid JSON", "<message><job_id>#</job_id></message>"),
     _text("YAML", "Invalid JSON", "job_id: #\nrun: 1\nstage: 1\n"),
     _text("a bare id", "Invalid JSON", "#"),
-    _text("base64 once too often", "Invalid JSON", base64.b64encode(b'{"job_id": "x"}').decode(), False),
+    _text("base64 of the other alphabet", "Invalid JSON", "eyJqb2JfaWQiOiAi-_8ifQ==", False),
     _text("100,000 brackets", "Invalid JSON", "[" * 100_000, False),
     _text("100,000 levels behind the id", "", '{"job_id": "#", "run": ' + "[" * 100_000),
     _text("64 KiB of garbage", "Invalid JSON", "x" * 65_536, False),

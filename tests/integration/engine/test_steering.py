@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.planning import Planner
 from interfaces.errors import (
     Conflict,
     InvalidParameters,
@@ -277,13 +278,29 @@ def test_unknown_job_types_and_oversized_parameters_are_refused(make_world: Call
         world.submit("hello_world", name="x" * 200)
 
 
-def test_a_cancel_between_two_stages_ends_the_job(world: World) -> None:
+def test_a_cancel_between_two_stages_ends_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     job = world.submit("hello_world", n=1)
     _deliver_one(world, world.settings.jobs_queue)
+    # The process dies after the stage was finished, before the next is planned.
+    monkeypatch.setattr(Planner, "process", lambda self, message: None)
     _deliver_one(world, world.settings.tasks_queue)
+    monkeypatch.undo()
     assert world.job(job.job_id)["stage"] == 2
     world.engine.cancel(job.job_id)
     assert world.job(job.job_id)["status"] == "cancelled"
     world.pump()
     assert world.tasks(job.job_id, 2) == []
     assert world.violations() == {}
+
+
+def test_a_crash_after_a_stage_was_finished_leaves_the_rest_to_its_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = world.submit("hello_world", n=1)
+    _deliver_one(world, world.settings.jobs_queue)
+    monkeypatch.setattr(Planner, "process", lambda self, message: None)
+    _deliver_one(world, world.settings.tasks_queue)
+    monkeypatch.undo()
+    assert world.engine.relay() == 1
+    world.pump()
+    assert world.job(job.job_id)["status"] == "completed"
