@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
 
-from pydantic import JsonValue
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, SkipValidation, Tag
 
 from .states import FailurePolicy
+
+_CHECKED = ConfigDict(strict=True, extra="forbid", revalidate_instances="always", allow_inf_nan=False)
+"""How a plan is held to its contract: it is one of the classes below, and its fields are what they say."""
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _iterable(value: Any) -> Any:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError("should be an iterable of mappings")
+    return value
+
+
+TaskParameterSets = Annotated[SkipValidation[Iterable[Mapping[str, JsonValue]]], BeforeValidator(_iterable)]
+"""Each set is looked at when it is written, not before: there may be a million of them."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +33,7 @@ class StageDefinition:
     key: str
     task_type: str
     on_failure: FailurePolicy = FailurePolicy.FAIL_JOB
-    max_failed_fraction: float | None = None
+    max_failed_fraction: Fraction | None = None
     """With `continue`: a larger share of failed tasks than this fails the job after all."""
 
 
@@ -25,22 +41,26 @@ class StageDefinition:
 class Tasks:
     """One task for each mapping, in this order. The iterable is consumed once and streamed."""
 
-    parameters: Iterable[Mapping[str, JsonValue]]
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    parameters: TaskParameterSets
     common: Mapping[str, JsonValue] = field(default_factory=dict)
     """Parameters every task of the stage shares; kept once, in the stage's row."""
     on_failure: FailurePolicy | None = None
     """Overrides the stage's own policy, where the job's parameters choose it."""
-    max_failed_fraction: float | None = None
+    max_failed_fraction: Fraction | None = None
 
 
 @dataclass(frozen=True)
 class TasksFromItems:
     """One task for each item that the previous stage discovered: the item is the task's parameters."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
     common: Mapping[str, JsonValue] = field(default_factory=dict)
     on_failure: FailurePolicy | None = None
     """Overrides the stage's own policy, where the job's parameters choose it."""
-    max_failed_fraction: float | None = None
+    max_failed_fraction: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -50,16 +70,20 @@ class TasksFromResults:
     `select` maps a parameter of the new task to the key of the previous task's result it is taken from.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
     select: Mapping[str, str]
     common: Mapping[str, JsonValue] = field(default_factory=dict)
     on_failure: FailurePolicy | None = None
     """Overrides the stage's own policy, where the job's parameters choose it."""
-    max_failed_fraction: float | None = None
+    max_failed_fraction: Fraction | None = None
 
 
 @dataclass(frozen=True)
 class CompleteJob:
     """Nothing is left to do: the job completes now, with this result."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
     result: Mapping[str, JsonValue]
 
@@ -68,8 +92,30 @@ class CompleteJob:
 class FailJob:
     """The job cannot go on, for this reason."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
     reason: str
 
 
 FanOut = Tasks | TasksFromItems | TasksFromResults
-StagePlan = FanOut | CompleteJob | FailJob
+
+
+def _kind(answer: object) -> str:
+    return type(answer).__name__
+
+
+StagePlan = Annotated[
+    Annotated[Tasks, Tag("Tasks")]
+    | Annotated[TasksFromItems, Tag("TasksFromItems")]
+    | Annotated[TasksFromResults, Tag("TasksFromResults")]
+    | Annotated[CompleteJob, Tag("CompleteJob")]
+    | Annotated[FailJob, Tag("FailJob")],
+    Discriminator(
+        _kind,
+        custom_error_type="stage_plan",
+        custom_error_message=(
+            "should be one of Tasks, TasksFromItems, TasksFromResults, CompleteJob, FailJob"
+        ),
+    ),
+]
+"""A plan is named by its class, so that what is wrong with it is said about that class alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -12,9 +12,12 @@ def to_json(value: object) -> str:
     """Compact JSON text.
 
     jsonb cannot hold U+0000 or lone surrogates, which file names and raster tags do contain: they become
-    U+FFFD. Raises `ValueError` for NaN and infinities, which are not JSON.
+    U+FFFD. Raises `ValueError`, naming the field, for what is not JSON, NaN and infinities among it.
     """
-    text = _dump(value)
+    try:
+        text = _dump(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{_culprit(value) or '(value)'}: {error}") from error
     if "\\u0000" in text or not _encodable(text):
         text = _dump(_cleaned(value))
     return text
@@ -27,6 +30,22 @@ def clean_text(text: str) -> str:
 
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _culprit(value: object, depth: int = 100) -> str:
+    """The path to the first part of the value that is not JSON."""
+    inside: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    for key, inner in inside if depth else ():
+        try:
+            _dump(inner)
+        except (TypeError, ValueError):
+            below = _culprit(inner, depth - 1)
+            return f"{key}.{below}" if below else str(key)
+    return ""
 
 
 def _encodable(text: str) -> bool:

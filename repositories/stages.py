@@ -9,6 +9,7 @@ import psycopg
 from pydantic import JsonValue
 
 from interfaces.contracts import JobId, StageResult, TaskOutcome
+from interfaces.errors import ContractViolation
 from interfaces.jobs import ClaimedPlan
 from interfaces.plans import FanOut, Tasks, TasksFromItems
 from interfaces.states import FailurePolicy
@@ -150,7 +151,7 @@ class StageRepository:
             for index, task in enumerate(parameters):
                 if index >= limit:
                     raise TooManyTasks(f"stage {plan.stage} has more than {limit} tasks")
-                copy.write_row((plan.job_id, plan.run, plan.stage, index, to_json(dict(task))))
+                copy.write_row((plan.job_id, plan.run, plan.stage, index, _task_json(index, task)))
                 count = index + 1
         return count
 
@@ -172,6 +173,16 @@ class Sizing:
         if task_count <= self.parallelism:
             return 1
         return max(1, min(self.max_batch, -(-task_count // (self.parallelism * self.messages_each))))
+
+
+def _task_json(index: int, parameters: object) -> str:
+    if not isinstance(parameters, Mapping):
+        kind = type(parameters).__name__
+        raise ContractViolation(f"parameters.{index}: a task's parameters are a mapping, not {kind}")
+    try:
+        return to_json(dict(parameters))
+    except ValueError as error:
+        raise ContractViolation(f"parameters.{index}.{error}") from error
 
 
 class _Overtaken(Exception):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from interfaces.contracts import Contract, JobId, JsonObject, StageResult, enforce_contract
 from interfaces.errors import ContractViolation
@@ -182,11 +183,30 @@ def test_a_plan_that_is_none_of_the_kinds_is_refused() -> None:
         return answer  # type: ignore[no-any-return]
 
     checked = enforce_contract(plan)
-    tasks = Tasks([{"i": 1}])
-    assert checked(tasks) is tasks
-    for wrong in (None, [{"i": 1}], "all of them"):
+    assert checked(Tasks([{"i": 1}], {"a": 1})) == Tasks([{"i": 1}], {"a": 1})
+    wrongs: list[Any] = [None, [{"i": 1}], "all of them", {"parameters": []}, Tasks]
+    for wrong in wrongs:
         error = violation(checked, wrong)
-        assert all(e.field.startswith("returned") for e in error.errors)
+        assert [e.field for e in error.errors] == ["returned"]
+        assert "should be one of Tasks, TasksFromItems" in str(error)
+
+
+def test_the_tasks_of_a_plan_are_not_consumed_by_looking_at_it() -> None:
+    asked: list[int] = []
+
+    def sets() -> Iterator[dict[str, JsonValue]]:
+        for i in range(3):
+            asked.append(i)
+            yield {"i": i}
+
+    @enforce_contract
+    def plan() -> StagePlan:
+        return Tasks(sets())
+
+    answer = plan()
+    assert asked == []
+    assert isinstance(answer, Tasks)
+    assert len(list(answer.parameters)) == 3
 
 
 def test_an_answer_that_json_cannot_carry_is_refused() -> None:
