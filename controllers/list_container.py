@@ -138,7 +138,7 @@ class _Tally:
             answer |= {
                 "rasters_readable": readable,
                 "rasters_unreadable": sum(self.rasters.values()),
-                "unreadable_by_status": dict(sorted(self.rasters.items())),
+                "unreadable_by_status": {**self.rasters},
                 "not_rasters": not_rasters,
                 "by_driver": _dump(self.by_driver),
                 "bytes_read": self.bytes_read,
@@ -151,5 +151,4 @@ def _number(value: JsonValue) -> int:
 
 
 def _dump(counts: dict[str, Count]) -> JsonValue:
-    ordered = sorted(counts.items(), key=lambda item: (-item[1].files, item[0]))
-    return {key: count.model_dump() for key, count in ordered}
+    return {key: count.model_dump() for key, count in counts.items()}

@@ -60,10 +60,6 @@ class SummarizeContainer:
             for task in results(stage.stage_number):
                 if task.result is not None:
                     total.merge(ContainerSummary.model_validate(task.result["summary"]))
-        for counts in (total.by_extension, total.by_tier):
-            ordered = sorted(counts.items(), key=lambda item: (-item[1].files, item[0]))
-            counts.clear()
-            counts.update(ordered)
         return {
             "container": parameters.container,
             "prefix": parameters.prefix,

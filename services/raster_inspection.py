@@ -79,11 +79,17 @@ class RasterInspector:
     def _open(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
         path = self._blobs.gdal_path(container, blob.name)
         beside = self._sidecars(container, blob.name)
-        sidecars = [item.name for item in beside]
+        unusable = beside and not all(map(can_be_listed, [path, *(item.name for item in beside)]))
+        used = [] if unusable else beside
+        sidecars = [item.name for item in used]
         paths = [self._blobs.gdal_path(container, name) for name in sidecars]
         with self._sessions.session(path, paths, self._blobs.gdal_options()) as count:
             report = self._try(container, blob, path, DRIVERS, sidecars, statistics=statistics)
-        return _counted(report, count.value, blob.size + sum(item.size for item in beside))
+        if unusable and isinstance(report, RasterMetadata):
+            names = ", ".join(item.name for item in beside)
+            warning = f"read without its sidecars, since a name has a space or a comma: {names}"
+            report = report.model_copy(update={"warnings": [*report.warnings, warning]})
+        return _counted(report, count.value, blob.size + sum(item.size for item in used))
 
     def _try(
         self,
@@ -131,8 +137,7 @@ class RasterInspector:
         start = f"{folder}{slash}{stem}."
         beside = next(self._blobs.list_pages(container, start, SIDECAR_PAGE), [])
         possible = sidecar_names(name)
-        found = [blob for blob in beside if blob.name in possible]
-        return found if all(map(can_be_listed, [name, *(blob.name for blob in found)])) else []
+        return [blob for blob in beside if blob.name in possible]
 
     def _head(self, container: str, blob: BlobProperties) -> bytes:
         length = min(raster_signatures.HEAD_BYTES, blob.size)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 import pytest
 import rasterio
+import rasterio.shutil
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
@@ -145,6 +146,19 @@ def test_sidecars_are_found_used_and_counted(
     assert report.transform == [10, 0, 500_000, 0, -10, 5_600_000]
 
 
+def test_sidecars_that_cannot_be_used_are_named(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    blobs.write(name, "a b.tif", raster_bytes(tmp_path, size=64))
+    blobs.write(name, "a b.tif.aux.xml", b"<PAMDataset></PAMDataset>")
+
+    report = inspect(inspector, blobs, name, "a b.tif")
+
+    assert isinstance(report, RasterMetadata)
+    assert report.sidecars == []
+    assert any("a b.tif.aux.xml" in warning for warning in report.warnings)
+
+
 @pytest.mark.parametrize(
     "blob", ["x y/ä 1.tif", "a,b.tif", "a#b.tif", "a?b=c&d.tif", "100%.tif", "a+b.tif", "(1)[2]{3}.tif"]
 )
@@ -154,6 +168,49 @@ def test_any_name_can_be_read(
     blobs.write(name, blob, raster_bytes(tmp_path, size=64))
 
     assert isinstance(inspect(inspector, blobs, name, blob), RasterMetadata)
+
+
+def test_netcdf_is_read_in_any_thread_and_never_whole_when_large(
+    inspector: RasterInspector, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    """GDAL's netCDF driver waits for ever on a remote file in a thread whose options it does not have."""
+    path = tmp_path / "a.nc"
+    raster_bytes(tmp_path, size=16)
+    rasterio.shutil.copy(tmp_path / "made.tif", path, driver="netCDF")
+    blobs.write(name, "small.nc", path.read_bytes())
+    blobs.write(name, "large.nc", path.read_bytes() + bytes(2 * MEGABYTE))
+
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: inspect(inspector, blobs, name, "small.nc"), range(8)))
+        large = pool.submit(inspect, inspector, blobs, name, "large.nc").result()
+
+    for report in reports:
+        assert isinstance(report, RasterMetadata)
+        assert (report.driver, report.width, report.height) == ("netCDF", 16, 16)
+    assert isinstance(large, UnreadableRaster)
+    assert "cannot be read by ranges" in large.reason
+
+
+def test_what_gdal_says_of_a_file_is_in_its_report_and_not_in_the_log(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    name: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = raster_bytes(tmp_path, size=64, tiled=False)
+    with rasterio.open(tmp_path / "made.tif", "r+") as dataset:
+        dataset.update_tags(text="x" * 5000)
+    whole = (tmp_path / "made.tif").read_bytes()
+    assert len(whole) > len(data)
+    blobs.write(name, "a.tif", whole[:-3000])
+
+    with caplog.at_level("WARNING"):
+        report = inspect(inspector, blobs, name, "a.tif")
+
+    assert isinstance(report, RasterMetadata), report
+    assert any("IO error" in warning for warning in report.warnings), report.warnings
+    assert "IO error" not in caplog.text
 
 
 def test_a_blob_that_was_replaced_is_read_anew(
