@@ -106,10 +106,19 @@ def job_catalog() -> JobCatalog:
 def task_catalog(blobs: BlobRepository) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
+    brief = timedelta(milliseconds=1)
     return TaskCatalog(
         [
-            TaskDefinition("hello_greeting", hello.GreetingParameters, hello.greet, max_batch=100),
-            TaskDefinition("hello_reply", hello.ReplyParameters, hello.reply, max_batch=100),
+            TaskDefinition(
+                "hello_greeting",
+                hello.GreetingParameters,
+                hello.greet,
+                expected_duration=brief,
+                max_batch=100,
+            ),
+            TaskDefinition(
+                "hello_reply", hello.ReplyParameters, hello.reply, expected_duration=brief, max_batch=100
+            ),
             TaskDefinition(
                 "partition_container",
                 summary.PartitionParameters,
@@ -125,6 +134,7 @@ def task_catalog(blobs: BlobRepository) -> TaskCatalog:
                 listing.DescribeBlobParameters,
                 listing.DescribeBlob(blobs, RasterInspector(blobs)),
                 storage,
+                expected_duration=timedelta(milliseconds=200),
                 max_batch=50,
                 waits_for_io=True,
             ),

@@ -14,6 +14,8 @@ from interfaces.states import FailurePolicy, TaskStatus
 from interfaces.workflows import TaskResults
 
 FIRST_REPLIES = 10
+BRIEF_SECONDS = 0.001
+"""What a greeting takes that does not sleep."""
 
 
 class HelloWorldParameters(JobParameters):
@@ -61,11 +63,13 @@ class HelloWorld:
                     "sleep_seconds": parameters.sleep_seconds,
                 },
                 on_failure=parameters.on_failure,
+                expected_seconds=BRIEF_SECONDS + parameters.sleep_seconds,
             )
         return TasksFromResults(
             select={"number": "number", "greeting": "greeting"},
             common={"name": parameters.name, "sleep_seconds": parameters.sleep_seconds},
             on_failure=parameters.on_failure,
+            expected_seconds=BRIEF_SECONDS + parameters.sleep_seconds,
         )
 
     def aggregate(

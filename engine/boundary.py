@@ -26,7 +26,7 @@ from repositories.recovery import PoisonMessage, RecoveryRepository
 from repositories.stages import StageRepository
 
 from .planning import Planner
-from .redaction import redact
+from .redaction import redact, trace
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,15 @@ class Boundary:
             return
         try:
             process(message)
-        except Exception:
-            logger.exception(
-                "%s message %s (delivery %d, correlation %s) not processed: %s",
+        except Exception as error:
+            logger.error(
+                "%s message %s (delivery %d, correlation %s) not processed: %s\n%s",
                 arrival.queue,
                 arrival.message_id,
                 arrival.dequeue_count,
                 message.correlation_id or correlation_id,
                 _excerpt(arrival.body),
+                trace(error),
             )
             raise
 

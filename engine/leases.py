@@ -16,7 +16,7 @@ from interfaces.states import JobStatus
 from repositories.jobs import JobRepository
 from repositories.tasks import TaskRepository
 
-from .redaction import describe
+from .redaction import describe, trace
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +141,8 @@ class LeaseKeeper:
         except ServiceUnavailable as error:
             logger.warning("leases not renewed: %s", describe(error))
             return False
-        except Exception:
-            logger.exception("leases not renewed")
+        except Exception as error:  # noqa: BLE001 - this thread must live; the leases end by themselves
+            logger.error("leases not renewed: %s", trace(error))
             return False
         for h in held:
             status = states.get((h.task.job_id, h.task.run, h.task.stage, h.task.task_index))

@@ -16,10 +16,11 @@ from interfaces.queues import JobMessage
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, JobTypes, TaskTypes
 from repositories.jobs import JobRepository
-from repositories.stages import NewStage, Sizing, StageRepository, TooManyTasks
+from repositories.stages import NewStage, StageRepository, TooManyTasks
 
+from .batching import Batching
 from .leases import LeaseKeeper
-from .redaction import describe
+from .redaction import describe, trace
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ class Planner:
         except ServiceUnavailable as error:
             self._jobs.release_plan(plan, describe(error))
             raise
-        except Exception as error:  # whatever a workflow raises fails its job, loudly
-            logger.exception("job %s: stage %d could not be planned", plan.job_id, plan.stage)
+        except Exception as error:  # noqa: BLE001 - whatever a workflow raises fails its job, loudly
+            logger.error("job %s: stage %d not planned: %s", plan.job_id, plan.stage, trace(error))
             self._fail(plan, f"stage {plan.stage}: {describe(error, self._settings.max_error_characters)}")
 
     def advance(self, job_id: JobId, run: int, stage: int) -> bool:
@@ -126,7 +127,7 @@ class Planner:
                 stage,
                 worker=self._worker,
                 limit=self._settings.max_tasks_per_stage,
-                sizing=Sizing(task_type.max_batch, self._settings.batch_parallelism),
+                batch_size=Batching.of(task_type, fan_out, self._settings).size,
             )
         except TooManyTasks as error:
             self._fail(plan, str(error))

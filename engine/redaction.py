@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import traceback
+
+TRACE_CHARACTERS = 20_000
 
 _NAME = (
     r"(?:\b|_|PG)(?:Account[_-]?Key|Shared[_-]?Access[_-]?(?:Key|Signature)|password|passwd|pwd|secret|"
@@ -38,3 +41,9 @@ def describe(error: BaseException, limit: int = 5000) -> str:
     # PostgreSQL's text holds neither U+0000 nor lone surrogates, which file names bring along.
     text = text.replace("\0", "").encode("utf-8", errors="replace").decode()
     return redact(text, limit)
+
+
+def trace(error: BaseException) -> str:
+    """An error with its traceback, for the log: what the error quotes is redacted there too."""
+    text = "".join(traceback.format_exception(error))
+    return redact(text.encode("utf-8", errors="replace").decode(), TRACE_CHARACTERS)

@@ -14,6 +14,7 @@ _CHECKED = ConfigDict(strict=True, extra="forbid", revalidate_instances="always"
 """How a plan is held to its contract: it is one of the classes below, and its fields are what they say."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
 
 
 def _iterable(value: Any) -> Any:
@@ -37,46 +38,41 @@ class StageDefinition:
     """With `continue`: a larger share of failed tasks than this fails the job after all."""
 
 
-@dataclass(frozen=True)
-class Tasks:
-    """One task for each mapping, in this order. The iterable is consumed once and streamed."""
+@dataclass(frozen=True, kw_only=True)
+class _StageTasks:
+    """What every fan-out may say of its stage."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
-    parameters: TaskParameterSets
     common: Mapping[str, JsonValue] = field(default_factory=dict)
     """Parameters every task of the stage shares; kept once, in the stage's row."""
     on_failure: FailurePolicy | None = None
     """Overrides the stage's own policy, where the job's parameters choose it."""
     max_failed_fraction: Fraction | None = None
+    expected_seconds: Seconds | None = None
+    """How long one task is likely to take, where the job's parameters tell better than the task type."""
 
 
 @dataclass(frozen=True)
-class TasksFromItems:
+class Tasks(_StageTasks):
+    """One task for each mapping, in this order. The iterable is consumed once and streamed."""
+
+    parameters: TaskParameterSets
+
+
+@dataclass(frozen=True)
+class TasksFromItems(_StageTasks):
     """One task for each item that the previous stage discovered: the item is the task's parameters."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
-
-    common: Mapping[str, JsonValue] = field(default_factory=dict)
-    on_failure: FailurePolicy | None = None
-    """Overrides the stage's own policy, where the job's parameters choose it."""
-    max_failed_fraction: Fraction | None = None
-
 
 @dataclass(frozen=True)
-class TasksFromResults:
+class TasksFromResults(_StageTasks):
     """One task for each completed task of the previous stage, built from its result in the database.
 
     `select` maps a parameter of the new task to the key of the previous task's result it is taken from.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
-
     select: Mapping[str, str]
-    common: Mapping[str, JsonValue] = field(default_factory=dict)
-    on_failure: FailurePolicy | None = None
-    """Overrides the stage's own policy, where the job's parameters choose it."""
-    max_failed_fraction: Fraction | None = None
 
 
 @dataclass(frozen=True)

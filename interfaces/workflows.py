@@ -82,6 +82,8 @@ class TaskDefinition(Generic[T]):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: timedelta = timedelta(minutes=8)
     """Must stay below `functionTimeout` of host.json: that one kills the whole process."""
+    expected_duration: timedelta = timedelta(seconds=1)
+    """How long a task is likely to take: tasks of milliseconds travel together, long ones alone."""
     max_batch: int = 1
     """Largest number of tasks that one message may carry; 1 for anything that takes seconds."""
     waits_for_io: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -17,6 +17,9 @@ from interfaces.states import FailurePolicy
 from .database import Connection, Database
 from .json_text import to_json
 from .sql_files import queries
+
+BatchSize = Callable[[int], int]
+"""How many tasks one message carries, of a stage of so many."""
 
 
 class TooManyTasks(Exception):
@@ -43,7 +46,14 @@ class StageRepository:
         self._page_size = page_size
 
     def fan_out(
-        self, plan: ClaimedPlan, fan_out: FanOut, stage: NewStage, *, worker: str, limit: int, sizing: Sizing
+        self,
+        plan: ClaimedPlan,
+        fan_out: FanOut,
+        stage: NewStage,
+        *,
+        worker: str,
+        limit: int,
+        batch_size: BatchSize,
     ) -> int | None:
         """Insert the stage, its tasks and their dispatches, if the plan's fence still holds.
 
@@ -66,7 +76,7 @@ class StageRepository:
                         "stage_key": stage.stage_key,
                         "task_type": stage.task_type,
                         "task_count": count,
-                        "batch_size": sizing.batch_size(count),
+                        "batch_size": batch_size(count),
                         "parameters": to_json(dict(fan_out.common)),
                         "on_failure": stage.on_failure,
                         "max_failed_fraction": stage.max_failed_fraction,
@@ -154,25 +164,6 @@ class StageRepository:
                 copy.write_row((plan.job_id, plan.run, plan.stage, index, _task_json(index, task)))
                 count = index + 1
         return count
-
-
-@dataclass(frozen=True)
-class Sizing:
-    """How many tasks one message carries.
-
-    One while there are no more tasks than can run at once; then so many that everybody has several
-    messages to take, up to what the task type allows.
-    """
-
-    max_batch: int
-    parallelism: int
-    messages_each: int = 4
-
-    def batch_size(self, task_count: int) -> int:
-        """The batch size of a stage of this many tasks."""
-        if task_count <= self.parallelism:
-            return 1
-        return max(1, min(self.max_batch, -(-task_count // (self.parallelism * self.messages_each))))
 
 
 def _task_json(index: int, parameters: object) -> str:

@@ -231,10 +231,12 @@ def test_poison_that_was_recorded_is_explained(world: World) -> None:
 
 
 def test_no_invariant_is_broken_at_any_step_of_a_jobs_life(world: World) -> None:
-    world.submit("hello_world", n=5)
-    world.submit("hello_world", n=6, fail_fraction=0.5)
-    world.submit("hello_world", n=7, fail_fraction=0.5, on_failure="continue")
-    cancelled = world.submit("hello_world", n=8)
+    # Slow enough to travel one by one, so that there are many steps to look between.
+    slow: dict[str, Any] = {"sleep_seconds": 0.02}
+    world.submit("hello_world", n=5, **slow)
+    world.submit("hello_world", n=6, fail_fraction=0.5, **slow)
+    world.submit("hello_world", n=7, fail_fraction=0.5, on_failure="continue", **slow)
+    cancelled = world.submit("hello_world", n=8, **slow)
     order = random.Random(3)
     for step in range(10_000):
         assert world.violations() == {}
@@ -269,8 +271,8 @@ def live_through_everything(world: World) -> None:
         common = {"label": p.label}
         if stage == 1:
             policy = FailurePolicy.CONTINUE if p.label == "lenient" else None
-            return Tasks([{"i": i} for i in range(p.n)], common, on_failure=policy)
-        return TasksFromResults({"i": "i"}, common)
+            return Tasks([{"i": i} for i in range(p.n)], common=common, on_failure=policy)
+        return TasksFromResults({"i": "i"}, common=common)
 
     world.register(ScriptedJob("job", stages, plan), task_type("work", work))
     good, strict, lenient = (world.submit("job", label=x, n=4) for x in ("good", "strict", "lenient"))

@@ -251,7 +251,8 @@ def test_the_tasks_behind_one_that_hangs_are_given_back(make_world: Callable[...
             time.sleep(1.5)
         return {}
 
-    _noop_job(world, hangs, timeout=timedelta(seconds=0.3), max_batch=10)
+    brief = timedelta(milliseconds=1)
+    _noop_job(world, hangs, timeout=timedelta(seconds=0.3), max_batch=10, expected_duration=brief)
     job = world.submit("job", n=30)
     assert world.run(job.job_id)["status"] == "completed"
     given_back = [

@@ -183,7 +183,7 @@ def test_a_plan_that_is_none_of_the_kinds_is_refused() -> None:
         return answer  # type: ignore[no-any-return]
 
     checked = enforce_contract(plan)
-    assert checked(Tasks([{"i": 1}], {"a": 1})) == Tasks([{"i": 1}], {"a": 1})
+    assert checked(Tasks([{"i": 1}], common={"a": 1})) == Tasks([{"i": 1}], common={"a": 1})
     wrongs: list[Any] = [None, [{"i": 1}], "all of them", {"parameters": []}, Tasks]
     for wrong in wrongs:
         error = violation(checked, wrong)
