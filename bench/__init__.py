@@ -1,0 +1,1 @@
+"""Benchmarks: the orchestrator beside its peers, on one machine and one PostgreSQL."""

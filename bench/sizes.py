@@ -1,0 +1,62 @@
+"""How much is measured: fully, or quickly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of all experiments; `limit` is the longest that one run may take, seconds."""
+
+    ours: tuple[int, ...]
+    peers: tuple[int, ...]
+    polling: tuple[int, ...]
+    rounds: int
+    limit: float
+    transactions: int
+    peers_transactions: bool
+    submissions: int
+    jobs_at_once: int
+    floor: tuple[int, ...]
+    floor_rounds: int
+    scaling: int
+    waiting: int
+    blobs: int
+    cogs: int
+
+
+FULL = Sizes(
+    ours=(1, 30, 1_000, 10_000, 100_000),
+    peers=(1, 30, 1_000, 10_000),
+    polling=(1, 30),
+    rounds=5,
+    limit=180,
+    transactions=1_000,
+    peers_transactions=True,
+    submissions=100,
+    jobs_at_once=200,
+    floor=(1_000, 10_000),
+    floor_rounds=3,
+    scaling=10_000,
+    waiting=400,
+    blobs=5_000,
+    cogs=1_000,
+)
+QUICK = Sizes(
+    ours=(1, 30, 1_000),
+    peers=(30, 300),
+    polling=(30,),
+    rounds=1,
+    limit=30,
+    transactions=1_000,
+    peers_transactions=False,
+    submissions=25,
+    jobs_at_once=20,
+    floor=(1_000,),
+    floor_rounds=1,
+    scaling=1_000,
+    waiting=100,
+    blobs=500,
+    cogs=50,
+)
