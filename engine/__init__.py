@@ -2,5 +2,6 @@
 
 from .boundary import Arrival
 from .engine import Engine
+from .waking import waking
 
-__all__ = ["Arrival", "Engine"]
+__all__ = ["Arrival", "Engine", "waking"]

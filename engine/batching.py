@@ -9,7 +9,7 @@ from interfaces.plans import FanOut
 from interfaces.settings import Settings
 from interfaces.workflows import TaskDefinition
 
-MESSAGE_SECONDS = 0.02
+MESSAGE_SECONDS = 0.05
 """A message costs about so much of everybody's time: tasks that take less together travel together."""
 LONG_SECONDS = 1.0
 MESSAGES_EACH = 4

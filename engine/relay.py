@@ -9,6 +9,7 @@ from interfaces.queues import JobMessage, OutgoingMessage, QueueRepository, Task
 from interfaces.settings import Settings
 from repositories.outbox import Dispatch, OutboxRepository
 
+from . import waking
 from .redaction import describe
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,14 @@ class Relay:
             dispatches = self._outbox.take(job_id, PAGE, HOLD)
             if not dispatches:
                 return sent
-            failures = self._queues.send([self._message(dispatch) for dispatch in dispatches])
-            done = [d.dispatch_id for d, failure in zip(dispatches, failures, strict=True) if failure is None]
+            messages = [self._message(dispatch) for dispatch in dispatches]
+            failures = self._queues.send(messages)
+            done = []
+            for dispatch, message, failure in zip(dispatches, messages, failures, strict=True):
+                if failure is None:
+                    done.append(dispatch.dispatch_id)
+                    if not message.delay_seconds:
+                        waking.sent(dispatch.queue, message.body)
             if done:
                 self._outbox.mark_sent(done, self._redelivery, self._longest)
             sent += len(done)

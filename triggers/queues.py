@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import azure.functions as func
 
-from engine import Arrival, Engine
+from engine import Arrival, Engine, waking
 from interfaces.settings import Settings
 
-CONNECTION = "AzureWebJobsStorage"
+from .outputs import CONNECTION, wake, with_outputs
 
 
 def build(engine: Engine, settings: Settings) -> func.Blueprint:
@@ -20,19 +20,21 @@ def build(engine: Engine, settings: Settings) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
     def on_queue(name: str, queue: str, process: Callable[[Arrival], None]) -> None:
-        def receive(message: func.QueueMessage) -> None:
-            process(
-                Arrival(
-                    queue=queue,
-                    message_id=message.id or "",
-                    dequeue_count=message.dequeue_count or 0,
-                    body=message.get_body(),
+        def receive(message: func.QueueMessage, jobs: func.Out[str], tasks: func.Out[str]) -> None:
+            with waking() as wakes:
+                process(
+                    Arrival(
+                        queue=queue,
+                        message_id=message.id or "",
+                        dequeue_count=message.dequeue_count or 0,
+                        body=message.get_body(),
+                    )
                 )
-            )
+            wake(wakes, jobs, tasks)
 
         receive.__name__ = name
         trigger = blueprint.queue_trigger(arg_name="message", queue_name=queue, connection=CONNECTION)
-        trigger(blueprint.function_name(name)(receive))
+        with_outputs(blueprint, settings, trigger(blueprint.function_name(name)(receive)))
 
     on_queue("process_job_message", settings.jobs_queue, engine.process_job_message)
     on_queue("process_task_message", settings.tasks_queue, engine.process_task_message)

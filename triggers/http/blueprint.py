@@ -14,5 +14,5 @@ def build(api: HttpDependencies) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     for module in (submission, status, results, listings, operations, health):
         for endpoint in module.endpoints(api):
-            register(blueprint, endpoint)
+            register(blueprint, endpoint, api.settings)
     return blueprint

@@ -11,8 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import azure.functions as func
+
+from engine import waking
+from interfaces.settings import Settings
+from triggers.outputs import wake, with_outputs
 
 from .problems import MethodNotAllowed, known, problem
 from .requests import Request
@@ -38,6 +43,8 @@ class Endpoint:
     route: str
     methods: Mapping[str, Handler | AsyncHandler]
     auth_level: func.AuthLevel = func.AuthLevel.FUNCTION
+    dispatches: bool = False
+    """Whether a handler sends messages, whose listeners are to be woken."""
 
     @property
     def allowed(self) -> str:
@@ -50,14 +57,27 @@ class Endpoint:
         return any(inspect.iscoroutinefunction(handler) for handler in self.methods.values())
 
 
-def register(blueprint: func.Blueprint, endpoint: Endpoint) -> None:
+def register(blueprint: func.Blueprint, endpoint: Endpoint, settings: Settings) -> None:
     """Add the endpoint as a function that takes every method."""
-    entry = _on_the_loop(endpoint) if endpoint.waits else _on_a_thread(endpoint)
+    answer = _on_the_loop(endpoint) if endpoint.waits else _on_a_thread(endpoint)
+    entry = _waking(answer) if endpoint.dispatches else answer
     entry.__name__ = endpoint.name
     routed = blueprint.route(
         route=endpoint.route, methods=list(func.HttpMethod), auth_level=endpoint.auth_level
     )
-    blueprint.function_name(endpoint.name)(routed(entry))
+    function = blueprint.function_name(endpoint.name)(routed(entry))
+    if endpoint.dispatches:
+        with_outputs(blueprint, settings, function)
+
+
+def _waking(answer: Callable[[func.HttpRequest], Any]) -> Callable[..., Any]:
+    def entry(req: func.HttpRequest, jobs: func.Out[str], tasks: func.Out[str]) -> func.HttpResponse:
+        with waking() as wakes:
+            response: func.HttpResponse = answer(req)
+        wake(wakes, jobs, tasks)
+        return response
+
+    return entry
 
 
 def _on_a_thread(endpoint: Endpoint) -> Callable[[func.HttpRequest], func.HttpResponse]:

@@ -29,13 +29,13 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     calls = Submission(api)
     return [
-        Endpoint("jobs_submit", "jobs/submit", {"POST": calls.submit}),
-        Endpoint("jobs_submit_type", "jobs/submit/{job_type}", {"POST": calls.submit_type}),
+        Endpoint("jobs_submit", "jobs/submit", {"POST": calls.submit}, dispatches=True),
+        Endpoint("jobs_submit_type", "jobs/submit/{job_type}", {"POST": calls.submit_type}, dispatches=True),
         Endpoint("jobs_types", "jobs/types", {"GET": calls.types}),
         # Named to come after jobs_status and jobs_submit, whose routes match jobs/status/cancel too.
         Endpoint("jobs_with_id_cancel", "jobs/{job_id}/cancel", {"POST": calls.cancel}),
-        Endpoint("jobs_with_id_rerun", "jobs/{job_id}/rerun", {"POST": calls.rerun}),
-        Endpoint("jobs_with_id_retry", "jobs/{job_id}/retry", {"POST": calls.retry}),
+        Endpoint("jobs_with_id_rerun", "jobs/{job_id}/rerun", {"POST": calls.rerun}, dispatches=True),
+        Endpoint("jobs_with_id_retry", "jobs/{job_id}/retry", {"POST": calls.retry}, dispatches=True),
     ]
 
 

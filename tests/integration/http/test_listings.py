@@ -31,7 +31,8 @@ def jobs(api: Client, world: World) -> dict[str, str]:
     made = {
         "completed": {"n": 3},
         "completed_with_errors": {"n": 4, "fail_fraction": 0.5, "on_failure": "continue"},
-        "failed": {"n": 2, "fail_fraction": 1.0},
+        # Slow enough to travel one by one: the first failure cancels the other.
+        "failed": {"n": 2, "fail_fraction": 1.0, "sleep_seconds": 0.06},
     }
     ids = {}
     for status, parameters in made.items():

@@ -30,7 +30,7 @@ def done(api: Client, world: World, **parameters: object) -> str:
 
 def test_stats_count_jobs_tasks_messages_and_bytes(api: Client, world: World) -> None:
     done(api, world, n=3)
-    done(api, world, n=2, fail_fraction=1.0)
+    done(api, world, n=2, fail_fraction=1.0, sleep_seconds=0.06)
     world.queues.broken = True
     api.post("/api/jobs/submit/hello_world", {"n": 7})
     body = api.get("/api/db/stats").json()

@@ -37,6 +37,19 @@ class Answer:
         return [json.loads(line) for line in self.text().splitlines()]
 
 
+class Output(func.Out[str]):
+    """What the function hands to an output binding."""
+
+    value: str | None = None
+
+    def set(self, val: str) -> None:
+        self.value = val
+
+    def get(self) -> str:
+        assert self.value is not None
+        return self.value
+
+
 @dataclass(frozen=True)
 class Route:
     """One function."""
@@ -46,6 +59,7 @@ class Route:
     methods: frozenset[str]
     auth_level: str
     handler: Any
+    outputs: tuple[str, ...]
 
     def match(self, path: str) -> dict[str, str] | None:
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(f"{PREFIX}/{self.template}"))
@@ -54,7 +68,9 @@ class Route:
 
 
 class Client:
-    """The blueprint's functions behind their routes."""
+    """The blueprint's functions behind their routes; `outputs` are those of the last call."""
+
+    outputs: Mapping[str, Output]
 
     def __init__(self, blueprint: func.Blueprint) -> None:
         app = func.FunctionApp()
@@ -93,7 +109,8 @@ class Client:
             route_params=parameters,
             body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         )
-        answered = route.handler(req=request)
+        self.outputs = {name: Output() for name in route.outputs}
+        answered = route.handler(req=request, **self.outputs)
         response = await answered if inspect.isawaitable(answered) else answered
         assert isinstance(response, func.HttpResponse)
         return Answer(
@@ -109,4 +126,5 @@ def _route(function: Any) -> Route:
         methods=frozenset(str(method) for method in trigger["methods"]),
         auth_level=str(trigger["authLevel"]),
         handler=function.get_user_function(),
+        outputs=tuple(b.name for b in function.get_bindings() if b.type == "queue"),
     )
