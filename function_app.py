@@ -13,6 +13,7 @@ from repositories.database import Database
 from repositories.diagnostics import Diagnostics
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
+from repositories.job_watch import JobWatch
 from repositories.queues import AzureQueueRepository
 from repositories.results import Results
 from repositories.schema import Schema
@@ -38,6 +39,7 @@ app.register_functions(
             settings=settings,
             jobs=engine,
             inspection=Inspection(database),
+            watch=JobWatch(settings, database),
             results=Results(database),
             diagnostics=Diagnostics(database),
             invariants=Invariants(database, queues, settings),

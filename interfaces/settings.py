@@ -18,6 +18,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("")
     """PostgreSQL connection string. With `database_identity` its password is an Entra token."""
+    database_direct_url: SecretStr = SecretStr("")
+    """A connection string past PgBouncer, to be notified of ended jobs at once; empty: look for them."""
     database_identity: bool = False
     database_pool_size: Annotated[int, Field(ge=1, le=4)] = 4
     database_timeout_seconds: Seconds = 30

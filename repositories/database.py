@@ -52,6 +52,11 @@ class Database:
         with self.connection() as connection, connection.transaction():
             yield connection
 
+    def session(self) -> Connection:
+        """A connection of its own past PgBouncer, outside the pool: for LISTEN. The caller closes it."""
+        url = self._settings.database_direct_url.get_secret_value()
+        return psycopg.Connection[DictRow].connect(url, **self._connect_arguments())
+
     def close(self) -> None:
         """Close the pool; it opens again when next used."""
         with self._lock:

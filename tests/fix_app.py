@@ -138,6 +138,7 @@ def app(
     environment = {
         **os.environ,
         "DATABASE_URL": started.database_url,
+        "DATABASE_DIRECT_URL": started.database_url,
         "AzureWebJobsStorage": started.storage,
         "JOBS_QUEUE": queues[0],
         "TASKS_QUEUE": queues[1],

@@ -21,8 +21,11 @@ def app_settings(database_url: str, storage: str) -> dict[str, str]:
         "TASKS_QUEUE": TASKS_QUEUE,
         "PYTHON_THREADPOOL_THREAD_COUNT": "8",
     }
+    given = bool(os.environ.get("DATABASE_URL"))
     return {
         "DATABASE_URL": database_url,
+        # A database of somebody else's may be behind PgBouncer, which cannot notify.
+        "DATABASE_DIRECT_URL": os.environ.get("DATABASE_DIRECT_URL") or ("" if given else database_url),
         "AzureWebJobsStorage": storage,
         # By this name GDAL's /vsiaz/ looks for it.
         "AZURE_STORAGE_CONNECTION_STRING": storage,

@@ -56,6 +56,7 @@ BEGIN
         PERFORM app.record_event(p_job_id, p_run, NULL, 'job_' || p_status,
                                  jsonb_strip_nulls(jsonb_build_object('error', p_error)));
         DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run;
+        PERFORM pg_notify('app_job_ended', p_job_id);
     END IF;
 END $$;
 

@@ -112,6 +112,14 @@ class Inspection(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Who waits for jobs (`repositories.job_watch`)."""
+
+    async def ended(self, job_id: str, seconds: float) -> None:
+        """Return when the job has ended, or when the time is over."""
+        ...
+
+
 class StageScope(Protocol):
     """The tasks of one stage of one run; `stage` is None while no stage has tasks."""
 
@@ -216,6 +224,7 @@ class HttpDependencies:
     settings: Settings
     jobs: Jobs
     inspection: Inspection
+    watch: Watch
     results: Results
     diagnostics: Diagnostics
     invariants: Invariants

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import Annotated
 
 import azure.functions as func
@@ -16,9 +15,6 @@ from .requests import Query, Request
 from .responses import answer, job_links
 from .routing import Endpoint
 
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 1.0
-PAUSE_GROWTH = 1.3
 POLL_SECONDS = "1"
 
 
@@ -38,26 +34,19 @@ class Status:
 
     def __init__(self, api: HttpDependencies) -> None:
         self._inspection = api.inspection
+        self._watch = api.watch
 
     async def status(self, request: Request) -> func.HttpResponse:
         """State, stages, progress, result and times."""
         query, job_id = request.query(StatusQuery), request.job_id()
         if query.wait:
-            await self._ended(job_id, query.wait)
+            # Also says when there is no such job.
+            status = await asyncio.to_thread(self._inspection.job_status, job_id)
+            if not status.is_terminal:
+                await self._watch.ended(job_id, query.wait)
         document = await asyncio.to_thread(self._inspection.progress, job_id)
         ended = JobStatus(str(document["status"])).is_terminal
         return answer(_shown(document, job_id), headers={} if ended else {"Retry-After": POLL_SECONDS})
-
-    async def _ended(self, job_id: str, seconds: float) -> None:
-        """Return when the job has ended, or when the time is over."""
-        end, pause = monotonic() + seconds, FIRST_PAUSE_SECONDS
-        while True:
-            status = await asyncio.to_thread(self._inspection.job_status, job_id)
-            left = end - monotonic()
-            if status.is_terminal or left <= 0:
-                return
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)
 
 
 def _shown(document: Document, job_id: str) -> Document:

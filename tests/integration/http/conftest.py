@@ -9,6 +9,7 @@ import pytest
 from repositories.diagnostics import Diagnostics
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
+from repositories.job_watch import JobWatch
 from repositories.results import Results
 from repositories.schema import Schema
 from tests.fix_engine import World
@@ -25,6 +26,7 @@ def client_of(world: World) -> Client:
                 settings=world.settings,
                 jobs=world.engine,
                 inspection=Inspection(database),
+                watch=JobWatch(world.settings, database),
                 results=Results(database),
                 diagnostics=Diagnostics(database),
                 invariants=Invariants(database, world.queues, world.settings),

@@ -6,8 +6,13 @@ import asyncio
 import csv
 import io
 import time
+from collections.abc import Callable
+
+import pytest
+from pydantic import SecretStr
 
 from tests.fix_engine import World
+from tests.integration.http.conftest import client_of
 from tests.unit.triggers.http_client import Answer, Client
 
 NOTHING = dict.fromkeys(("queued", "processing", "completed", "failed", "cancelled", "total"), 0) | {
@@ -76,18 +81,54 @@ def test_the_status_of_a_job_in_the_middle_shows_how_far_it_is(api: Client, worl
     assert planned["stages"][0]["progress"] == NOTHING | {"queued": 4, "total": 4}
 
 
-def test_waiting_returns_as_soon_as_the_job_has_ended(api: Client, world: World) -> None:
+END_LISTENERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%LISTEN app_job_ended'
+"""
+
+
+@pytest.mark.parametrize("notified", [True, False], ids=["notified", "looking"])
+def test_waiting_returns_as_soon_as_the_job_has_ended(
+    make_world: Callable[..., World], database_url: str, notified: bool
+) -> None:
+    world = make_world(database_direct_url=SecretStr(database_url if notified else ""))
+    api = client_of(world)
+    jobs = [submit(api, n=2, name=str(i)) for i in range(3)]
+
+    async def wait_and_work() -> list[Answer]:
+        waiting = [
+            asyncio.create_task(api.call("GET", f"/api/jobs/status/{job_id}?wait=60"))
+            for job_id in jobs + jobs
+        ]
+        await asyncio.to_thread(lambda: [world.run(job_id) for job_id in jobs])
+        return await asyncio.gather(*waiting)
+
+    started = time.monotonic()
+    answers = asyncio.run(wait_and_work())
+    assert [answer.json()["status"] for answer in answers] == ["completed"] * 6
+    assert time.monotonic() - started < 30
+
+
+def test_waiting_goes_on_when_notifications_break(
+    make_world: Callable[..., World], database_url: str
+) -> None:
+    world = make_world(database_direct_url=SecretStr(database_url))
+    api = client_of(world)
     job_id = submit(api, n=2)
+
+    def break_notifications() -> None:
+        end = time.monotonic() + 20
+        while not world.rows(END_LISTENERS):
+            assert time.monotonic() < end, "nobody listens"
+            time.sleep(0.05)
 
     async def wait_and_work() -> Answer:
         waiting = asyncio.create_task(api.call("GET", f"/api/jobs/status/{job_id}?wait=60"))
+        await asyncio.to_thread(break_notifications)
         await asyncio.to_thread(world.run, job_id)
         return await waiting
 
-    started = time.monotonic()
-    answer = asyncio.run(wait_and_work())
-    assert answer.json()["status"] == "completed"
-    assert time.monotonic() - started < 30
+    assert asyncio.run(wait_and_work()).json()["status"] == "completed"
 
 
 def test_waiting_ends_when_the_time_is_over(api: Client) -> None:
