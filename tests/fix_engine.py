@@ -124,8 +124,9 @@ class World:
             time.sleep(0.05)
         raise AssertionError(f"not ended in {seconds} s: {self.job(job_id)}\n{self.events(job_id)}")
 
-    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
-        return self._admin.execute(query, parameters or None).fetchall()
+    def rows(self, query: str, *parameters: object, fetch: bool = True) -> list[dict[str, Any]]:
+        done = self._admin.execute(query, parameters or None)
+        return done.fetchall() if fetch else []
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self.rows("SELECT * FROM app.jobs WHERE job_id = %s", job_id)[0]
