@@ -31,6 +31,7 @@ from .targets import OURS, OURS_POLLING
 from .throughput import as_json, compare
 
 EXPERIMENTS = ("transactions", "submission", "burst", "floor", "scaling", "listing", "cogs")
+QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -88,7 +89,7 @@ def _measure(options: argparse.Namespace, paths: Paths, progress: Progress) -> i
     pythons = {name: environment(name, paths, progress) for name in options.peers}
     chart_python = environment("chart", paths, progress)
     results: dict[str, Any] = {"machine": _machine(paths), "sizes": asdict(sizes)}
-    parts = options.only or ("throughput", *EXPERIMENTS)
+    parts = options.only or ("throughput", *(QUICK_EXPERIMENTS if options.quick else EXPERIMENTS))
     with bench_servers(paths, progress, with_redis="celery" in pythons, profiling=False) as servers:
         ours = _ours(OURS, paths, servers)
         polling = _ours(OURS_POLLING, paths, servers, polling=0.1)
@@ -116,7 +117,8 @@ def _profile(options: argparse.Namespace, paths: Paths, progress: Progress) -> i
         side = _ours(OURS, paths, servers)
         for n in options.sizes or (1_000,):
             side.start()
-            side.rows("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()")
+            side.rows("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            side.rows("SELECT pg_stat_statements_reset()")
             with progress.step(f"n = {n:,}"):
                 seconds = side.run(n, 1, FULL.limit)
             rows = side.rows((HERE / "profile.sql").read_text())

@@ -117,7 +117,8 @@ class OurSide:
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What a query of its database answers."""
         with psycopg.connect(self.servers.postgres.url(self.database), autocommit=True) as connection:
-            return connection.execute(query.encode(), parameters or None).fetchall()
+            cursor = connection.execute(query.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
 
     def _wait(self, job_id: str, end_at: float) -> dict[str, Any]:
         while True:

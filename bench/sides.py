@@ -29,10 +29,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Submission:
-    """Latency of one submission after the other, and how many a second from several threads."""
+    """Latency of single submissions; latency and how many a second from several threads."""
 
     p50_ms: float
     p95_ms: float
+    loaded_p50_ms: float
     rate: float
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+PAUSE_SECONDS = 0.5
+
 
 class Peer(Protocol):
     """What the benchmark asks of a peer."""
@@ -36,21 +38,28 @@ def serve(peer: Peer) -> None:
 
 
 def submission(submit: Callable[[], object], one_by_one: int, at_once: int, threads: int) -> dict[str, float]:
-    """Latency of submissions one after the other, and the rate of several threads."""
-    latencies = []
+    """Latency of single submissions with nothing else to do, then latency and rate of several threads."""
+    alone = []
     for _ in range(one_by_one):
-        began = time.perf_counter()
-        submit()
-        latencies.append((time.perf_counter() - began) * 1000)
+        # Until what the last one started has ended: its work is not the submission's.
+        time.sleep(PAUSE_SECONDS)
+        alone.append(_milliseconds(submit))
     with ThreadPoolExecutor(threads) as pool:
         began = time.perf_counter()
-        list(pool.map(lambda _: submit(), range(at_once)))
+        loaded = list(pool.map(lambda _: _milliseconds(submit), range(at_once)))
         seconds = time.perf_counter() - began
     return {
-        "p50_ms": statistics.median(latencies),
-        "p95_ms": percentile(latencies, 95),
+        "p50_ms": statistics.median(alone),
+        "p95_ms": percentile(alone, 95),
+        "loaded_p50_ms": statistics.median(loaded),
         "rate": at_once / seconds,
     }
+
+
+def _milliseconds(submit: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    submit()
+    return (time.perf_counter() - began) * 1000
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -27,9 +27,9 @@ def results() -> dict[str, Any]:
         "floor": [{"n": 1000, "messages": 64, "ours": 1.5, "sql": 0.5, "queue": 0.5}],
         "transactions": {"n": 1000, "per_task": {OURS: 0.25}},
         "submission": {
-            OURS: {"p50_ms": 6.0, "p95_ms": 9.0, "rate": 100.0},
-            "dbos": {"p50_ms": 3.0, "p95_ms": 9.0, "rate": 100.0},
-            "celery": {"p50_ms": 0.1, "p95_ms": 9.0, "rate": 100.0},
+            OURS: {"p50_ms": 6.0, "p95_ms": 9.0, "loaded_p50_ms": 9.0, "rate": 100.0},
+            "dbos": {"p50_ms": 3.0, "p95_ms": 9.0, "loaded_p50_ms": 9.0, "rate": 100.0},
+            "celery": {"p50_ms": 0.1, "p95_ms": 9.0, "loaded_p50_ms": 9.0, "rate": 100.0},
         },
     }
 
