@@ -31,6 +31,7 @@ class Database:
     def __init__(self, settings: Settings, token: TokenProvider | None = None) -> None:
         self._settings = settings
         self._token = token
+        self._listens = bool(settings.database_direct_url.get_secret_value())
         self._lock = Lock()
         self._pool: ConnectionPool[Connection] | None = None
 
@@ -75,7 +76,8 @@ class Database:
                     connection_class=psycopg.Connection[DictRow],
                     kwargs=self._connect_arguments,
                     min_size=0,
-                    max_size=self._settings.database_pool_size,
+                    # One is kept for the session that listens: a process has so many in all.
+                    max_size=max(1, self._settings.database_pool_size - self._listens),
                     timeout=self._settings.database_timeout_seconds,
                     max_idle=120,
                     max_lifetime=1800,

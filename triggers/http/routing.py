@@ -16,6 +16,7 @@ from typing import Any
 import azure.functions as func
 
 from engine import waking
+from engine.redaction import trace
 from interfaces.settings import Settings
 from triggers.outputs import wake, with_outputs
 
@@ -117,7 +118,7 @@ def _chosen(endpoint: Endpoint, request: Request) -> Handler | AsyncHandler:
 def _failed(request: Request, error: Exception) -> func.HttpResponse:
     told = known(error)
     if told.status >= 500:
-        logger.error("%s %s [%s]", request.method, request.path, request.correlation_id, exc_info=error)
+        logger.error("%s %s [%s]\n%s", request.method, request.path, request.correlation_id, trace(error))
     return problem(told, instance=request.path, correlation_id=request.correlation_id)
 
 
