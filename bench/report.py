@@ -13,12 +13,24 @@ SIDES = (OURS, OURS_POLLING, *PEERS)
 def report(results: Mapping[str, Any]) -> str:
     """Everything that was measured, and the targets."""
     parts = [
+        *_machine(results),
         *_throughput(results),
         *_experiments(results),
         "## Targets",
         _targets(results),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _machine(results: Mapping[str, Any]) -> list[str]:
+    if "machine" not in results:
+        return []
+    machine, sizes = results["machine"], results["sizes"]
+    return [
+        f"Measured at {machine['measured_at']}, commit {machine['commit']}, {machine['cores']} cores, "
+        f"Python {machine['python']}, load {machine['load_before']:.1f} before; rounds: {sizes['rounds']}, "
+        f"longest run {sizes['limit']:.0f} s."
+    ]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
