@@ -116,13 +116,15 @@ def _profile(options: argparse.Namespace, paths: Paths, progress: Progress) -> i
     with bench_servers(paths, progress, with_redis=False, profiling=True) as servers:
         side = _ours(OURS, paths, servers)
         for n in options.sizes or (1_000,):
-            side.start()
-            side.rows("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-            side.rows("SELECT pg_stat_statements_reset()")
-            with progress.step(f"n = {n:,}"):
-                seconds = side.run(n, 1, FULL.limit)
-            rows = side.rows((HERE / "profile.sql").read_text())
-            side.stop()
+            try:
+                side.start()
+                side.rows("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+                side.rows("SELECT pg_stat_statements_reset()")
+                with progress.step(f"n = {n:,}"):
+                    seconds = side.run(n, 1, FULL.limit)
+                rows = side.rows((HERE / "profile.sql").read_text())
+            finally:
+                side.stop()
             print(f"\nn = {n:,}: {seconds:.2f} s\n   calls   total ms   mean ms  top  statement")
             for calls, total, mean, top, query in rows:
                 text = " ".join(query.split())[:150]

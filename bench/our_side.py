@@ -60,7 +60,7 @@ class OurSide:
         ensure_queues(settings["AzureWebJobsStorage"], [settings["JOBS_QUEUE"], settings["TASKS_QUEUE"]])
         ensure_containers(settings["AzureWebJobsStorage"])
         [self._port] = free_ports(1)
-        host_json = self.work / f"host-{key}.json"
+        host_json = self.work / "host.json"
         host_json.write_text(json.dumps(with_polling(self._shipped_host_json(), self.polling)))
         command = [sys.executable, "-m", "local.host", "--port", str(self._port)]
         command += ["--workers", str(self.workers), "--host-json", str(host_json)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from local.stack.process import tail
+from local.stack.process import end_with_parent, tail
 
 
 class NotInTime(Exception):
@@ -109,7 +110,7 @@ class LineClient:
 def start(
     command: Sequence[str], env: Mapping[str, str], log: Path, *, cwd: Path | None = None, pipes: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, with what it says in `log`."""
+    """Start a process that ends with this one, in a session of its own, with what it says in `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -120,6 +121,7 @@ def start(
             stdout=subprocess.PIPE if pipes else output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=end_with_parent(signal.SIGTERM),
         )
 
 
