@@ -53,7 +53,7 @@ class Engine:
         )
         self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
-        self._reconciler = Reconciler(recovery, stages, self._relay, self._planner)
+        self._reconciler = Reconciler(recovery, stages, self.worker)
 
     def submit(
         self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import random
 import threading
@@ -123,7 +122,7 @@ class Executor:
         try:
             held.check()
             held.start()
-            parameters = definition.parameters_model.model_validate_json(json.dumps(task.parameters))
+            parameters = definition.parameters_model.model_validate_json(task.parameters)
             context = RunningTask(held, self._tasks, correlation_id, self._settings.discover_page_items)
             report = self._completed(task, definition.handler(parameters, context))
         except TaskCancelled as error:
@@ -196,7 +195,7 @@ class Executor:
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
-            reports.append(_retried(waiting.task, reason, 0))
+            reports.append(_retried(waiting.task, reason, 0.0))
         task = held.task
         accepted = self._write(task, reports)
         if TaskStatus.FAILED in accepted:

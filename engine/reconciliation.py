@@ -7,9 +7,6 @@ import logging
 from repositories.recovery import RecoveryRepository
 from repositories.stages import StageRepository
 
-from .planning import Planner
-from .relay import Relay
-
 logger = logging.getLogger(__name__)
 
 PAGE = 1000
@@ -18,16 +15,17 @@ PAGE = 1000
 class Reconciler:
     """One statement per rule; each may run at any time, beside anything, any number of times."""
 
-    def __init__(
-        self, recovery: RecoveryRepository, stages: StageRepository, relay: Relay, planner: Planner
-    ) -> None:
+    def __init__(self, recovery: RecoveryRepository, stages: StageRepository, worker: str) -> None:
         self._recovery = recovery
         self._stages = stages
-        self._relay = relay
-        self._planner = planner
+        self._worker = worker
 
     def run(self) -> dict[str, int]:
-        """Apply every rule once; answers how much each of them moved."""
+        """Apply every rule once; answers how much each of them moved.
+
+        Nothing is sent or planned here: a slow queue or a large stage must not keep the rules waiting. The
+        relay's timer sends what became pending.
+        """
         moved = {
             "leases_ended": self._ended_leases(),
             "planners_died": len(self._recovery.dead_planners()),
@@ -36,7 +34,6 @@ class Reconciler:
             "undispatched": len(self._recovery.undispatched()),
             "counters_drifted": len(self._recovery.drifted_counters()),
         }
-        moved["messages_sent"] = self._relay.drain()
         if any(moved.values()):
             logger.info("reconciled: %s", ", ".join(f"{rule} {n}" for rule, n in moved.items() if n))
         return moved
@@ -52,7 +49,7 @@ class Reconciler:
         for stalled in self._recovery.stalled_stages():
             if stalled.rule == "sweep":
                 swept += self._stages.sweep(stalled.job_id, stalled.run, stalled.stage)
-            advanced += self._planner.advance(stalled.job_id, stalled.run, stalled.stage)
+            advanced += self._stages.finish(stalled.job_id, stalled.run, stalled.stage, self._worker)
         return {"tasks_swept": swept, "stages_advanced": advanced}
 
     def _vanished_messages(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from time import monotonic
 
 from interfaces.queues import JobMessage, OutgoingMessage, QueueRepository, TaskMessage
 from interfaces.settings import Settings
@@ -14,8 +15,11 @@ from .redaction import describe
 
 logger = logging.getLogger(__name__)
 
-PAGE = 500
-HOLD = timedelta(seconds=30)
+PAGE = 64
+"""Dispatches taken at a time: few enough to be sent and marked within the hold, however slow the queue."""
+HOLD = timedelta(minutes=2)
+DRAIN_SECONDS = 60.0
+"""After so long whoever drains goes on with its own work; the timer sends what is left."""
 
 
 class Relay:
@@ -29,12 +33,13 @@ class Relay:
         self._longest = timedelta(seconds=settings.redelivery_max_seconds)
 
     def drain(self, job_id: str | None = None) -> int:
-        """Send what is pending, of one job or of all; returns how many messages were sent.
+        """Send what is pending, of one job or of all, for a minute at most; returns how many were sent.
 
         A queue that cannot be reached is no error here: the dispatches stay, and the timer tries again.
         """
         sent = 0
-        while True:
+        end = monotonic() + DRAIN_SECONDS
+        while monotonic() < end:
             dispatches = self._outbox.take(job_id, PAGE, HOLD)
             if not dispatches:
                 return sent
@@ -58,6 +63,7 @@ class Relay:
                 return sent
             if len(dispatches) < PAGE:
                 return sent
+        return sent
 
     def _message(self, dispatch: Dispatch) -> OutgoingMessage:
         message: JobMessage | TaskMessage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from dataclasses import dataclass
 
 from .contracts import Contract, JobId, JsonObject
 from .states import JobStatus, TaskStatus
@@ -60,21 +60,23 @@ class ClaimedPlan(Contract):
     correlation_id: str
 
 
-class ClaimedTask(Contract):
-    """One attempt at one task, as long as the fence holds."""
+@dataclass(frozen=True, slots=True)
+class ClaimedTask:
+    """One attempt at one task, as long as the fence holds. `parameters` is JSON text."""
 
-    job_id: JobId
+    job_id: str
     run: int
     stage: int
     task_index: int
     attempt: int
     fence: int
-    parameters: JsonObject
+    parameters: str
     task_type: str
     max_attempts: int
 
 
-class TaskReport(Contract):
+@dataclass(frozen=True, slots=True)
+class TaskReport:
     """How an attempt ended, on its way to the task's row. `outcome` is a state, or None for a retry."""
 
     task_index: int
@@ -84,4 +86,4 @@ class TaskReport(Contract):
     """JSON text of the result."""
     location: JsonObject | None = None
     error: str | None = None
-    delay_seconds: float = Field(default=0, ge=0)
+    delay_seconds: float = 0.0

@@ -82,7 +82,7 @@ class TaskRepository:
                     "results": [report.result for report in reports],
                     "locations": [report.location and to_json(report.location) for report in reports],
                     "errors": [report.error for report in reports],
-                    "delays": [report.delay_seconds for report in reports],
+                    "delays": [float(report.delay_seconds) for report in reports],
                 },
             ).fetchall()
         return {row["task_index"]: TaskStatus(row["status"]) for row in rows}

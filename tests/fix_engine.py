@@ -99,6 +99,8 @@ class World:
         queues = [self.settings.jobs_queue, self.settings.tasks_queue]
         queues += [f"{name}-poison" for name in queues]
         delivered = 0
+        # The timer of the relay.
+        self.engine.relay()
         while delivered < limit:
             order = shuffle.sample(queues, len(queues)) if shuffle else queues
             for queue in order:

@@ -14,17 +14,22 @@ CREATE OR REPLACE FUNCTION app.record_event(
     VALUES (p_job_id, p_run, p_stage, p_event, app.task_ranges(p_tasks), p_detail, p_worker)
 $$;
 
--- Add differences to one of the stage's counter rows, chosen by the session, so that sessions rarely meet.
+-- Add differences to one of the stage's counter rows: to one that nobody else holds, if there is any.
 CREATE OR REPLACE FUNCTION app.count_tasks(
     p_job_id text, p_run integer, p_stage integer,
     p_queued bigint DEFAULT 0, p_processing bigint DEFAULT 0, p_completed bigint DEFAULT 0,
     p_failed bigint DEFAULT 0, p_cancelled bigint DEFAULT 0
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE v_slot smallint;
+BEGIN
+    SELECT slot INTO v_slot FROM app.stage_counters
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage
+    LIMIT 1 FOR UPDATE SKIP LOCKED;
     UPDATE app.stage_counters
     SET queued = queued + p_queued, processing = processing + p_processing, completed = completed + p_completed,
         failed = failed + p_failed, cancelled = cancelled + p_cancelled
-    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND slot = pg_backend_pid() % 8
-$$;
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND slot = coalesce(v_slot, pg_backend_pid() % 8);
+END $$;
 
 -- Set the stage's counters to what the rows say. Every counter row is locked before counting: whoever
 -- changed tasks and has not committed still waits for its counter row, and adds its difference afterwards.

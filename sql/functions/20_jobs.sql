@@ -74,7 +74,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    UPDATE app.stages SET status = 'failing', error = p_error
+    UPDATE app.stages SET status = 'failing', failing_at = now(), error = p_error
     WHERE job_id = p_job_id AND run = j.run AND stage = j.stage AND status = 'processing';
     IF FOUND THEN
         PERFORM app.record_event(p_job_id, j.run, j.stage, 'stage_failing', jsonb_build_object('error', p_error));
@@ -145,7 +145,7 @@ BEGIN
     WHERE t.job_id = p_job_id AND t.run = j.run AND t.stage = v_stage AND t.status = 'queued';
     PERFORM app.record_event(p_job_id, j.run, j.stage, 'job_retried',
                              jsonb_build_object('correlation_id', p_correlation_id), v_indexes);
-    UPDATE app.stages s SET status = 'processing', error = NULL, result = NULL, completed_at = NULL
+    UPDATE app.stages s SET status = 'processing', error = NULL, failing_at = NULL, result = NULL, completed_at = NULL
     WHERE s.job_id = p_job_id AND s.run = j.run AND s.stage = j.stage;
     IF NOT FOUND THEN
         -- The stage was never planned, or only the job's result is missing.

@@ -12,9 +12,9 @@ BEGIN
     SELECT * INTO j FROM app.jobs
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing')
       AND (plan_lease_until IS NULL OR plan_lease_until < now())
-      AND NOT EXISTS (SELECT 1 FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage)
     FOR UPDATE;
-    IF NOT FOUND THEN
+    -- Looked at with the row locked: who held it may just have planned the stage.
+    IF NOT FOUND OR EXISTS (SELECT 1 FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage) THEN
         RETURN;
     END IF;
     IF j.plan_attempts >= p_max_attempts THEN

@@ -34,6 +34,9 @@ BEGIN
     IF v_queued IS NULL AND v_lost IS NULL THEN
         RETURN;
     END IF;
+    -- A claim that a crash of the server forgets is a queued task again, and what its worker writes is
+    -- refused: so the claim need not wait for the disk.
+    PERFORM set_config('synchronous_commit', 'off', true);
     RETURN QUERY
         UPDATE app.tasks t
         SET status = 'processing', attempt = t.attempt + 1, fence = f.fence, worker = p_worker,
@@ -42,7 +45,8 @@ BEGIN
                 THEN app.with_attempt(t.attempts, t.attempt, 'lease_lost', 'the worker stopped renewing its lease',
                                       t.worker, t.started_at)
                 ELSE t.attempts END
-        FROM (SELECT nextval('app.fences') AS fence) AS f
+        -- Random, because a sequence may repeat itself after a crash that forgot the claim.
+        FROM (SELECT (random() * 9e18)::bigint AS fence) AS f
         WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
           AND t.task_index BETWEEN p_first AND p_last AND t.task_index = ANY (v_queued || v_lost)
         RETURNING t.task_index, t.attempt, t.fence, s.parameters || t.parameters, s.task_type, s.max_attempts;
@@ -107,8 +111,6 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_may_retry boolean;
     v_job app.job_status;
-    v_low integer;
-    v_high integer;
     v_indexes integer[];
     v_statuses app.task_status[];
 BEGIN
@@ -118,22 +120,22 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- The range keeps the plan on the index whatever the statistics say: a batch is contiguous.
-    SELECT min(i), max(i) INTO v_low, v_high FROM unnest(p_indexes) AS i;
+    -- One look-up by the whole key for each task, whatever the statistics of a table just filled say.
     WITH reported AS MATERIALIZED (
-        SELECT t.task_index, t.attempt, t.attempts, t.started_at, r.outcome, r.result, r.location, r.error, r.delay,
+        SELECT t.row_id, t.task_index, t.attempt, t.attempts, t.started_at,
+               r.outcome, r.result, r.location, r.error, r.delay,
                CASE WHEN r.outcome = 'retry' AND v_may_retry THEN 'queued'
                     WHEN r.outcome = 'retry' AND v_job = 'cancelling' THEN 'cancelled'
                     WHEN r.outcome = 'retry' THEN 'failed'
                     ELSE r.outcome END::app.task_status AS new_status
-        FROM app.tasks t
-        JOIN unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
-             AS r (task_index, fence, outcome, result, location, error, delay) USING (task_index)
-        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
-          AND t.task_index BETWEEN v_low AND v_high
-          AND t.status = 'processing' AND t.fence = r.fence
-        ORDER BY t.task_index
-        FOR UPDATE OF t
+        FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
+             AS r (task_index, fence, outcome, result, location, error, delay)
+        CROSS JOIN LATERAL (
+            SELECT ctid AS row_id, task_index, attempt, attempts, started_at FROM app.tasks
+            WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index = r.task_index
+              AND status = 'processing' AND fence = r.fence
+            FOR UPDATE
+        ) AS t
     ), written AS (
         UPDATE app.tasks t
         SET status = r.new_status,
@@ -147,8 +149,8 @@ BEGIN
                             ELSE app.with_attempt(r.attempts, r.attempt, r.outcome, r.error, p_worker, r.started_at) END,
             completed_at = CASE WHEN r.new_status <> 'queued' THEN clock_timestamp() END
         FROM reported r
-        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
-          AND t.task_index BETWEEN v_low AND v_high AND t.task_index = r.task_index
+        -- The rows are locked, so they stay where they are.
+        WHERE t.ctid = r.row_id
         RETURNING t.task_index, t.status, t.due_at
     ), dispatched AS (
         INSERT INTO app.outbox (queue, job_id, run, stage, first, last, not_before)
@@ -195,7 +197,7 @@ BEGIN
         LIMIT CASE s.on_failure WHEN 'fail_job' THEN 1 ELSE floor(s.max_failed_fraction * s.task_count)::integer + 1 END
     ) AS counted;
     IF app.policy_broken(s, v_failed) THEN
-        UPDATE app.stages SET status = 'failing'
+        UPDATE app.stages SET status = 'failing', failing_at = now()
         WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing';
         IF FOUND THEN
             PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_failing', jsonb_build_object('failed', v_failed));

@@ -11,7 +11,7 @@ CREATE TYPE app.stage_status AS ENUM
 CREATE TYPE app.task_status AS ENUM ('queued', 'processing', 'completed', 'failed', 'cancelled');
 CREATE TYPE app.failure_policy AS ENUM ('fail_job', 'continue');
 
--- One number for each claim of tasks or of a stage's planning; a write counts only with the newest.
+-- One number for each claim of a stage's planning; a write counts only with the newest.
 CREATE SEQUENCE app.fences;
 
 CREATE TABLE app.jobs (
@@ -58,6 +58,8 @@ CREATE TABLE app.stages (
     max_failed_fraction double precision CHECK (max_failed_fraction BETWEEN 0 AND 1),
     max_attempts        smallint NOT NULL CHECK (max_attempts >= 1),
     error               text,
+    -- When the policy was broken: from then on nothing of it is claimed.
+    failing_at          timestamptz,
     result              jsonb,
     created_at          timestamptz NOT NULL DEFAULT now(),
     completed_at        timestamptz,

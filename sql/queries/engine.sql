@@ -62,7 +62,7 @@ WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND task_index
 ORDER BY task_index LIMIT %(limit)s
 
 -- name: claim_tasks
-SELECT task_index, attempt, fence, parameters, task_type, max_attempts
+SELECT task_index, attempt, fence, parameters::text AS parameters, task_type, max_attempts
 FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s)
 ORDER BY task_index
 

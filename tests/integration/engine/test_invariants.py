@@ -87,6 +87,53 @@ def stall(world: World, job_id: str) -> None:
     execute(world, "UPDATE app.jobs SET updated_at = now() - interval '6 s' WHERE job_id = %s", job_id)
 
 
+def stall_behind_old_messages(world: World, job_id: str) -> None:
+    """The same, but the messages of the finished tasks are still noted, and overdue."""
+    world.rows(
+        "UPDATE app.tasks SET status = 'completed', result = '{}', completed_at = now() - interval '1 h'"
+        " WHERE job_id = %s RETURNING 1",
+        job_id,
+    )
+    execute(
+        world,
+        "UPDATE app.outbox SET sent_at = now() - interval '1 h', redeliver_at = now() - interval '59 min'"
+        " WHERE job_id = %s",
+        job_id,
+    )
+    execute(world, "UPDATE app.jobs SET updated_at = now() - interval '1 h' WHERE job_id = %s", job_id)
+
+
+def lose_the_message_of_a_job(world: World, job_id: str) -> None:
+    """The stage ended, the job moved on, and its message was sent and lost."""
+    stall(world, job_id)
+    execute(
+        world, "UPDATE app.stages SET status = 'completed', completed_at = now() WHERE job_id = %s", job_id
+    )
+    execute(world, "UPDATE app.jobs SET stage = 2 WHERE job_id = %s", job_id)
+    execute(
+        world,
+        "INSERT INTO app.outbox (queue, job_id, run, stage, sent_at, redeliver_at)"
+        " VALUES ('jobs', %s, 1, 2, now() - interval '1 h', now() - interval '59 min')",
+        job_id,
+    )
+
+
+def cancel_without_a_sweep(world: World, job_id: str) -> None:
+    """The process died after the job was told to stop, an hour ago."""
+    then = "now() - interval '1 h'"
+    execute(
+        world, f"UPDATE app.jobs SET status = 'cancelling', updated_at = {then} WHERE job_id = %s", job_id
+    )
+    execute(world, f"UPDATE app.tasks SET due_at = {then} WHERE job_id = %s", job_id)
+
+
+def fail_without_a_sweep(world: World, job_id: str) -> None:
+    """The process died after a failure broke the stage's policy, an hour ago."""
+    then = "now() - interval '1 h'"
+    execute(world, f"UPDATE app.stages SET status = 'failing', failing_at = {then} WHERE job_id = %s", job_id)
+    execute(world, f"UPDATE app.tasks SET due_at = {then} WHERE job_id = %s", job_id)
+
+
 def end_without_its_tasks(world: World, job_id: str) -> None:
     execute(world, "UPDATE app.jobs SET status = 'cancelled', completed_at = now() WHERE job_id = %s", job_id)
 
@@ -172,10 +219,15 @@ def leave_poison(world: World, job_id: str) -> None:
 
 
 BROKEN: dict[str, list[Cause]] = {
-    "invariant_1_stalled_job": [stall],
+    "invariant_1_stalled_job": [stall, stall_behind_old_messages, lose_the_message_of_a_job],
     "invariant_2_unfinished_task_of_terminal_job": [end_without_its_tasks, start_a_run_over_unfinished_tasks],
     "invariant_3_ended_lease": [end_a_lease_long_ago],
-    "invariant_4_undispatched_task": [lose_the_dispatches, forget_to_send_again],
+    "invariant_4_undispatched_task": [
+        lose_the_dispatches,
+        forget_to_send_again,
+        cancel_without_a_sweep,
+        fail_without_a_sweep,
+    ],
     "invariant_5_task_count": [lose_a_task, gain_a_task],
     "invariant_6_missing_outcome": [complete_without_a_result, fail_without_an_error],
     "invariant_7_task_of_later_stage": [run_ahead],

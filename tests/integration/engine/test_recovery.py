@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import engine.relay
 from interfaces.errors import PermanentTaskError, ServiceUnavailable
 from interfaces.plans import StageDefinition, Tasks
 from interfaces.workflows import RetryPolicy
@@ -47,6 +48,7 @@ def test_the_outbox_may_be_emptied_by_other_hands(world: World) -> None:
     world.queues.lose_everything()
     world.rows("DELETE FROM app.outbox RETURNING 1")
     world.engine.reconcile()
+    world.engine.relay()
     _plan_only(world)
     world.queues.lose_everything()
     world.rows("DELETE FROM app.outbox RETURNING 1")
@@ -297,3 +299,30 @@ def test_two_reconcilers_at_once_do_the_work_of_one(world: World) -> None:
         thread.join(20)
     assert [len(task["attempts"]) for task in world.tasks(job.job_id)] == [1] * 30
     assert world.run(job.job_id)["status"] == "completed"
+
+
+def test_the_reconciler_neither_sends_nor_plans(world: World) -> None:
+    """A slow queue or a large stage must not keep its rules waiting."""
+    _noop_job(world)
+    job = world.submit("job", n=100)
+    _plan_only(world)
+    world.queues.lose_everything()
+    sent = world.queues.sent
+    time.sleep(0.6)
+    moved = world.engine.reconcile()
+    assert moved["messages_vanished"] > 0
+    assert world.queues.sent == sent
+    assert world.run(job.job_id)["status"] == "completed"
+
+
+def test_draining_ends_in_time_however_slow_the_queue_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _noop_job(world)
+    job = world.submit("job", n=1000)
+    monkeypatch.setattr(engine.relay, "DRAIN_SECONDS", 0.0)
+    _plan_only(world)
+    assert world.queues.length(world.settings.tasks_queue) < 1000
+    monkeypatch.undo()
+    assert world.run(job.job_id)["status"] == "completed"
+    assert all(task["attempt"] == 1 for task in world.tasks(job.job_id))
