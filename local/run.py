@@ -16,6 +16,7 @@ from azure.core.exceptions import AzureError
 from local.functions_host.errors import HostError
 from local.functions_host.supervisor import DEFAULT_PORT, DEFAULT_WORKERS, ServeOptions, serve
 from local.stack import app_environment
+from local.stack.data_folder import Skipped
 from local.stack.errors import StackError
 from local.stack.func import find_func, serve_with_func
 from local.stack.paths import Paths
@@ -27,6 +28,7 @@ from local.stack.servers import Servers
 from local.stack.storage import INPUT_CONTAINER, ensure_containers, ensure_queues, upload_folder
 
 _INTERRUPTED = 130
+_SKIPPED_SHOWN = 10
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -149,9 +151,20 @@ def _fill(data: Path | None, paths: Paths, progress: Progress, settings: dict[st
         with progress.step(f"Uploading {data} to the container {INPUT_CONTAINER}"):
             done = upload_folder(storage, data, INPUT_CONTAINER, progress)
         progress.say(f"  {done.written:,} files written ({done.size:,} bytes), {done.unchanged:,} unchanged")
+        _warn_of_skipped(done.skipped, progress)
     elif INPUT_CONTAINER in made:
         with progress.step(f"Loading a sample into the container {INPUT_CONTAINER}"):
             load_sample(storage, progress)
+
+
+def _warn_of_skipped(skipped: Sequence[Skipped], progress: Progress) -> None:
+    if not skipped:
+        return
+    progress.say(f"  warning: {len(skipped):,} skipped:")
+    for file in skipped[:_SKIPPED_SHOWN]:
+        progress.say(f"    {file.name}: {file.reason}")
+    if len(skipped) > _SKIPPED_SHOWN:
+        progress.say(f"    … and {len(skipped) - _SKIPPED_SHOWN:,} more")
 
 
 def _make_queues_and_containers(settings: dict[str, str]) -> list[str]:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import mimetypes
-import os
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings
 from azure.storage.queue import QueueServiceClient
 
-from .errors import StackError
+from .data_folder import Skipped, content_of, printable
 from .progress import Progress
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 INPUT_CONTAINER = "bronze"
 CONTAINERS = (INPUT_CONTAINER, "silver", "gold", "job-results")
 _UPLOADS_AT_ONCE = 8
-_FAILURES_SHOWN = 10
+_READ_BYTES = 256 * 1024
 # Quicker than the SDK's default of 15 s and more: what does not answer here is not there.
 _RETRY: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2, "retry_total": 3}
 
@@ -50,25 +55,18 @@ def ensure_containers(connection_string: str, names: tuple[str, ...] = CONTAINER
     return made
 
 
-_Outcome = int | Exception | None
-"""Of one file: its size, or what went wrong, or None where the blob was the same already."""
+_Outcome = int | Skipped | None
+"""Of one file: its size, or why it was left out, or None where the blob was the same already."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What an upload did: files written, files that were there unchanged, bytes written."""
+    """What an upload did: files written, files that were there unchanged, bytes written, files left out."""
 
     written: int
     unchanged: int
     size: int
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below the folder, hidden ones too, in the order of their names."""
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            yield Path(parent, name)
+    skipped: tuple[Skipped, ...] = ()
 
 
 def upload_folder(
@@ -80,10 +78,14 @@ def upload_folder(
 ) -> Upload:
     """Upload a folder, relative paths as blob names; what is there with the same content is left alone.
 
+    Left out is what is no regular file, leads out of the folder, cannot be read, or has a name that no
+    blob can have.
+
     Raises:
-        StackError: some files could not be read or written; names them.
+        AzureError: storage does not answer, or refuses what is no matter of a single file.
     """
-    files = list(files_below(folder))
+    content = content_of(folder)
+    stop = threading.Event()
     with BlobServiceClient.from_connection_string(
         connection_string, max_single_put_size=32 * 1024 * 1024, **_RETRY
     ) as service:
@@ -92,20 +94,22 @@ def upload_folder(
             blob.name: bytes(blob.content_settings.content_md5 or b"")
             for blob in client.list_blobs(results_per_page=5000)
         }
-        done = _upload_all(lambda file: _upload(client, folder, file, present, metadata), files, progress)
-    failures = [
-        f"    {file}: {error}".splitlines()[0]
-        for file, error in zip(files, done, strict=True)
-        if isinstance(error, Exception)
-    ]
-    if failures:
-        shown = "\n".join(failures[:_FAILURES_SHOWN])
-        raise StackError(f"{len(failures):,} of {len(files):,} files could not be uploaded:\n{shown}")
-    sizes = [size for size in done if isinstance(size, int)]
-    return Upload(written=len(sizes), unchanged=done.count(None), size=sum(sizes))
+        done = _upload_all(
+            lambda file: _upload(client, folder, file, present, metadata, stop), content.files, progress, stop
+        )
+    sizes = [outcome for outcome in done if isinstance(outcome, int)]
+    refused = [outcome for outcome in done if isinstance(outcome, Skipped)]
+    return Upload(
+        written=len(sizes),
+        unchanged=done.count(None),
+        size=sum(sizes),
+        skipped=(*content.skipped, *refused),
+    )
 
 
-def _upload_all(upload: Callable[[Path], _Outcome], files: list[Path], progress: Progress) -> list[_Outcome]:
+def _upload_all(
+    upload: Callable[[Path], _Outcome], files: list[Path], progress: Progress, stop: threading.Event
+) -> list[_Outcome]:
     """Upload several files at a time; what became of each, in their order."""
     pool = ThreadPoolExecutor(_UPLOADS_AT_ONCE)
     done: list[_Outcome] = []
@@ -114,9 +118,28 @@ def _upload_all(upload: Callable[[Path], _Outcome], files: list[Path], progress:
             done.append(outcome)
             progress.detail(f"{len(done):,} of {len(files):,} files")
     finally:
-        # After a Ctrl-C, nobody waits for the files that have not begun.
+        # After a Ctrl-C, nobody waits for the files that have not begun, nor for the rest of those that have.
+        stop.set()
         pool.shutdown(cancel_futures=True)
     return done
+
+
+class _Stopped(Exception):
+    """The upload was given up while a file was read."""
+
+
+class _StoppableFile(io.FileIO):
+    """A file whose reader is told at its next read that the upload was given up."""
+
+    def __init__(self, path: Path, stop: threading.Event) -> None:
+        super().__init__(path)
+        self._stop = stop
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """As in `io.FileIO`; raises `_Stopped`."""
+        if self._stop.is_set():
+            raise _Stopped
+        return super().readinto(buffer)
 
 
 def _upload(
@@ -125,11 +148,12 @@ def _upload(
     file: Path,
     present: dict[str, bytes],
     metadata: Mapping[str, str] | None,
+    stop: threading.Event,
 ) -> _Outcome:
     """Upload one file unless the blob is the same already."""
     name = file.relative_to(folder).as_posix()
     try:
-        with file.open("rb") as stream:
+        with io.BufferedReader(_StoppableFile(file, stop), _READ_BYTES) as stream:
             digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).digest()
             if present.get(name) == digest:
                 return None
@@ -146,5 +170,9 @@ def _upload(
                 metadata=dict(metadata or {}),
             )
             return size
-    except Exception as error:  # noqa: BLE001 - all failures are told together, with their files
-        return error
+    except OSError as error:
+        return Skipped(printable(file, folder), f"cannot be read: {error.strerror or error}")
+    except HttpResponseError as error:
+        if error.status_code != HTTPStatus.BAD_REQUEST:
+            raise
+        return Skipped(printable(file, folder), f"storage refuses it: {str(error).splitlines()[0]}")
