@@ -106,7 +106,7 @@ def job_catalog() -> JobCatalog:
 def task_catalog(blobs: BlobRepository) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
-    brief = timedelta(milliseconds=1)
+    brief = timedelta(microseconds=500)
     return TaskCatalog(
         [
             TaskDefinition(
