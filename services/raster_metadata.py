@@ -251,8 +251,8 @@ def _corners(dataset: DatasetReader) -> list[tuple[float, float]]:
 def _cog(path: str) -> CogReport:
     from rio_cogeo.cogeo import cog_validate
 
-    valid, errors, warnings = cog_validate(path, strict=True, quiet=True)
-    return CogReport(valid=valid, errors=errors, warnings=warnings)
+    valid, errors, warnings = cog_validate(path, quiet=True)
+    return CogReport(valid=valid, strict_valid=valid and not warnings, errors=errors, warnings=warnings)
 
 
 def _tags(dataset: DatasetReader) -> dict[str, str]:

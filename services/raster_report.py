@@ -41,9 +41,12 @@ class BandReport(Contract):
 
 
 class CogReport(Contract):
-    """Whether the file is a cloud-optimized GeoTIFF; with `strict`, warnings count as errors."""
+    """Whether the file is a cloud-optimized GeoTIFF, as `rio cogeo validate` says it."""
 
     valid: bool
+    """Without errors; there may be warnings, such as missing overviews."""
+    strict_valid: bool
+    """Without warnings, too: `rio cogeo validate --strict`."""
     errors: list[str]
     warnings: list[str]
 

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp
+from rio_cogeo.cogeo import cog_validate
 
 from services import raster_metadata
 from services.raster_footprint import wgs84_bounds
@@ -188,12 +189,26 @@ def test_a_cog_is_told_from_a_plain_geotiff_with_the_reasons(tmp_path: Path) -> 
     good, bad = readable(inspect(cog)), readable(inspect(plain))
 
     assert good.cog is not None
-    assert (good.cog.valid, good.cog.errors) == (True, [])
+    assert (good.cog.valid, good.cog.strict_valid, good.cog.errors, good.cog.warnings) == (True, True, [], [])
     assert good.overviews == [2]
     assert good.tiled
     assert bad.cog is not None
-    assert not bad.cog.valid
+    assert (bad.cog.valid, bad.cog.strict_valid) == (False, False)
     assert any("not tiled" in error for error in bad.cog.errors)
+
+
+def test_a_cog_without_overviews_is_valid_but_not_strictly(tmp_path: Path) -> None:
+    """https://cogeotiff.github.io/rio-cogeo/CLI/#validate"""
+    data = numpy.random.default_rng(1).integers(0, 255, (1, 1024, 1024), "uint8")
+    path = write_raster(tmp_path / "a.tif", data, tiled=True, blockxsize=256, blockysize=256)
+
+    cog = readable(inspect(path)).cog
+
+    assert cog is not None
+    assert (cog.valid, cog.strict_valid, cog.errors) == (True, False, [])
+    assert any("overviews" in warning for warning in cog.warnings)
+    assert cog.valid is cog_validate(path, quiet=True)[0]
+    assert cog.strict_valid is cog_validate(path, strict=True, quiet=True)[0]
 
 
 def test_other_formats_are_read_and_are_no_cogs(tmp_path: Path) -> None:
