@@ -287,11 +287,14 @@ def test_a_folder_of_the_persons_own_takes_the_place_of_the_sample(
     (mine / "deep/er").mkdir(parents=True)
     (mine / "deep/er/a.txt").write_text("a")
     (mine / "b.txt").write_text("b")
+    os.mkfifo(mine / "fifo")
     # Relative to where the person is, which is the folder above the checkout.
     second = start("--workers", "1", "--data", "mine")
     second.wait_ready()
     assert blob_names(second.facts()) == ["b.txt", "deep/er/a.txt"]
     assert "2 files written (2 bytes), 0 unchanged" in second.output()
+    assert "warning: 1 skipped" in second.output()
+    assert "fifo: a FIFO" in second.output()
 
 
 def test_servers_that_the_environment_names_are_used_and_left_running(
