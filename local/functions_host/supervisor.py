@@ -202,13 +202,14 @@ class _Worker:
         self.started_at = time.monotonic()
         self._said = b""
         try:
-            self.process = subprocess.Popen(
-                arguments.command_line(),
-                pass_fds=(listening.fileno(), write_fd),
-                stdin=subprocess.DEVNULL,
-                cwd=options.app_root,
-                env=_worker_environment(),
-            )
+            with _interrupt_held_back():
+                self.process = subprocess.Popen(
+                    arguments.command_line(),
+                    pass_fds=(listening.fileno(), write_fd),
+                    stdin=subprocess.DEVNULL,
+                    cwd=options.app_root,
+                    env=_worker_environment(),
+                )
         finally:
             os.close(write_fd)
 
@@ -231,6 +232,19 @@ class _Worker:
     def close(self) -> None:
         """Close the pipe."""
         os.close(self._ready_fd)
+
+
+@contextmanager
+def _interrupt_held_back() -> Iterator[None]:
+    """Block SIGINT for a moment; a process started meanwhile has it blocked from its first instruction.
+
+    Ctrl-C reaches the whole terminal group, and the worker needs some tenths of a second until it ignores it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def base_url(listening: socket.socket) -> str:

@@ -94,6 +94,8 @@ def main(argv: Sequence[str]) -> int:
     """Run a worker until it is told to stop; return its exit code."""
     # Ctrl-C reaches the whole terminal group; when to stop is the supervisor's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The supervisor started this process with it blocked; what the app starts is to have it as usual.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     arguments = WorkerArguments.parse(argv)
     if not die_with_parent(arguments.parent):
         return EXIT_STOPPED

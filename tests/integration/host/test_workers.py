@@ -5,6 +5,7 @@ https://learn.microsoft.com/azure/azure-functions/event-driven-scaling
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -110,8 +111,29 @@ def test_sigterm_waits_a_few_seconds_for_what_is_in_flight_and_ends_all_processe
 
 def test_workers_end_with_their_host_even_when_it_is_killed(host: HostProcess) -> None:
     workers = host.workers()
+    assert len(workers) == 2
+    assert all(is_alive(worker) for worker in workers)
     host.process.kill()
-    wait_until(lambda: not any(is_alive(worker) for worker in workers), 5)
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not any(is_alive(worker) for worker in workers), 5)
+    assert [worker for worker in workers if is_alive(worker)] == []
+
+
+def test_ctrl_c_does_not_reach_a_worker_that_is_just_starting(host: HostProcess) -> None:
+    """The terminal sends it to the whole group; when to stop is the supervisor's decision."""
+    before = host.workers()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(partial(is_replaced, host, before[0]))
+    (started,) = set(host.workers()) - set(before)
+    for _ in range(100):
+        os.kill(started, signal.SIGINT)
+        time.sleep(0.01)
+    assert started in host.workers()
+    assert is_alive(started)
+    assert b"KeyboardInterrupt" not in host.log.read_bytes()
+    host.process.send_signal(signal.SIGINT)
+    assert host.process.wait(10) == 0
+    assert not is_alive(started)
 
 
 def test_a_client_that_gives_up_a_long_poll_disturbs_nobody(shared_host: HostProcess) -> None:
