@@ -14,7 +14,8 @@ from azure.functions.http import HttpRequest
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive, Scope, Send
 
 from local.functions_host.function_app import HTTP_TRIGGER, FunctionDefinition
 from local.functions_host.http_routes import AuthLevel, HeadNotAllowed, HttpRoute, RouteMatch, RouteTable
@@ -66,8 +67,7 @@ class HttpServer:
                 Route("/", self._start_page, methods=["GET"]),
                 Route("/admin/host/status", self._status, methods=["GET"]),
                 Route("/admin/functions/{name}", self._run_manually, methods=["POST"]),
-                # Every method: which ones a function answers is decided by the route table.
-                Route("/{path:path}", _AnyMethod(self._answer)),
+                _Everything(self._answer),
             ]
         )
 
@@ -127,13 +127,21 @@ class HttpServer:
         return Response(status_code=202)
 
 
-class _AnyMethod:
-    """An endpoint for all methods: Starlette limits a plain function to GET and HEAD."""
+class _Everything(BaseRoute):
+    """Every method and every path: which ones a function answers is decided by the route table.
+
+    Starlette limits a plain function to GET and HEAD, and no path of its own matches a newline.
+    """
 
     def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
         self._answer = answer
 
-    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell that this is the route of any HTTP request."""
+        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
         response = await self._answer(Request(scope, receive, send))
         await response(scope, receive, send)
 

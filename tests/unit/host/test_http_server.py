@@ -95,6 +95,16 @@ def test_a_function_gets_the_request_and_its_response_is_sent() -> None:
     assert request.url == "http://test/api/hello/j%C3%A1n?a=1&a=2"
 
 
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_newline_in_a_path_is_part_of_its_segment(method: str) -> None:
+    """In .NET's routing a segment is everything between two slashes."""
+    app = app_of(
+        lambda req: repr(dict(req.route_params)), route="items/{id}/status", methods=["GET", "PATCH"]
+    )
+    response = ask(app, method, "/api/items/a%0Ab%0D/status")
+    assert (response.status_code, response.text) == (200, repr({"id": "a\nb\r"}))
+
+
 def test_a_query_parameter_without_a_value_is_not_passed_on() -> None:
     """`PopulateHttp` of the host leaves it out for the Python worker."""
     response = ask(app_of(lambda req: str(dict(req.params))), "GET", "/api/hello?a=&b=1")
