@@ -43,7 +43,10 @@ class ListContainerParameters(JobParameters):
         ),
     ] = "basic"
     statistics: Annotated[
-        bool, Field(description="With full: statistics of each band, from a bounded number of pixels")
+        bool,
+        Field(
+            description="With full: statistics of each band, from about a quarter of a file over 4 MB at most"
+        ),
     ] = False
 
 

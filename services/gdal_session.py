@@ -10,7 +10,7 @@ import ctypes
 import json
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -63,6 +63,8 @@ class BytesRead:
     def __init__(self, paths: Collection[str]) -> None:
         self.paths = set(paths)
         self.before = 0
+        self.so_far: Callable[[], int] = lambda: 0
+        """Bytes until now, while the session runs; 0 where GDAL cannot tell."""
 
 
 class GdalMessages(logging.Filter):
@@ -196,6 +198,7 @@ class NetworkStatistics:
         with self._lock:
             count.before = _downloaded(self._files(), count)
             self._running.append(count)
+        count.so_far = lambda: self._so_far(count)
         try:
             yield
         finally:
@@ -207,6 +210,10 @@ class NetworkStatistics:
                 self._since_reset += 1
                 if not self._running or self._since_reset >= FORGET_AFTER:
                     self._reset(files)
+
+    def _so_far(self, count: BytesRead) -> int:
+        with self._lock:
+            return _downloaded(self._files(), count) - count.before if self._gdal is not None else 0
 
     def _files(self) -> dict[str, int]:
         """Bytes downloaded of each file since the last reset."""

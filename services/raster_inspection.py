@@ -15,6 +15,7 @@ from . import raster_signatures
 from .gdal_session import DRIVERS, GdalSessions, can_be_listed
 from .raster_metadata import Refused, Truncated, check_length, describe, refuse_dangerous
 from .raster_report import RasterMetadata, RasterReport, UnreadableRaster, UnreadableStatus
+from .raster_source import RasterSource
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -73,7 +74,8 @@ class RasterInspector:
             )
         content = self._blobs.read(container, blob.name)
         with self._sessions.in_memory(), MemoryFile(content, ext=".nc") as file:
-            report = self._try(container, blob, file.name, ["netCDF"], [], statistics=statistics)
+            source = RasterSource(file.name, blob.size, lambda: blob.size, lambda length: content[:length])
+            report = self._try(container, blob, source, ["netCDF"], [], statistics=statistics)
         return _counted(report, len(content), blob.size)
 
     def _open(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
@@ -83,19 +85,30 @@ class RasterInspector:
         used = [] if unusable else beside
         sidecars = [item.name for item in used]
         paths = [self._blobs.gdal_path(container, name) for name in sidecars]
+        size = blob.size + sum(item.size for item in used)
+        heads: list[bytes] = []
+
+        def head(length: int) -> bytes:
+            heads.append(self._head(container, blob, length))
+            return heads[-1]
+
         with self._sessions.session(path, paths, self._blobs.gdal_options()) as count:
-            report = self._try(container, blob, path, DRIVERS, sidecars, statistics=statistics)
+            source = RasterSource(
+                path, size, count.so_far, lambda length: self._head(container, blob, length)
+            )
+            report = self._try(container, blob, source, DRIVERS, sidecars, statistics=statistics)
         if unusable and isinstance(report, RasterMetadata):
             names = ", ".join(item.name for item in beside)
             warning = f"read without its sidecars, since a name has a space or a comma: {names}"
             report = report.model_copy(update={"warnings": [*report.warnings, warning]})
-        return _counted(report, count.value, blob.size + sum(item.size for item in used))
+        read = None if count.value is None else count.value + sum(map(len, heads))
+        return _counted(report, read, size)
 
     def _try(
         self,
         container: str,
         blob: BlobProperties,
-        path: str,
+        source: RasterSource,
         drivers: list[str],
         sidecars: list[str],
         *,
@@ -104,9 +117,10 @@ class RasterInspector:
         from rasterio._err import CPLE_BaseError
         from rasterio.errors import RasterioError
 
+        path = source.path
         try:
             with self._sessions.messages.collected() as said, _opened(path, drivers) as dataset:
-                report = _report(dataset, path, blob.size, sidecars, statistics=statistics)
+                report = _report(dataset, source, blob.size, sidecars, statistics=statistics)
         except ValidationError:
             raise  # a report of ours that does not fit its model is no fault of the file
         except (RasterioError, CPLE_BaseError, OSError, ValueError, OverflowError) as error:
@@ -139,9 +153,10 @@ class RasterInspector:
         possible = sidecar_names(name)
         return [blob for blob in beside if blob.name in possible]
 
-    def _head(self, container: str, blob: BlobProperties) -> bytes:
-        length = min(raster_signatures.HEAD_BYTES, blob.size)
-        return self._blobs.read(container, blob.name, 0, length)
+    def _head(
+        self, container: str, blob: BlobProperties, length: int = raster_signatures.HEAD_BYTES
+    ) -> bytes:
+        return self._blobs.read(container, blob.name, 0, min(length, blob.size))
 
 
 def sidecar_names(name: str) -> set[str]:
@@ -170,18 +185,18 @@ def _opened(path: str, drivers: list[str]) -> DatasetReader:
 
 
 def _report(
-    dataset: DatasetReader, path: str, size: int, sidecars: list[str], *, statistics: bool
+    dataset: DatasetReader, source: RasterSource, size: int, sidecars: list[str], *, statistics: bool
 ) -> RasterReport:
     status: UnreadableStatus
     try:
-        refuse_dangerous(dataset, path, size)
-        check_length(dataset, path, size)
+        refuse_dangerous(dataset, source.path, size)
+        check_length(dataset, source.path, size)
     except Refused as error:
         status, reason = "refused", str(error)
     except Truncated as error:
         status, reason = "truncated", str(error)
     else:
-        return describe(dataset, path, sidecars, statistics=statistics)
+        return describe(dataset, source, sidecars, statistics=statistics)
     return UnreadableRaster(
         status=status,
         reason=reason,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .raster_footprint import wgs84_bounds
 from .raster_report import BandReport, CogReport, CrsReport, Number, RasterMetadata
+from .raster_source import RasterSource
 from .raster_statistics import MAX_BLOCK_PIXELS, NoStatistics, band_statistics, json_number
 
 if TYPE_CHECKING:
@@ -114,8 +115,11 @@ def _check_tables(dataset: DatasetReader, path: str, size: int) -> None:
         raise Truncated(f"the table of blocks is not within the file's {size} bytes") from error
 
 
-def describe(dataset: DatasetReader, path: str, sidecars: list[str], *, statistics: bool) -> RasterMetadata:
+def describe(
+    dataset: DatasetReader, source: RasterSource, sidecars: list[str], *, statistics: bool
+) -> RasterMetadata:
     """Everything of `RasterMetadata` except the count of bytes."""
+    path = source.path
     warnings: list[str] = []
     structure = dataset.tags(ns="IMAGE_STRUCTURE")
     crs, crs_reason = _crs(dataset)
@@ -159,14 +163,14 @@ def describe(dataset: DatasetReader, path: str, sidecars: list[str], *, statisti
         cog=_cog(path) if dataset.driver == "GTiff" else None,
         warnings=warnings,
     )
-    return _with_statistics(report, dataset) if statistics else report
+    return _with_statistics(report, dataset, source) if statistics else report
 
 
-def _with_statistics(report: RasterMetadata, dataset: DatasetReader) -> RasterMetadata:
+def _with_statistics(report: RasterMetadata, dataset: DatasetReader, source: RasterSource) -> RasterMetadata:
     from rasterio.errors import RasterioError
 
     try:
-        source, values = band_statistics(dataset)
+        made, values = band_statistics(dataset, source)
     except NoStatistics as error:
         return report.model_copy(update={"statistics_reason": str(error)})
     except RasterioError as error:
@@ -176,7 +180,7 @@ def _with_statistics(report: RasterMetadata, dataset: DatasetReader) -> RasterMe
         band.model_copy(update={"statistics": values[i]}) if i < len(values) else band
         for i, band in enumerate(report.bands)
     ]
-    return report.model_copy(update={"statistics": source, "bands": bands})
+    return report.model_copy(update={"statistics": made, "bands": bands})
 
 
 def _band(dataset: DatasetReader, index: int) -> BandReport:

@@ -64,6 +64,8 @@ class StatisticsReport(Contract):
     """Which pixels the statistics of the bands were made from."""
 
     source: Literal["all", "overview", "sample"]
+    approximate: bool
+    """Not from all pixels: minimum and maximum may lie further apart."""
     pixels: int
     """Read per band."""
     fraction: float

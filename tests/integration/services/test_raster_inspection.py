@@ -44,10 +44,11 @@ def name(container: MakeContainer) -> str:
 def raster_bytes(folder: Path, *, size: int = 1024, **profile: Any) -> bytes:
     """A GeoTIFF of `size`² random pixels."""
     path = folder / "made.tif"
-    data = numpy.random.default_rng(1).integers(0, 255, (1, size, size), "uint8")
+    count = profile.pop("count", 1)
+    data = numpy.random.default_rng(1).integers(0, 255, (count, size, size), "uint8")
     options = {"driver": "GTiff", "crs": "EPSG:32632", "transform": from_origin(500_000, 5_600_000, 10, 10)}
     with rasterio.open(
-        path, "w", width=size, height=size, count=1, dtype="uint8", **{**options, **profile}
+        path, "w", width=size, height=size, count=count, dtype="uint8", **{**options, **profile}
     ) as dataset:
         dataset.write(data)
     return path.read_bytes()
@@ -92,6 +93,95 @@ def test_less_than_a_tenth_of_a_large_raster_is_read(
     assert report.cog is not None
     assert report.cog.strict_valid is (profile.get("driver") == "COG")
     assert report.cog.valid is bool(profile)
+
+
+TILES = {"tiled": True, "blockxsize": 256, "blockysize": 256}
+
+
+@pytest.mark.parametrize(
+    ("profile", "source"),
+    [
+        ({}, "sample"),
+        (TILES, "sample"),
+        ({**TILES, "compress": "deflate"}, "sample"),
+        ({**TILES, "count": 3, "size": 1536, "interleave": "pixel"}, "sample"),
+        ({**TILES, "count": 3, "size": 1536, "interleave": "band"}, "sample"),
+        ({"driver": "COG", "blocksize": 256}, "overview"),
+        ({"driver": "COG", "blocksize": 256, "count": 3, "size": 1536}, "overview"),
+        ({"driver": "JP2OpenJPEG", "REVERSIBLE": "YES", "QUALITY": "100", "BLOCKXSIZE": 512}, "sample"),
+        ({"driver": "HFA"}, "sample"),
+        ({"driver": "BMP"}, "sample"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())) or "strips",
+)
+def test_statistics_of_a_large_file_are_made_from_about_a_quarter_of_its_bytes(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    name: str,
+    tmp_path: Path,
+    profile: dict[str, Any],
+    source: str,
+) -> None:
+    if profile.get("driver") == "JP2OpenJPEG":
+        profile = {**profile, "BLOCKYSIZE": 512}
+    data = raster_bytes(tmp_path, **{"size": 2304, **profile})
+    assert len(data) > 4 * MEGABYTE
+    blobs.write(name, "a.tif", data)
+
+    report = inspect(inspector, blobs, name, "a.tif", statistics=True)
+
+    assert isinstance(report, RasterMetadata)
+    assert report.statistics is not None, report.statistics_reason
+    assert (report.statistics.source, report.statistics.approximate) == (source, True)
+    assert report.statistics.fraction == report.statistics.pixels / (report.width * report.height)
+    assert report.bytes_read is not None
+    assert 0 < report.bytes_read < 0.27 * len(data)
+    for band in report.bands:
+        assert band.statistics is not None
+        assert band.statistics.mean == pytest.approx(127, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("profile", "reason"),
+    [
+        ({"driver": "PNG"}, "PNG cannot be read in parts"),
+        ({"driver": "JPEG", "QUALITY": "100"}, "JPEG cannot be read in parts"),
+        ({"tiled": True, "blockxsize": 2560, "blockysize": 2560}, "the smallest part that can be read"),
+        (
+            {"driver": "JP2OpenJPEG", "REVERSIBLE": "YES", "QUALITY": "100", "BLOCKXSIZE": 4096},
+            "the smallest part that can be read",
+        ),
+    ],
+    ids=["PNG", "JPEG", "one block", "one tile"],
+)
+def test_a_large_file_that_could_only_be_read_whole_has_no_statistics_and_says_so(
+    inspector: RasterInspector,
+    blobs: AzureBlobRepository,
+    name: str,
+    tmp_path: Path,
+    profile: dict[str, Any],
+    reason: str,
+) -> None:
+    size = profile.get("blockxsize", 2560)
+    if profile.get("driver") == "JP2OpenJPEG":
+        raster_bytes(tmp_path, size=size)
+        # rasterio drops block sizes larger than the image, which are how GDAL is asked for a single tile.
+        options = {**profile, "BLOCKYSIZE": 4096}
+        rasterio.shutil.copy(tmp_path / "made.tif", tmp_path / "made.jp2", **options)
+        data = (tmp_path / "made.jp2").read_bytes()
+    else:
+        data = raster_bytes(tmp_path, size=size, **profile)
+    assert len(data) > 4 * MEGABYTE
+    blobs.write(name, "a.tif", data)
+
+    report = inspect(inspector, blobs, name, "a.tif", statistics=True)
+
+    assert isinstance(report, RasterMetadata)
+    assert report.statistics is None
+    assert report.statistics_reason is not None
+    assert reason in report.statistics_reason
+    assert report.bytes_read is not None
+    assert report.bytes_read < 0.05 * len(data)
 
 
 def test_nothing_but_the_raster_is_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy
@@ -10,6 +11,7 @@ import rasterio
 from rasterio.enums import Resampling
 
 from services import raster_statistics
+from services.raster_source import jpeg2000_tile_count
 
 from .rasters import inspect, readable, write_raster
 
@@ -25,7 +27,7 @@ def test_statistics_of_a_small_raster_are_those_of_all_its_valid_pixels(tmp_path
     valid = data[0, 1:]
     (band,) = report.bands
     assert report.statistics is not None
-    assert report.statistics.source == "all"
+    assert (report.statistics.source, report.statistics.approximate) == ("all", False)
     assert band.statistics is not None
     assert band.statistics.minimum == valid.min()
     assert band.statistics.maximum == valid.max()
@@ -71,7 +73,7 @@ def test_statistics_of_a_large_raster_without_overviews_come_from_some_of_its_bl
     report = readable(inspect(path, statistics=True))
 
     assert report.statistics is not None
-    assert report.statistics.source == "sample"
+    assert (report.statistics.source, report.statistics.approximate) == ("sample", True)
     assert report.statistics.pixels <= 256 * 256
     assert report.bands[0].statistics is not None
     assert report.bands[0].statistics.mean == pytest.approx(data.mean(), rel=0.15)
@@ -100,3 +102,25 @@ def test_complex_numbers_have_no_statistics_and_say_so(tmp_path: Path) -> None:
 
     assert report.statistics_reason is not None
     assert "complex" in report.statistics_reason
+
+
+def test_moments_of_parts_are_those_of_the_whole() -> None:
+    data = numpy.ma.masked_equal(numpy.random.default_rng(1).normal(1e6, 3, 10_000), 0)
+    moments = raster_statistics.Moments()
+    for part in (data[:0], data[:10], data[10:4000], data[4000:]):
+        moments.add(part)
+
+    made = moments.summary()
+
+    assert (made.minimum, made.maximum, made.valid_percent) == (data.min(), data.max(), 100)
+    assert made.mean == pytest.approx(data.mean(), rel=1e-12)
+    assert made.stddev == pytest.approx(data.std(), rel=1e-9)
+
+
+def test_the_tiles_of_a_jpeg_2000_are_counted_by_its_first_marker() -> None:
+    """ISO/IEC 15444-1, A.5.1."""
+    sizes = struct.pack(">HH8I", 41, 0, 3601, 1025, 1, 1, 1024, 1024, 0, 0)
+
+    assert jpeg2000_tile_count(b"boxes" + b"\xff\x4f\xff\x51" + sizes) == 8
+    assert jpeg2000_tile_count(b"boxes" + b"\xff\x4f\xff\x51" + sizes[:20]) is None
+    assert jpeg2000_tile_count(b"boxes") is None
