@@ -5,6 +5,9 @@ CREATE OR REPLACE FUNCTION app.take_dispatches(p_job_id text, p_limit integer, p
 RETURNS TABLE (dispatch_id bigint, queue text, job_id text, run integer, stage smallint, first integer, last integer,
                delay_seconds integer, correlation_id text)
 LANGUAGE sql AS $$
+    -- A hold or a mark that a crash of the server forgets repeats a message, which changes nothing: neither
+    -- need wait for the disk.
+    SELECT set_config('synchronous_commit', 'off', true);
     WITH picked AS (
         SELECT o.dispatch_id FROM app.outbox o
         WHERE o.sent_at IS NULL AND (o.taken_until IS NULL OR o.taken_until < now())
@@ -27,6 +30,7 @@ $$;
 -- Note what was sent, and when to look again: later each time, so that a long backlog is not multiplied.
 CREATE OR REPLACE FUNCTION app.mark_sent(p_dispatch_ids bigint[], p_redelivery interval, p_longest interval)
 RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('synchronous_commit', 'off', true);
     UPDATE app.outbox
     SET sent_at = clock_timestamp(), taken_until = NULL, sends = sends + 1,
         redeliver_at = greatest(clock_timestamp(), not_before)
