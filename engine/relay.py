@@ -16,8 +16,12 @@ from .redaction import describe
 logger = logging.getLogger(__name__)
 
 PAGE = 64
-"""Dispatches taken at a time: few enough to be sent and marked within the hold, however slow the queue."""
-HOLD = timedelta(minutes=2)
+"""Dispatches taken at a time."""
+SEND_SECONDS = 10.0
+"""What a slow queue has not begun to take by then is let go of, to be taken again."""
+HOLD = timedelta(seconds=20)
+"""Until then nobody else sends what one took. Whoever took it may have died, and its work waits for so long:
+longer than sending takes, and well within the minute in which everything must move again."""
 DRAIN_SECONDS = 60.0
 """After so long whoever drains goes on with its own work; the timer sends what is left."""
 
@@ -44,7 +48,7 @@ class Relay:
             if not dispatches:
                 return sent
             messages = [self._message(dispatch) for dispatch in dispatches]
-            failures = self._queues.send(messages)
+            failures = self._queues.send(messages, within=SEND_SECONDS)
             done = []
             for dispatch, message, failure in zip(dispatches, messages, failures, strict=True):
                 if failure is None:

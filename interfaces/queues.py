@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -55,8 +56,11 @@ class PeekedMessage(BaseModel):
 class QueueRepository(Protocol):
     """Sends messages and looks at queues; receiving is the Functions host's work."""
 
-    def send(self, messages: Sequence[OutgoingMessage]) -> list[BaseException | None]:
-        """Send all, concurrently; the answer has, for each message, None or what went wrong."""
+    def send(self, messages: Sequence[OutgoingMessage], within: float = inf) -> list[BaseException | None]:
+        """Send all, concurrently; the answer has, for each message, None or what went wrong.
+
+        A message whose turn has not come after `within` seconds is not sent: `ServiceUnavailable`.
+        """
         ...
 
     def peek(self, queue: str, count: int = 32) -> list[PeekedMessage]:

@@ -8,8 +8,12 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import repeat
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from interfaces.errors import ServiceUnavailable
 from interfaces.queues import OutgoingMessage, PeekedMessage
 from interfaces.settings import Settings
 
@@ -45,11 +49,12 @@ class AzureQueueRepository:
         """For the account that the settings name."""
         return cls(storage_account(settings))
 
-    def send(self, messages: Sequence[OutgoingMessage]) -> list[BaseException | None]:
+    def send(self, messages: Sequence[OutgoingMessage], within: float = inf) -> list[BaseException | None]:
         """Send all, concurrently; the answer has, for each message, None or what went wrong."""
+        end = monotonic() + within
         if len(messages) == 1:
-            return [self._try_send(messages[0])]
-        return list(self._sender_pool().map(self._try_send, messages))
+            return [self._try_send(messages[0], end)]
+        return list(self._sender_pool().map(self._try_send, messages, repeat(end)))
 
     def peek(self, queue: str, count: int = 32) -> list[PeekedMessage]:
         """Up to 32 messages from the front of the queue, untouched; bodies decoded where they are base64."""
@@ -77,7 +82,9 @@ class AzureQueueRepository:
             with suppress(ResourceExistsError):
                 self._client(queue).create_queue()
 
-    def _try_send(self, message: OutgoingMessage) -> BaseException | None:
+    def _try_send(self, message: OutgoingMessage, end: float) -> BaseException | None:
+        if monotonic() >= end:
+            return ServiceUnavailable("not sent in time")
         # The result per message is the contract: one that fails must not hide what became of the others.
         try:
             with storage_errors(queue=message.queue):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from uuid import uuid4
 
 from interfaces.errors import NotFound, PayloadTooLarge, ServiceUnavailable
@@ -37,9 +38,9 @@ class MemoryQueues(QueueRepository):
         self.broken = False
         self.sent = 0
 
-    def send(self, messages: Sequence[OutgoingMessage]) -> list[BaseException | None]:
+    def send(self, messages: Sequence[OutgoingMessage], within: float = inf) -> list[BaseException | None]:
         with self._lock:
-            if self.broken:
+            if self.broken or within <= 0:
                 return [ServiceUnavailable("the queue does not answer") for _ in messages]
             return [self._send(message) for message in messages]
 

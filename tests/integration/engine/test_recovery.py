@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -326,3 +327,33 @@ def test_draining_ends_in_time_however_slow_the_queue_is(
     monkeypatch.undo()
     assert world.run(job.job_id)["status"] == "completed"
     assert all(task["attempt"] == 1 for task in world.tasks(job.job_id))
+
+
+def test_what_a_dead_sender_had_taken_is_sent_by_another_within_the_minute(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _noop_job(world)
+    with monkeypatch.context() as dying:
+        dying.setattr(world.queues, "send", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            world.submit("job", n=10)
+    [held] = world.rows("SELECT taken_until < now() + interval '30 s' AS soon FROM app.outbox")
+    assert held["soon"]
+    assert world.engine.relay() == 0
+    world.rows("UPDATE app.outbox SET taken_until = now() - interval '1 ms' RETURNING 1")
+    assert world.engine.relay() == 1
+    world.pump()
+    assert world.violations() == {}
+
+
+def test_what_a_slow_queue_did_not_take_in_time_is_let_go_of(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _noop_job(world)
+    assert timedelta(seconds=engine.relay.SEND_SECONDS) < engine.relay.HOLD
+    with monkeypatch.context() as slow:
+        slow.setattr(engine.relay, "SEND_SECONDS", 0.0)
+        job = world.submit("job", n=10)
+    assert world.queues.sent == 0
+    assert world.engine.relay() == 1
+    assert world.run(job.job_id)["status"] == "completed"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from interfaces.errors import NotFound, OrchestratorError
+from interfaces.errors import NotFound, OrchestratorError, ServiceUnavailable
 from interfaces.queues import JobMessage, OutgoingMessage, QueueRepository, TaskMessage
 from repositories.queues import AzureQueueRepository
 from repositories.storage_account import StorageAccount
@@ -142,6 +142,14 @@ def test_a_message_that_is_too_large_is_an_answer_and_no_exception(
     assert isinstance(answer, OrchestratorError)
     assert fine is None
     assert bodies(queues, queue) == ["small"]
+
+
+def test_what_was_not_begun_in_time_is_not_sent(queues: QueueRepository, queue: str) -> None:
+    for messages in ([message(queue, "1")], [message(queue, "1"), message(queue, "2")]):
+        answers = queues.send(messages, within=0)
+        assert [type(answer) for answer in answers] == [ServiceUnavailable] * len(messages)
+    assert queues.send([message(queue, "3")], within=60) == [None]
+    assert bodies(queues, queue) == ["3"]
 
 
 def test_many_threads_may_send_at_once(queues: QueueRepository, queue: str) -> None:
