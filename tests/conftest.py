@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app"]
 
@@ -12,6 +13,13 @@ pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --chaos."""
     parser.addoption("--chaos", action="store_true", help="run only the tests marked chaos, for minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let property tests repeat the same examples, except with --chaos, which is there to find new ones."""
+    settings.register_profile("steady", derandomize=True)
+    if not config.getoption("--chaos"):
+        settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

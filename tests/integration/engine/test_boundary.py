@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.boundary import Arrival, unwrap
 from interfaces.plans import StageDefinition
 from interfaces.queues import JobMessage, TaskMessage
 from interfaces.states import FailurePolicy
@@ -302,12 +303,14 @@ def test_no_body_whatever_is_raised_about(shared: World, body: bytes, queue: int
     names += [f"{name}-poison" for name in names]
     message_id = arrive(shared, names[queue], body[: cut or None])
     found = records(shared, message_id)
+    # Some bytes happen to be base64 of text.
+    understood = unwrap(Arrival(names[queue], message_id, 1, body[: cut or None])).body
     if found or queue > 1:
         [row] = found
         assert row["reason"]
-        assert row["bytes"] == len(body[: cut or None])
+        assert row["bytes"] == len(understood)
     else:
-        (TaskMessage if queue == 1 else JobMessage).model_validate_json(body[: cut or None])
+        (TaskMessage if queue == 1 else JobMessage).model_validate_json(understood)
 
 
 @settings(max_examples=60, deadline=None)
