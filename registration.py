@@ -106,7 +106,7 @@ def job_catalog() -> JobCatalog:
 def task_catalog(blobs: BlobRepository) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
-    brief = timedelta(microseconds=500)
+    brief = timedelta(microseconds=100)
     return TaskCatalog(
         [
             TaskDefinition(
@@ -114,10 +114,10 @@ def task_catalog(blobs: BlobRepository) -> TaskCatalog:
                 hello.GreetingParameters,
                 hello.greet,
                 expected_duration=brief,
-                max_batch=100,
+                max_batch=250,
             ),
             TaskDefinition(
-                "hello_reply", hello.ReplyParameters, hello.reply, expected_duration=brief, max_batch=100
+                "hello_reply", hello.ReplyParameters, hello.reply, expected_duration=brief, max_batch=250
             ),
             TaskDefinition(
                 "partition_container",

@@ -14,7 +14,7 @@ from interfaces.states import FailurePolicy, TaskStatus
 from interfaces.workflows import TaskResults
 
 FIRST_REPLIES = 10
-BRIEF_SECONDS = 0.0005
+BRIEF_SECONDS = 0.0001
 """What a greeting takes that does not sleep."""
 
 

@@ -26,6 +26,7 @@ class Batching:
     max_batch: int
     expected_seconds: float
     parallelism: int
+    run_at_once_seconds: float = 0.0
 
     @classmethod
     def of(cls, definition: TaskDefinition[Any], fan_out: FanOut, settings: Settings) -> Batching:
@@ -35,6 +36,7 @@ class Batching:
             definition.max_batch,
             definition.expected_duration.total_seconds() if expected is None else expected,
             settings.batch_parallelism,
+            settings.run_at_once_seconds,
         )
 
     def size(self, task_count: int) -> int:
@@ -48,3 +50,8 @@ class Batching:
         share = -(-task_count // (self.parallelism * MESSAGES_EACH)) if task_count > self.parallelism else 1
         worthwhile = int(MESSAGE_SECONDS / max(self.expected_seconds, 1e-6))
         return max(1, min(self.max_batch, max(share, worthwhile)))
+
+    def run_at_once(self, task_count: int) -> bool:
+        """Whether a stage of this many tasks is done before a message would have arrived (docs/adr/0003)."""
+        brief = task_count * self.expected_seconds < self.run_at_once_seconds
+        return brief and task_count <= self.size(task_count)

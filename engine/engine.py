@@ -86,18 +86,23 @@ class Engine:
     @enforce_contract
     def process_job_message(self, arrival: Arrival) -> None:
         """A message of the jobs queue arrived."""
-        self._boundary.receive(arrival, JobMessage, self._planner.process)
+        self._boundary.receive(arrival, JobMessage, lambda message: self._run(self._planner.process(message)))
 
     @enforce_contract
     def process_task_message(self, arrival: Arrival) -> None:
         """A message of the tasks queue arrived."""
-        self._boundary.receive(arrival, TaskMessage, self._executor.process)
+        self._boundary.receive(arrival, TaskMessage, self._run)
 
     @enforce_contract
     def process_poison_message(self, arrival: Arrival) -> None:
         """The host gave up on a message and put it into a poison queue."""
         is_job = arrival.queue == f"{self._settings.jobs_queue}-poison"
         self._boundary.given_up(arrival, JobMessage if is_job else TaskMessage)
+
+    def _run(self, batch: TaskMessage | None) -> None:
+        """Run a batch, and those of later stages that need no message of their own."""
+        while batch is not None:
+            batch = self._executor.process(batch)
 
     def relay(self) -> int:
         """Send what is pending in the outbox; answers how many messages were sent."""

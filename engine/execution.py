@@ -72,8 +72,8 @@ class Executor:
         self._leases = leases
         self._worker = worker
 
-    def process(self, message: TaskMessage) -> None:
-        """Run the tasks of the message that are due.
+    def process(self, message: TaskMessage) -> TaskMessage | None:
+        """Run the tasks of the message that are due; answers a batch to be run next, as the planner does.
 
         Raises `ServiceUnavailable` when outcomes could not be written; their leases end then.
         """
@@ -88,18 +88,17 @@ class Executor:
         )
         if not claimed:
             logger.info("job %s tasks %d-%d: nothing to do", message.job_id, message.first, message.last)
-            return
+            return None
         try:
             definition = self._task_types.get(claimed[0].task_type)
         except PermanentTaskError as error:
             unknown = [_failed(task, describe(error)) for task in claimed]
-            self._advance(claimed[0], self._write(claimed[0], unknown))
-            return
+            return self._advance(claimed[0], self._write(claimed[0], unknown))
         with self._leases.holding(claimed, definition.timeout.total_seconds(), self._report_timeout) as batch:
             outcomes = _Outcomes(self, batch)
             self._run_all(batch, definition, message.correlation_id, outcomes)
             outcomes.flush()
-        self._advance(claimed[0], outcomes.accepted)
+        return self._advance(claimed[0], outcomes.accepted)
 
     def _run_all(
         self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
@@ -218,13 +217,14 @@ class Executor:
             logger.warning("job %s: %d outcomes came too late and were dropped", task.job_id, overtaken)
         return set(accepted.values())
 
-    def _advance(self, task: ClaimedTask, accepted: set[TaskStatus]) -> None:
+    def _advance(self, task: ClaimedTask, accepted: set[TaskStatus]) -> TaskMessage | None:
         """After the commit: sweep a failing stage, and advance the job if these were its last tasks."""
         if TaskStatus.FAILED in accepted:
             self._stages.sweep(task.job_id, task.run, task.stage)
-        self._planner.advance(task.job_id, task.run, task.stage)
+        following = self._planner.advance(task.job_id, task.run, task.stage)
         if TaskStatus.QUEUED in accepted:
             self._relay.drain(task.job_id)
+        return following
 
 
 class _Outcomes:

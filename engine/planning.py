@@ -12,7 +12,7 @@ from interfaces.contracts import JobId, JobParameters, JsonObject, StageResult, 
 from interfaces.errors import InvalidParameters, ServiceUnavailable
 from interfaces.jobs import ClaimedPlan
 from interfaces.plans import CompleteJob, FailJob, FanOut, StageDefinition, StagePlan
-from interfaces.queues import JobMessage
+from interfaces.queues import JobMessage, TaskMessage
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, JobTypes, TaskTypes
 from repositories.jobs import JobRepository
@@ -49,8 +49,11 @@ class Planner:
         self._leases = leases
         self._worker = worker
 
-    def process(self, message: JobMessage) -> None:
+    def process(self, message: JobMessage) -> TaskMessage | None:
         """Plan the stage that the message names, if it is due.
+
+        Answers a batch that whoever called should run at once (docs/adr/0003): it is dispatched like any
+        other, but its message is not sent yet.
 
         Raises `ServiceUnavailable` when the work should be delivered again; every other error is the
         workflow's own and fails the job with its text.
@@ -65,52 +68,54 @@ class Planner:
         )
         if plan is None:
             logger.info("job %s run %d stage %d: nothing to plan", message.job_id, message.run, message.stage)
-            return
+            return None
         try:
             with self._leases.planning(plan):
-                self._carry_out(plan)
+                return self._carry_out(plan)
         except ServiceUnavailable as error:
             self._jobs.release_plan(plan, describe(error))
             raise
         except Exception as error:  # noqa: BLE001 - whatever a workflow raises fails its job, loudly
             logger.error("job %s: stage %d not planned: %s", plan.job_id, plan.stage, trace(error))
             self._fail(plan, f"stage {plan.stage}: {describe(error, self._settings.max_error_characters)}")
+            return None
 
-    def advance(self, job_id: JobId, run: int, stage: int) -> bool:
-        """Move the job on if this stage has ended, and plan what follows at once; true when it moved.
+    def advance(self, job_id: JobId, run: int, stage: int) -> TaskMessage | None:
+        """Move the job on if this stage has ended, and plan what follows at once; answers as `process`.
 
         The dispatch that was committed with the move is only the safety net: a crash before the next
         stage is planned leaves it to the relay.
         """
         if not self._stages.finish(job_id, run, stage, self._worker):
-            return False
+            return None
         try:
-            self.process(JobMessage(job_id=job_id, run=run, stage=stage + 1))
+            return self.process(JobMessage(job_id=job_id, run=run, stage=stage + 1))
         except ServiceUnavailable as error:
             logger.warning("job %s stage %d left to its message: %s", job_id, stage + 1, describe(error))
             self._relay.drain(job_id)
-        return True
+            return None
 
-    def _carry_out(self, plan: ClaimedPlan) -> None:
+    def _carry_out(self, plan: ClaimedPlan) -> TaskMessage | None:
         controller = self._job_types.get(plan.job_type)
         parameters = parse(controller, plan.parameters)
         finished = self._stages.results(plan.job_id, plan.run)
         if plan.stage > plan.total_stages:
             self._complete(plan, make_result(self._stages, controller, plan, parameters, finished))
-            return
+            return None
         if plan.stage > len(controller.stages):
             self._fail(plan, f"job type {plan.job_type} has no stage {plan.stage} any more")
-            return
+            return None
         previous = finished[plan.stage - 2] if plan.stage > 1 else None
         answer = make_plan(controller, plan.stage, parameters, previous)
         if isinstance(answer, CompleteJob):
             self._complete(plan, dict(answer.result))
-        elif isinstance(answer, FailJob):
+            return None
+        if isinstance(answer, FailJob):
             self._fail(plan, answer.reason)
-        else:
-            self._fan_out(plan, controller.stages[plan.stage - 1], answer)
+            return None
+        return self._fan_out(plan, controller.stages[plan.stage - 1], answer)
 
-    def _fan_out(self, plan: ClaimedPlan, definition: StageDefinition, fan_out: FanOut) -> None:
+    def _fan_out(self, plan: ClaimedPlan, definition: StageDefinition, fan_out: FanOut) -> TaskMessage | None:
         task_type = self._task_types.get(definition.task_type)
         fraction = fan_out.max_failed_fraction
         stage = NewStage(
@@ -120,6 +125,7 @@ class Planner:
             max_failed_fraction=definition.max_failed_fraction if fraction is None else fraction,
             max_attempts=task_type.retry.max_attempts,
         )
+        batching = Batching.of(task_type, fan_out, self._settings)
         try:
             count = self._stages.fan_out(
                 plan,
@@ -127,19 +133,28 @@ class Planner:
                 stage,
                 worker=self._worker,
                 limit=self._settings.max_tasks_per_stage,
-                batch_size=Batching.of(task_type, fan_out, self._settings).size,
+                batch_size=batching.size,
             )
         except TooManyTasks as error:
             self._fail(plan, str(error))
-            return
+            return None
         if count is None:
             logger.info("job %s run %d stage %d: overtaken", plan.job_id, plan.run, plan.stage)
-            return
+            return None
         logger.info("job %s run %d stage %d: %d tasks", plan.job_id, plan.run, plan.stage, count)
         if count == 0:
-            self.advance(plan.job_id, plan.run, plan.stage)
-        else:
-            self._relay.drain(plan.job_id)
+            return self.advance(plan.job_id, plan.run, plan.stage)
+        if batching.run_at_once(count):
+            return TaskMessage(
+                job_id=plan.job_id,
+                run=plan.run,
+                stage=plan.stage,
+                first=0,
+                last=count - 1,
+                correlation_id=plan.correlation_id,
+            )
+        self._relay.drain(plan.job_id)
+        return None
 
     def _complete(self, plan: ClaimedPlan, result: JsonObject) -> None:
         if self._jobs.complete(plan, result):

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
 
     batch_parallelism: int = 32
     """How many tasks the whole app can run at once, as far as sizing batches is concerned."""
+    run_at_once_seconds: Annotated[float, Field(ge=0, le=60)] = 0.5
+    """A stage of one message that is expected to take less runs where it was planned (docs/adr/0003)."""
 
     allow_destructive_schema_operations: bool = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,13 @@ from tests.integration.engine.breakage import (
 
 from .arrivals import arrive
 from .malformed import well_formed
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    """One app in which every batch waits for its message."""
+    return make_world(run_at_once_seconds=0)
+
 
 AUDIT = """
 CREATE TABLE public.audit (

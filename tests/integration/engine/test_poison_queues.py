@@ -18,6 +18,12 @@ from .arrivals import arrive, records
 from .malformed import UNKNOWN, good_task_message, well_formed
 
 
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    """One app in which every batch waits for its message."""
+    return make_world(run_at_once_seconds=0)
+
+
 def new_job(world: World, n: int = 2) -> str:
     return world.submit("hello_world", n=n).job_id
 

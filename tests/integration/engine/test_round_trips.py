@@ -38,7 +38,7 @@ def test_a_batch_costs_a_claim_a_flush_and_a_probe(world: World, statements: Cou
     while message := world.queues.receive(world.settings.tasks_queue):
         world.deliver(message, world.settings.tasks_queue)
         messages += 1
-    assert messages == 20, "two stages of 1,000 tasks of half a millisecond, 100 a message"
+    assert messages == 8, "two stages of 1,000 brief tasks, 250 a message"
     assert statements["claim_tasks"] == statements["finish_tasks"] == statements["finish_stage"] == messages
     # What is left is the planning of stage 2 and the job's result.
     assert sum(statements.values()) - 3 * messages <= 20

@@ -278,7 +278,10 @@ def test_unknown_job_types_and_oversized_parameters_are_refused(make_world: Call
         world.submit("hello_world", name="x" * 200)
 
 
-def test_a_cancel_between_two_stages_ends_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancel_between_two_stages_ends_the_job(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(run_at_once_seconds=0)
     job = world.submit("hello_world", n=1)
     _deliver_one(world, world.settings.jobs_queue)
     # The process dies after the stage was finished, before the next is planned.
@@ -294,8 +297,9 @@ def test_a_cancel_between_two_stages_ends_the_job(world: World, monkeypatch: pyt
 
 
 def test_a_crash_after_a_stage_was_finished_leaves_the_rest_to_its_message(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world = make_world(run_at_once_seconds=0)
     job = world.submit("hello_world", n=1)
     _deliver_one(world, world.settings.jobs_queue)
     monkeypatch.setattr(Planner, "process", lambda self, message: None)
