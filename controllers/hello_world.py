@@ -21,7 +21,7 @@ BRIEF_SECONDS = 0.0001
 class HelloWorldParameters(JobParameters):
     """What to greet, how often, and how much of it should go wrong."""
 
-    n: Annotated[int, Field(ge=1, le=100_000, description="Number of greetings, and of replies")] = 1
+    n: Annotated[int, Field(ge=1, le=1_000_000, description="Number of greetings, and of replies")] = 1
     message: Annotated[str, Field(min_length=1, max_length=1000)] = "Hello"
     name: Annotated[str, Field(min_length=1, max_length=200)] = "world"
     fail_fraction: Annotated[

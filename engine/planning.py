@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +17,7 @@ from interfaces.jobs import ClaimedPlan
 from interfaces.plans import CompleteJob, FailJob, FanOut, StageDefinition, StagePlan
 from interfaces.queues import JobMessage, TaskMessage
 from interfaces.settings import Settings
-from interfaces.workflows import JobController, JobTypes, TaskTypes
+from interfaces.workflows import JobController, JobTypes, TaskResults, TaskTypes
 from repositories.jobs import JobRepository
 from repositories.stages import NewStage, StageRepository, TooManyTasks
 
@@ -100,13 +103,16 @@ class Planner:
         parameters = parse(controller, plan.parameters)
         finished = self._stages.results(plan.job_id, plan.run)
         if plan.stage > plan.total_stages:
-            self._complete(plan, make_result(self._stages, controller, plan, parameters, finished))
+            result = checked(controller).aggregate(
+                parameters, finished, lambda stage: self._stages.outcomes(plan.job_id, plan.run, stage)
+            )
+            self._complete(plan, result)
             return None
         if plan.stage > len(controller.stages):
             self._fail(plan, f"job type {plan.job_type} has no stage {plan.stage} any more")
             return None
         previous = finished[plan.stage - 2] if plan.stage > 1 else None
-        answer = make_plan(controller, plan.stage, parameters, previous)
+        answer = checked(controller).plan(plan.stage, parameters, previous)
         if isinstance(answer, CompleteJob):
             self._complete(plan, dict(answer.result))
             return None
@@ -178,33 +184,26 @@ def parse(controller: JobController[Any], parameters: JsonObject) -> JobParamete
     return parsed
 
 
-def make_plan(
-    controller: JobController[Any], stage: int, parameters: JobParameters, previous: StageResult | None
-) -> StagePlan:
-    """The controller's plan, held to its contract."""
+@dataclass(frozen=True)
+class Checked:
+    """A controller's functions, held to their contracts."""
+
+    plan: Callable[[int, JobParameters, StageResult | None], StagePlan]
+    aggregate: Callable[[JobParameters, list[StageResult], TaskResults], JsonObject]
+
+
+@lru_cache(maxsize=256)
+def checked(controller: JobController[Any]) -> Checked:
+    """Made once for each controller: the validators cost more than most plans."""
 
     def plan(stage: int, parameters: JobParameters, previous: StageResult | None) -> StagePlan:
         answer: StagePlan = controller.plan(stage, parameters, previous)
         return answer
 
-    plan.__qualname__ = f"{type(controller).__name__}.plan"
-    return enforce_contract(plan)(stage, parameters, previous)
-
-
-def make_result(
-    stages: StageRepository,
-    controller: JobController[Any],
-    plan: ClaimedPlan,
-    parameters: JobParameters,
-    finished: list[StageResult],
-) -> JsonObject:
-    """The job's result as its controller makes it, held to its contract."""
-
-    def aggregate(finished: list[StageResult]) -> JsonObject:
-        result: JsonObject = controller.aggregate(
-            parameters, finished, lambda stage: stages.outcomes(plan.job_id, plan.run, stage)
-        )
+    def aggregate(parameters: JobParameters, finished: list[StageResult], results: TaskResults) -> JsonObject:
+        result: JsonObject = controller.aggregate(parameters, finished, results)
         return result
 
-    aggregate.__qualname__ = f"{type(controller).__name__}.aggregate"
-    return enforce_contract(aggregate)(finished)
+    name = type(controller).__name__
+    plan.__qualname__, aggregate.__qualname__ = f"{name}.plan", f"{name}.aggregate"
+    return Checked(enforce_contract(plan), enforce_contract(aggregate))

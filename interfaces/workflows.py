@@ -27,6 +27,10 @@ class JobController(Protocol[J]):
     parameters_model: type[J]
     stages: Sequence[StageDefinition]
 
+    def __hash__(self) -> int:
+        """By identity, as every object has it: what is made once for a controller is kept by it."""
+        ...
+
     def plan(self, stage: int, parameters: J, previous: StageResult | None) -> StagePlan:
         """The tasks of stage `stage` (from 1), given how the previous stage ended."""
         ...

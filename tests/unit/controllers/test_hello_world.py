@@ -90,7 +90,7 @@ def test_the_result_counts_and_shows_the_first_replies() -> None:
     ("parameters", "field"),
     [
         ({"n": 0}, "n"),
-        ({"n": 100_001}, "n"),
+        ({"n": 1_000_001}, "n"),
         ({"n": "5"}, "n"),
         ({"n": True}, "n"),
         ({"n": 1.5}, "n"),
