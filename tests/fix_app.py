@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -22,12 +22,14 @@ import tenacity
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from psycopg.rows import dict_row
 
-from local.stack.ports import free_ports
+from local.stack.ports import LOOPBACK, free_ports
 from local.stack.postgres import PostgresServer
 from local.stack.storage import ensure_queues
 from tests.fix_stack import CHECKOUT
 
 TERMINAL = {"completed", "completed_with_errors", "failed", "cancelled"}
+SHORT_LEASES = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "1", "REDELIVERY_SECONDS": "5"}
+"""So that a killed worker is noticed within a test's patience."""
 
 
 @dataclass
@@ -108,8 +110,80 @@ class App:
         with client:
             client.send_message(body)
 
+    def ready(self) -> bool:
+        """Whether it says of itself that it is ready."""
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@contextmanager
+def serving(
+    postgres_server: PostgresServer,
+    template: str,
+    storage: str,
+    folder: Path,
+    *arguments: str,
+    module: str = "local.host",
+    environment: Mapping[str, str] | None = None,
+    through: Mapping[int, int] | None = None,
+) -> Iterator[App]:
+    """The app with a database and queues of its own, until the block ends.
+
+    `arguments` go to the host's command line, `environment` to its processes. `through` has the app, and not
+    the test, reach a server's port through another one. Hosts of one test process share a storage account,
+    so each has an id of its own, under which it keeps the locks of its timers.
+    """
+    key = uuid.uuid4().hex[:8]
+    database = f"app_{key}"
+    queues = (f"jobs-{key}", f"tasks-{key}")
+    ensure_queues(storage, list(queues))
+    [port] = free_ports(1)
+    started = App(
+        url=f"http://{LOOPBACK}:{port}",
+        database_url=postgres_server.create_database(database, template),
+        storage=storage,
+        jobs_queue=queues[0],
+        tasks_queue=queues[1],
+        pid_file=folder / "pids.json",
+        log=folder / "host.log",
+    )
+    variables = {
+        **os.environ,
+        "DATABASE_URL": _rerouted(started.database_url, through),
+        "DATABASE_DIRECT_URL": _rerouted(started.database_url, through),
+        "AzureWebJobsStorage": _rerouted(started.storage, through),
+        "AzureFunctionsWebHost__hostid": key,
+        "JOBS_QUEUE": queues[0],
+        "TASKS_QUEUE": queues[1],
+        **(environment or {}),
+    }
+    command = [sys.executable, "-m", module, "--port", str(port), "--pid-file", str(started.pid_file)]
+    with started.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *arguments], cwd=CHECKOUT, env=variables, stdout=log, stderr=log
+        )
+    try:
+        until(started.ready, 60, started.tail)
+        yield started
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+        process.wait()
+        started.http.close()
+        postgres_server.drop_database(database)
+
+
+def _rerouted(setting: str, through: Mapping[int, int] | None) -> str:
+    for port, other in (through or {}).items():
+        setting = setting.replace(f"{LOOPBACK}:{port}/", f"{LOOPBACK}:{other}/")
+    return setting
 
 
 @pytest.fixture(scope="module")
@@ -119,57 +193,51 @@ def app(
     storage_connection_string: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[App]:
-    """The app, for the tests of one module."""
+    """The app with short leases, for the tests of one module."""
     folder = tmp_path_factory.mktemp("app")
-    key = uuid.uuid4().hex[:8]
-    database = f"app_{key}"
-    queues = (f"jobs-{key}", f"tasks-{key}")
-    ensure_queues(storage_connection_string, list(queues))
-    [port] = free_ports(1)
-    started = App(
-        url=f"http://127.0.0.1:{port}",
-        database_url=postgres_server.create_database(database, migrated_template),
-        storage=storage_connection_string,
-        jobs_queue=queues[0],
-        tasks_queue=queues[1],
-        pid_file=folder / "pids.json",
-        log=folder / "host.log",
-    )
-    environment = {
-        **os.environ,
-        "DATABASE_URL": started.database_url,
-        "DATABASE_DIRECT_URL": started.database_url,
-        "AzureWebJobsStorage": started.storage,
-        "JOBS_QUEUE": queues[0],
-        "TASKS_QUEUE": queues[1],
-        # Short, so that a killed worker is noticed within the test's patience.
-        "LEASE_SECONDS": "3",
-        "HEARTBEAT_SECONDS": "1",
-        "REDELIVERY_SECONDS": "5",
-    }
-    command = [sys.executable, "-m", "local.host", "--port", str(port), "--pid-file", str(started.pid_file)]
-    with started.log.open("wb") as log:
-        process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=log, stderr=log)
-    try:
-        _until(lambda: _alive(started), 60, lambda: started.tail())
+    with serving(
+        postgres_server, migrated_template, storage_connection_string, folder, environment=SHORT_LEASES
+    ) as started:
         yield started
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-        process.kill()
-        process.wait()
-        postgres_server.drop_database(database)
 
 
-def _alive(app: App) -> bool:
-    try:
-        return app.http.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
+class MakeApp(Protocol):
+    """Starts an app; see `make_app`."""
+
+    def __call__(
+        self, *arguments: str, through: Mapping[int, int] | None = None, **environment: str
+    ) -> App: ...
 
 
-def _until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:
+@pytest.fixture
+def make_app(
+    postgres_server: PostgresServer,
+    migrated_template: str,
+    storage_connection_string: str,
+    tmp_path: Path,
+) -> Iterator[MakeApp]:
+    """Starts apps as `serving` does, with short leases unless told otherwise; they end with the test."""
+    with ExitStack() as running:
+
+        def make(*arguments: str, through: Mapping[int, int] | None = None, **environment: str) -> App:
+            folder = tmp_path / uuid.uuid4().hex[:8]
+            folder.mkdir()
+            app = serving(
+                postgres_server,
+                migrated_template,
+                storage_connection_string,
+                folder,
+                *arguments,
+                environment={**SHORT_LEASES, **environment},
+                through=through,
+            )
+            return running.enter_context(app)
+
+        yield make
+
+
+def until(condition: Callable[[], bool], seconds: float, explain: Callable[[], str] = str) -> None:
+    """Return as soon as the condition holds; fail, explaining, when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, explain()
