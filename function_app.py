@@ -38,6 +38,7 @@ app.register_functions(
         http.HttpDependencies(
             settings=settings,
             jobs=engine,
+            limits=engine.limits,
             inspection=Inspection(database),
             watch=JobWatch(settings, database),
             results=Results(database),

@@ -31,6 +31,10 @@ class HelloWorldParameters(JobParameters):
     sleep_seconds: Annotated[
         float, Field(ge=0, le=300, allow_inf_nan=False, description="How long each task takes, seconds")
     ] = 0.0
+    canary: Annotated[
+        int,
+        Field(ge=0, le=1_000_000, description="Greetings that run first; the others only if they succeed"),
+    ] = 0
     on_failure: Annotated[
         FailurePolicy, Field(strict=False, description="What a failed greeting does to the job")
     ] = FailurePolicy.FAIL_JOB
@@ -64,6 +68,7 @@ class HelloWorld:
                 },
                 on_failure=parameters.on_failure,
                 expected_seconds=BRIEF_SECONDS + parameters.sleep_seconds,
+                canary=parameters.canary,
             )
         return TasksFromResults(
             select={"number": "number", "greeting": "greeting"},

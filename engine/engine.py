@@ -13,6 +13,7 @@ from interfaces.settings import Settings
 from interfaces.workflows import JobTypes, TaskTypes
 from repositories.database import Database
 from repositories.jobs import JobRepository
+from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
 from repositories.recovery import RecoveryRepository
 from repositories.stages import StageRepository
@@ -21,6 +22,7 @@ from repositories.tasks import TaskRepository
 from .boundary import Arrival, Boundary
 from .execution import Executor
 from .leases import LeaseKeeper
+from .limits import Limits
 from .planning import Planner
 from .reconciliation import Reconciler
 from .relay import Relay
@@ -53,6 +55,7 @@ class Engine:
         )
         self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
+        self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
         self._reconciler = Reconciler(recovery, stages, self.worker)
 
     def submit(

@@ -219,11 +219,15 @@ class Executor:
 
     def _advance(self, task: ClaimedTask, accepted: set[TaskStatus]) -> TaskMessage | None:
         """After the commit: sweep a failing stage, and advance the job if these were its last tasks."""
+        place = (task.job_id, task.run, task.stage)
+        judged = task.canary and self._stages.judge_canary(*place, self._worker)
         if TaskStatus.FAILED in accepted:
-            self._stages.sweep(task.job_id, task.run, task.stage)
-        following = self._planner.advance(task.job_id, task.run, task.stage)
-        if TaskStatus.QUEUED in accepted:
+            self._stages.sweep(*place)
+        following = self._planner.advance(*place)
+        if TaskStatus.QUEUED in accepted or judged:
             self._relay.drain(task.job_id)
+        if task.limited and self._tasks.unpark(task.task_type):
+            self._relay.drain()
         return following
 
 

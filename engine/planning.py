@@ -130,6 +130,7 @@ class Planner:
             on_failure=fan_out.on_failure or definition.on_failure,
             max_failed_fraction=definition.max_failed_fraction if fraction is None else fraction,
             max_attempts=task_type.retry.max_attempts,
+            canary=fan_out.canary,
         )
         batching = Batching.of(task_type, fan_out, self._settings)
         try:
@@ -150,7 +151,7 @@ class Planner:
         logger.info("job %s run %d stage %d: %d tasks", plan.job_id, plan.run, plan.stage, count)
         if count == 0:
             return self.advance(plan.job_id, plan.run, plan.stage)
-        if batching.run_at_once(count):
+        if batching.run_at_once(count) and not fan_out.canary:
             return TaskMessage(
                 job_id=plan.job_id,
                 run=plan.run,
@@ -165,6 +166,9 @@ class Planner:
     def _complete(self, plan: ClaimedPlan, result: JsonObject) -> None:
         if self._jobs.complete(plan, result):
             logger.info("job %s run %d: completed", plan.job_id, plan.run)
+            if plan.limited:
+                # Another job of the type may start now.
+                self._relay.drain()
 
     def _fail(self, plan: ClaimedPlan, error: str) -> None:
         if self._jobs.fail(plan.job_id, error, run=plan.run, stage=plan.stage):

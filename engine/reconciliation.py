@@ -32,6 +32,7 @@ class Reconciler:
             **self._stalled_stages(),
             "messages_vanished": self._vanished_messages(),
             "undispatched": len(self._recovery.undispatched()),
+            "limits_freed": self._recovery.freed_limits(),
             "counters_drifted": len(self._recovery.drifted_counters()),
         }
         if any(moved.values()):
@@ -45,12 +46,16 @@ class Reconciler:
         return total
 
     def _stalled_stages(self) -> dict[str, int]:
-        swept = advanced = 0
+        swept = advanced = judged = 0
         for stalled in self._recovery.stalled_stages():
-            if stalled.rule == "sweep":
-                swept += self._stages.sweep(stalled.job_id, stalled.run, stalled.stage)
-            advanced += self._stages.finish(stalled.job_id, stalled.run, stalled.stage, self._worker)
-        return {"tasks_swept": swept, "stages_advanced": advanced}
+            place = (stalled.job_id, stalled.run, stalled.stage)
+            if stalled.rule == "canary":
+                judged += self._stages.judge_canary(*place, self._worker)
+            if stalled.rule != "advance":
+                # A canary that failed leaves tasks to be swept; nothing is swept of a stage that goes on.
+                swept += self._stages.sweep(*place)
+            advanced += self._stages.finish(*place, self._worker)
+        return {"tasks_swept": swept, "canaries_judged": judged, "stages_advanced": advanced}
 
     def _vanished_messages(self) -> int:
         # Settled dispatches are removed by the same rule, so a short answer does not mean the end.

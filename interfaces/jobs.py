@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from .contracts import Contract, JobId, JsonObject
 from .states import JobStatus, TaskStatus
@@ -47,6 +51,18 @@ class JobTypeInfo(Contract):
     stages: list[StageInfo]
 
 
+class ConcurrencyLimit(Contract):
+    """How many jobs, or tasks, of a type may run at once; 0 holds all of them back."""
+
+    kind: Literal["job", "task"]
+    name: str
+    at_most: Annotated[int, Field(ge=0)]
+    running: int
+    messages_waiting: int
+    """Messages held back; one may stand for many tasks."""
+    updated_at: datetime
+
+
 class ClaimedPlan(Contract):
     """The right to plan one stage of a run, as long as the fence holds."""
 
@@ -58,6 +74,8 @@ class ClaimedPlan(Contract):
     total_stages: int
     plan_fence: int
     correlation_id: str
+    limited: bool
+    """Whether only so many jobs of this type may run at once, so that its end lets another go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +91,10 @@ class ClaimedTask:
     parameters: str
     task_type: str
     max_attempts: int
+    canary: bool = False
+    """Whether other tasks of the stage wait for this one."""
+    limited: bool = False
+    """Whether only so many tasks of this type may run at once, so that its end lets another go."""
 
 
 @dataclass(frozen=True, slots=True)

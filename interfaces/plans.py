@@ -51,6 +51,8 @@ class _StageTasks:
     max_failed_fraction: Fraction | None = None
     expected_seconds: Seconds | None = None
     """How long one task is likely to take, where the job's parameters tell better than the task type."""
+    canary: Annotated[int, Field(ge=0)] = 0
+    """So many tasks run first; the others only when all of these have completed, else the stage fails."""
 
 
 @dataclass(frozen=True)

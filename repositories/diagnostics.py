@@ -123,6 +123,7 @@ def _outbox(rows: list[dict[str, Any]]) -> Document:
     oldest = [row["oldest_pending_seconds"] for row in rows if row["oldest_pending_seconds"] is not None]
     return {
         "pending": sum(row["pending"] for row in rows),
+        "parked": sum(row["parked"] for row in rows),
         "sent": sum(row["sent"] for row in rows),
         "oldest_pending_seconds": max(oldest, default=None),
         "by_queue": rows,

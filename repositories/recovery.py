@@ -14,7 +14,7 @@ from .sql_files import queries
 
 @dataclass(frozen=True)
 class StalledStage:
-    """A stage to look at: `rule` is `advance` or `sweep`."""
+    """A stage to look at: `rule` is `advance`, `sweep` or `canary`."""
 
     job_id: str
     run: int
@@ -67,6 +67,10 @@ class RecoveryRepository:
     def undispatched(self) -> list[tuple[str, int, int]]:
         """Dispatch work that no dispatch speaks for."""
         return self._keys("reconcile_undispatched")
+
+    def freed_limits(self) -> int:
+        """Let parked dispatches go for which there is room."""
+        return int(self._one("reconcile_limits")["unparked"])
 
     def drifted_counters(self) -> list[tuple[str, int, int]]:
         """Count stages anew whose counters do not add up."""

@@ -35,6 +35,7 @@ class NewStage:
     on_failure: FailurePolicy
     max_failed_fraction: float | None
     max_attempts: int
+    canary: int
 
 
 class StageRepository:
@@ -81,6 +82,7 @@ class StageRepository:
                         "on_failure": stage.on_failure,
                         "max_failed_fraction": stage.max_failed_fraction,
                         "max_attempts": stage.max_attempts,
+                        "canary": stage.canary,
                     },
                 ).fetchone()
                 if row is None or not row["sealed"]:
@@ -97,6 +99,14 @@ class StageRepository:
                 self._sql["finish_stage"], {"job_id": job_id, "run": run, "stage": stage, "worker": worker}
             ).fetchone()
             return row is not None and bool(row["moved"])
+
+    def judge_canary(self, job_id: JobId, run: int, stage: int, worker: str) -> bool:
+        """Once the canary has ended: let the rest of the stage go, or fail it; true when it was decided."""
+        with self._database.connection() as connection:
+            row = connection.execute(
+                self._sql["judge_canary"], {"job_id": job_id, "run": run, "stage": stage, "worker": worker}
+            ).fetchone()
+            return row is not None and bool(row["judged"])
 
     def sweep(self, job_id: JobId, run: int, stage: int, page: int = 10_000) -> int:
         """Cancel the queued tasks of a stage that takes no more claims, a page at a time."""

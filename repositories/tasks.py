@@ -45,6 +45,12 @@ class TaskRepository:
             ).fetchall()
         return [ClaimedTask(job_id=job_id, run=run, stage=stage, **row) for row in rows]
 
+    def unpark(self, task_type: str) -> int:
+        """Let dispatches of a limited type go for which there is room now; answers how many."""
+        with self._database.connection() as connection:
+            row = connection.execute(self._sql["unpark"], {"limited_type": f"task:{task_type}"}).fetchone()
+        return 0 if row is None else int(row["unparked"])
+
     def extend(self, tasks: Sequence[ClaimedTask], lease: timedelta) -> dict[TaskKey, JobStatus]:
         """Renew these leases; answers the tasks still held, each with the state of its job."""
         with self._database.connection() as connection:

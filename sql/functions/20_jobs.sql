@@ -47,15 +47,20 @@ END $$;
 CREATE OR REPLACE FUNCTION app.end_job(
     p_job_id text, p_run integer, p_status app.job_status, p_result jsonb, p_error text
 ) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE v_type text;
 BEGIN
     UPDATE app.jobs
     SET status = p_status, result = p_result, error = p_error, completed_at = now(), updated_at = now(),
         plan_fence = NULL, plan_lease_until = NULL
-    WHERE job_id = p_job_id AND run = p_run AND status IN ('queued', 'processing', 'cancelling');
+    WHERE job_id = p_job_id AND run = p_run AND status IN ('queued', 'processing', 'cancelling')
+    RETURNING app.limited('job:' || job_type) INTO v_type;
     IF FOUND THEN
         PERFORM app.record_event(p_job_id, p_run, NULL, 'job_' || p_status,
                                  jsonb_strip_nulls(jsonb_build_object('error', p_error)));
         DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run;
+        IF v_type IS NOT NULL THEN
+            PERFORM app.unpark(v_type);
+        END IF;
         PERFORM pg_notify('app_job_ended', p_job_id);
     END IF;
 END $$;

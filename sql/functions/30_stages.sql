@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION app.claim_plan(
 DECLARE
     j app.jobs;
     v_first boolean;
+    v_type text;
 BEGIN
     SELECT * INTO j FROM app.jobs
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing')
@@ -23,6 +24,14 @@ BEGIN
         RETURN;
     END IF;
     v_first := j.status = 'queued';
+    v_type := app.limited('job:' || j.job_type);
+    IF v_first AND v_type IS NOT NULL THEN
+        PERFORM app.lock_limit(v_type);
+        IF app.free_slots(v_type) = 0 THEN
+            PERFORM app.park_job(p_job_id, p_run, p_stage, v_type);
+            RETURN;
+        END IF;
+    END IF;
     UPDATE app.jobs
     SET status = 'processing', started_at = coalesce(started_at, now()), updated_at = now(),
         plan_fence = nextval('app.fences'), plan_lease_until = now() + p_lease, plan_attempts = plan_attempts + 1
@@ -87,24 +96,53 @@ BEGIN
     RETURN n;
 END $$;
 
--- Messages for every queued task of a stage: contiguous runs of indexes, cut to the stage's batch size.
+-- Messages for a range of a stage's tasks, cut to its batch size; parked where its task type is limited.
+CREATE OR REPLACE FUNCTION app.dispatch_range(
+    p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    s app.stages;
+    v_type text;
+    n bigint;
+BEGIN
+    SELECT * INTO s FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage;
+    v_type := app.limited('task:' || s.task_type);
+    INSERT INTO app.outbox (queue, job_id, run, stage, first, last, parked)
+    SELECT 'tasks', p_job_id, p_run, p_stage, batch, least(batch + s.batch_size - 1, p_last), v_type
+    FROM generate_series(p_first, p_last, s.batch_size) AS batch;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    IF v_type IS NOT NULL THEN
+        PERFORM app.unpark(v_type);
+    END IF;
+    RETURN n;
+END $$;
+
+-- The same for every queued task of a stage that is not held back: contiguous runs of indexes.
 CREATE OR REPLACE FUNCTION app.dispatch_queued(p_job_id text, p_run integer, p_stage integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
-DECLARE n bigint;
+DECLARE
+    s app.stages;
+    v_type text;
+    n bigint;
 BEGIN
+    SELECT * INTO s FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage;
+    v_type := app.limited('task:' || s.task_type);
     WITH numbered AS (
         SELECT t.task_index, t.task_index - row_number() OVER (ORDER BY t.task_index) AS island
         FROM app.tasks t
         WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.status = 'queued'
+          AND (s.held_from IS NULL OR t.task_index < s.held_from)
     ), islands AS (
         SELECT min(task_index) AS first, max(task_index) AS last FROM numbered GROUP BY island
     )
-    INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
-    SELECT 'tasks', p_job_id, p_run, p_stage, batch, least(batch + s.batch_size - 1, i.last)
-    FROM app.stages s, islands i, generate_series(i.first, i.last, s.batch_size) AS batch
-    WHERE s.job_id = p_job_id AND s.run = p_run AND s.stage = p_stage
+    INSERT INTO app.outbox (queue, job_id, run, stage, first, last, parked)
+    SELECT 'tasks', p_job_id, p_run, p_stage, batch, least(batch + s.batch_size - 1, i.last), v_type
+    FROM islands i, generate_series(i.first, i.last, s.batch_size) AS batch
     ORDER BY batch;
     GET DIAGNOSTICS n = ROW_COUNT;
+    IF v_type IS NOT NULL THEN
+        PERFORM app.unpark(v_type);
+    END IF;
     RETURN n;
 END $$;
 
@@ -113,8 +151,10 @@ END $$;
 CREATE OR REPLACE FUNCTION app.seal_stage(
     p_job_id text, p_run integer, p_stage integer, p_fence bigint, p_worker text, p_stage_key text,
     p_task_type text, p_task_count integer, p_batch_size integer, p_parameters jsonb,
-    p_on_failure app.failure_policy, p_max_failed_fraction double precision, p_max_attempts integer
+    p_on_failure app.failure_policy, p_max_failed_fraction double precision, p_max_attempts integer,
+    p_canary integer
 ) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE v_held_from integer := CASE WHEN p_canary > 0 AND p_canary < p_task_count THEN p_canary END;
 BEGIN
     UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, updated_at = now()
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing' AND plan_fence = p_fence;
@@ -122,19 +162,17 @@ BEGIN
         RETURN false;
     END IF;
     INSERT INTO app.stages (job_id, run, stage, stage_key, task_type, task_count, batch_size, parameters,
-                            on_failure, max_failed_fraction, max_attempts)
+                            on_failure, max_failed_fraction, max_attempts, held_from)
     VALUES (p_job_id, p_run, p_stage, p_stage_key, p_task_type, p_task_count, p_batch_size, p_parameters,
-            p_on_failure, p_max_failed_fraction, p_max_attempts);
+            p_on_failure, p_max_failed_fraction, p_max_attempts, v_held_from);
     INSERT INTO app.stage_counters (job_id, run, stage, slot, queued)
     SELECT p_job_id, p_run, p_stage, slot, CASE slot WHEN 0 THEN p_task_count ELSE 0 END
     FROM generate_series(0, 7) AS slot;
-    INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
-    SELECT 'tasks', p_job_id, p_run, p_stage, batch, least(batch + p_batch_size, p_task_count) - 1
-    FROM generate_series(0, p_task_count - 1, p_batch_size) AS batch;
+    PERFORM app.dispatch_range(p_job_id, p_run, p_stage, 0, coalesce(v_held_from, p_task_count) - 1);
     DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'jobs';
     PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_planned',
         jsonb_build_object('stage_key', p_stage_key, 'task_type', p_task_type, 'tasks', p_task_count,
-                           'batch_size', p_batch_size), p_worker => p_worker);
+                           'batch_size', p_batch_size, 'canary', coalesce(v_held_from, 0)), p_worker => p_worker);
     RETURN true;
 END $$;
 

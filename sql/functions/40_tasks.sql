@@ -12,12 +12,21 @@ DECLARE
     s app.stages;
     v_queued integer[];
     v_lost integer[];
+    v_type text;
+    v_free integer;
+    v_left integer;
 BEGIN
     SELECT st.* INTO s FROM app.stages st JOIN app.jobs j USING (job_id, run, stage)
     WHERE st.job_id = p_job_id AND st.run = p_run AND st.stage = p_stage
       AND st.status = 'processing' AND j.status = 'processing';
     IF NOT FOUND THEN
         RETURN;
+    END IF;
+    p_last := least(p_last, s.held_from - 1);
+    v_type := app.limited('task:' || s.task_type);
+    IF v_type IS NOT NULL THEN
+        PERFORM app.lock_limit(v_type);
+        v_free := app.free_slots(v_type);
     END IF;
     SELECT array_agg(task_index) FILTER (WHERE status = 'queued'),
            array_agg(task_index) FILTER (WHERE status = 'processing')
@@ -29,8 +38,18 @@ BEGIN
           AND ((status = 'queued' AND due_at <= now() + interval '1 second')
                OR (status = 'processing' AND lease_until < now() AND attempt < s.max_attempts))
         ORDER BY task_index
+        LIMIT v_free
         FOR UPDATE SKIP LOCKED
     ) AS due;
+    IF v_free IS NOT NULL THEN
+        SELECT min(task_index) INTO v_left FROM app.tasks
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index BETWEEN p_first AND p_last
+          AND status = 'queued' AND due_at <= now() + interval '1 second'
+          AND task_index <> ALL (coalesce(v_queued, '{}'));
+        IF v_left IS NOT NULL THEN
+            PERFORM app.park_tasks(p_job_id, p_run, p_stage, v_left, p_last, v_type);
+        END IF;
+    END IF;
     IF v_queued IS NULL AND v_lost IS NULL THEN
         RETURN;
     END IF;

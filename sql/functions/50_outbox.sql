@@ -10,7 +10,7 @@ LANGUAGE sql AS $$
     SELECT set_config('synchronous_commit', 'off', true);
     WITH picked AS (
         SELECT o.dispatch_id FROM app.outbox o
-        WHERE o.sent_at IS NULL AND (o.taken_until IS NULL OR o.taken_until < now())
+        WHERE o.sent_at IS NULL AND o.parked IS NULL AND (o.taken_until IS NULL OR o.taken_until < now())
           AND (p_job_id IS NULL OR o.job_id = p_job_id)
         ORDER BY o.dispatch_id LIMIT p_limit
         FOR UPDATE SKIP LOCKED
@@ -35,7 +35,9 @@ RETURNS void LANGUAGE sql AS $$
     SET sent_at = clock_timestamp(), taken_until = NULL, sends = sends + 1,
         redeliver_at = greatest(clock_timestamp(), not_before)
                        + least(p_redelivery * power(2, least(sends, 20)), p_longest)
-    WHERE dispatch_id = ANY (p_dispatch_ids)
+    -- What was sent may have arrived, been found without room, parked, and let go again before it is marked
+    -- here: then it is nobody's any more, and waits for its next sender.
+    WHERE dispatch_id = ANY (p_dispatch_ids) AND taken_until IS NOT NULL
 $$;
 
 -- Let go of what could not be sent; the relay tries again.

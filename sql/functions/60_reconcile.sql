@@ -59,19 +59,22 @@ BEGIN
              AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status);
 END $$;
 
--- Stages of live jobs that should be looked at: those with nothing unfinished (advance), and those that
--- take no more claims but still have queued tasks (sweep).
+-- Stages of live jobs that should be looked at: those with nothing unfinished (advance), those that take
+-- no more claims but still have queued tasks (sweep), and those whose canary has ended (canary).
 CREATE OR REPLACE FUNCTION app.stalled_stages()
 RETURNS TABLE (job_id text, run integer, stage smallint, rule text)
 LANGUAGE sql STABLE AS $$
     SELECT j.job_id, j.run, j.stage,
-           CASE WHEN app.stage_unfinished(j.job_id, j.run, j.stage) THEN 'sweep' ELSE 'advance' END
+           CASE WHEN NOT app.stage_unfinished(j.job_id, j.run, j.stage) THEN 'advance'
+                WHEN j.status = 'cancelling' OR s.status = 'failing' THEN 'sweep'
+                ELSE 'canary' END
     FROM app.jobs j
     LEFT JOIN app.stages s USING (job_id, run, stage)
     WHERE j.status IN ('processing', 'cancelling')
       AND ((s.job_id IS NULL AND j.status = 'cancelling')
            OR (s.job_id IS NOT NULL
                AND (j.status = 'cancelling' OR s.status = 'failing'
+                    OR (s.held_from IS NOT NULL AND NOT app.canary_unfinished(s))
                     OR NOT app.stage_unfinished(j.job_id, j.run, j.stage))))
 $$;
 

@@ -41,6 +41,7 @@ CREATE TABLE app.jobs (
     CHECK (status NOT IN ('completed', 'completed_with_errors') OR result IS NOT NULL)
 );
 CREATE INDEX jobs_live ON app.jobs (job_id) WHERE status IN ('queued', 'processing', 'cancelling');
+CREATE INDEX jobs_running ON app.jobs (job_type) WHERE status IN ('processing', 'cancelling');
 CREATE INDEX jobs_newest ON app.jobs (created_at DESC, job_id DESC);
 
 CREATE TABLE app.stages (
@@ -58,6 +59,8 @@ CREATE TABLE app.stages (
     max_failed_fraction double precision CHECK (max_failed_fraction BETWEEN 0 AND 1),
     max_attempts        smallint NOT NULL CHECK (max_attempts >= 1),
     error               text,
+    -- Tasks from here on wait until the ones before, the canary, have completed. Null: nothing waits.
+    held_from           integer CHECK (held_from > 0 AND held_from < task_count),
     -- When the policy was broken: from then on nothing of it is claimed.
     failing_at          timestamptz,
     result              jsonb,
@@ -65,6 +68,7 @@ CREATE TABLE app.stages (
     completed_at        timestamptz,
     PRIMARY KEY (job_id, run, stage)
 );
+CREATE INDEX stages_live_of_type ON app.stages (task_type) WHERE status IN ('processing', 'failing');
 CREATE INDEX stages_live ON app.stages (job_id, run, stage) WHERE status IN ('processing', 'failing');
 
 CREATE TABLE app.tasks (
@@ -139,13 +143,24 @@ CREATE TABLE app.outbox (
     sent_at      timestamptz,
     -- When to look whether anybody took up the work, and to send again if not.
     redeliver_at timestamptz,
+    -- The limited type that it waits for, and must not be sent before.
+    parked       text,
     created_at   timestamptz NOT NULL DEFAULT now(),
     CHECK ((queue = 'tasks') = (first IS NOT NULL AND last IS NOT NULL)),
-    CHECK (first <= last)
+    CHECK (first <= last),
+    CHECK (parked IS NULL OR sent_at IS NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
-CREATE INDEX outbox_pending ON app.outbox (dispatch_id) WHERE sent_at IS NULL;
+CREATE INDEX outbox_pending ON app.outbox (dispatch_id) WHERE sent_at IS NULL AND parked IS NULL;
+CREATE INDEX outbox_parked ON app.outbox (parked, dispatch_id) WHERE parked IS NOT NULL;
 CREATE INDEX outbox_sent ON app.outbox (redeliver_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX outbox_of_stage ON app.outbox (job_id, run, stage, first);
+
+-- How many jobs of a type, or tasks of a type, may run at once. No row: any number.
+CREATE TABLE app.concurrency_limits (
+    limited_type text PRIMARY KEY CHECK (limited_type ~ '^(job|task):.'),
+    at_most      integer NOT NULL CHECK (at_most >= 0),
+    updated_at   timestamptz NOT NULL DEFAULT now()
+);
 
 -- Append-only history of every transition.
 CREATE TABLE app.job_events (

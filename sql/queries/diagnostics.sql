@@ -22,10 +22,11 @@ SELECT coalesce(sum(queued), 0)::bigint AS queued, coalesce(sum(processing), 0):
 FROM app.stage_counters
 
 -- name: outbox
--- Messages waiting to be sent, and messages sent whose work nobody took up yet.
-SELECT queue, count(*) FILTER (WHERE sent_at IS NULL) AS pending, count(*) FILTER (WHERE sent_at IS NOT NULL) AS sent,
-       round(extract(epoch FROM now() - min(not_before) FILTER (WHERE sent_at IS NULL AND not_before <= now())), 3)::float8
-           AS oldest_pending_seconds,
+-- Messages waiting to be sent, held back by a limit, and sent without anybody having taken up their work yet.
+SELECT queue, count(*) FILTER (WHERE sent_at IS NULL AND parked IS NULL) AS pending,
+       count(*) FILTER (WHERE parked IS NOT NULL) AS parked, count(*) FILTER (WHERE sent_at IS NOT NULL) AS sent,
+       round(extract(epoch FROM now() - min(not_before)
+           FILTER (WHERE sent_at IS NULL AND parked IS NULL AND not_before <= now())), 3)::float8 AS oldest_pending_seconds,
        coalesce(max(sends), 0) AS most_sends
 FROM app.outbox GROUP BY queue ORDER BY queue
 
@@ -70,7 +71,7 @@ FROM app.tasks WHERE status = 'processing' ORDER BY lease_until LIMIT %(limit)s
 
 -- name: oldest_dispatches
 -- The outbox from its old end.
-SELECT dispatch_id, queue, job_id, run, stage, first, last, not_before, taken_until, sends, sent_at, redeliver_at, created_at
+SELECT dispatch_id, queue, job_id, run, stage, first, last, not_before, taken_until, sends, sent_at, redeliver_at, parked, created_at
 FROM app.outbox ORDER BY dispatch_id LIMIT %(limit)s
 
 -- name: newest_events

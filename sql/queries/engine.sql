@@ -21,7 +21,8 @@ SELECT app.fail_job(%(job_id)s, %(run)s, %(stage)s, %(error)s) AS changed
 SELECT run, stage FROM app.jobs WHERE job_id = %(job_id)s
 
 -- name: claim_plan
-SELECT job_id, job_type, parameters, run, stage, total_stages, plan_fence, correlation_id
+SELECT job_id, job_type, parameters, run, stage, total_stages, plan_fence, correlation_id,
+       app.limited('job:' || job_type) IS NOT NULL AS limited
 FROM app.claim_plan(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(lease)s, %(max_attempts)s)
 
 -- name: release_plan
@@ -42,7 +43,10 @@ SELECT app.insert_tasks_from_results(%(job_id)s, %(run)s, %(stage)s, %(select)s:
 -- name: seal_stage
 SELECT app.seal_stage(%(job_id)s, %(run)s, %(stage)s, %(fence)s, %(worker)s, %(stage_key)s, %(task_type)s,
                       %(task_count)s, %(batch_size)s, %(parameters)s::jsonb, %(on_failure)s::app.failure_policy,
-                      %(max_failed_fraction)s, %(max_attempts)s) AS sealed
+                      %(max_failed_fraction)s, %(max_attempts)s, %(canary)s) AS sealed
+
+-- name: judge_canary
+SELECT app.judge_canary(%(job_id)s, %(run)s, %(stage)s, %(worker)s) AS judged
 
 -- name: finish_stage
 SELECT app.finish_stage(%(job_id)s, %(run)s, %(stage)s, %(worker)s) AS moved
@@ -62,9 +66,26 @@ WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND task_index
 ORDER BY task_index LIMIT %(limit)s
 
 -- name: claim_tasks
-SELECT task_index, attempt, fence, parameters::text AS parameters, task_type, max_attempts
-FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s)
-ORDER BY task_index
+SELECT c.task_index, c.attempt, c.fence, c.parameters::text AS parameters, c.task_type, c.max_attempts,
+       s.held_from IS NOT NULL AS canary, app.limited('task:' || c.task_type) IS NOT NULL AS limited
+FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s) AS c
+CROSS JOIN (SELECT held_from FROM app.stages
+            WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s) AS s
+ORDER BY c.task_index
+
+-- name: unpark
+SELECT app.unpark(%(limited_type)s) AS unparked
+
+-- name: reconcile_limits
+SELECT app.reconcile_limits() AS unparked
+
+-- name: limits
+SELECT limited_type, at_most, app.running_of(limited_type) AS running,
+       (SELECT count(*) FROM app.outbox WHERE parked = limited_type) AS messages_waiting, updated_at
+FROM app.concurrency_limits ORDER BY limited_type
+
+-- name: set_limit
+SELECT app.set_limit(%(limited_type)s, %(at_most)s)
 
 -- name: extend_leases
 SELECT job_id, run, stage, task_index, job_status

@@ -1,6 +1,6 @@
 -- One harmless call of each SQL function that can be called about a job that does not exist. They run in a
 -- transaction that is rolled back. Functions that act on whatever they find (reconcile_plans,
--- reconcile_undispatched) are not called: they would hold locks on real rows until the rollback.
+-- reconcile_undispatched, reconcile_limits) are not called: they would hold locks on real rows until the rollback.
 
 -- name: task_ranges
 SELECT app.task_ranges(ARRAY[0, 1, 2, 5])
@@ -47,11 +47,47 @@ SELECT app.insert_tasks_from_items(%(job_id)s, 1, 2, 1)
 -- name: insert_tasks_from_results
 SELECT app.insert_tasks_from_results(%(job_id)s, 1, 2, '{}', 1)
 
+-- name: dispatch_range
+SELECT app.dispatch_range(%(job_id)s, 1, 1, 0, 0)
+
+-- name: limited
+SELECT app.limited('task:function_test')
+
+-- name: lock_limit
+SELECT app.lock_limit('task:function_test')
+
+-- name: running_of
+SELECT app.running_of('task:function_test')
+
+-- name: free_slots
+SELECT app.free_slots('task:function_test')
+
+-- name: park_job
+SELECT app.park_job(%(job_id)s, 1, 1, 'job:function_test')
+
+-- name: park_tasks
+SELECT app.park_tasks(%(job_id)s, 1, 1, 0, 0, 'task:function_test')
+
+-- name: unpark
+SELECT app.unpark('task:function_test')
+
+-- name: parked_types
+SELECT app.parked_types()
+
+-- name: set_limit
+SELECT app.set_limit('task:function_test', NULL)
+
+-- name: judge_canary
+SELECT app.judge_canary(%(job_id)s, 1, 1, 'function_test')
+
+-- name: canary_unfinished
+SELECT app.canary_unfinished(s) FROM app.stages s WHERE job_id = %(job_id)s
+
 -- name: dispatch_queued
 SELECT app.dispatch_queued(%(job_id)s, 1, 1)
 
 -- name: seal_stage
-SELECT app.seal_stage(%(job_id)s, 1, 1, 0, '', 'function_test', 'function_test', 0, 1, '{}', 'fail_job', NULL, 1)
+SELECT app.seal_stage(%(job_id)s, 1, 1, 0, '', 'function_test', 'function_test', 0, 1, '{}', 'fail_job', NULL, 1, 0)
 
 -- name: stage_unfinished
 SELECT app.stage_unfinished(%(job_id)s, 1, 1)

@@ -36,7 +36,8 @@ FROM app.tasks t
 WHERE t.status = 'processing' AND t.lease_until < now() - interval '30 seconds';
 
 -- 4. A due task that nothing will move: no message speaks for it, none pending and none sent that is not
---    overdue to be sent again; or its stage takes no more claims and it was not cancelled.
+--    overdue to be sent again; or it waits for a canary that has ended; or its stage takes no more claims
+--    and it was not cancelled.
 CREATE VIEW app.invariant_4_undispatched_task AS
 SELECT t.job_id, t.run, t.stage, t.task_index, t.due_at
 FROM app.tasks t
@@ -46,6 +47,10 @@ WHERE t.status = 'queued' AND t.due_at < now() - interval '30 seconds'
   AND CASE
       WHEN j.status = 'cancelling' THEN j.updated_at < now() - interval '60 seconds'
       WHEN s.status = 'failing' THEN s.failing_at < now() - interval '60 seconds'
+      WHEN t.task_index >= s.held_from THEN NOT EXISTS (
+          SELECT 1 FROM app.tasks c
+          WHERE c.job_id = t.job_id AND c.run = t.run AND c.stage = t.stage AND c.task_index < s.held_from
+            AND (c.status IN ('queued', 'processing') OR c.completed_at > now() - interval '30 seconds'))
       WHEN j.status = 'processing' AND s.status = 'processing' THEN NOT EXISTS (
           SELECT 1 FROM app.outbox o
           WHERE o.job_id = t.job_id AND o.run = t.run AND o.stage = t.stage

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
-from interfaces.jobs import Changed, JobTypeInfo, Submitted
+from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
@@ -44,6 +44,18 @@ class Jobs(Protocol):
 
     def job_types(self) -> list[JobTypeInfo]:
         """Every job type."""
+        ...
+
+
+class Limits(Protocol):
+    """Limits of concurrency (`engine.Engine.limits`)."""
+
+    def all(self) -> list[ConcurrencyLimit]:
+        """Every limit, with what runs and waits now."""
+        ...
+
+    def set(self, kind: str, name: str, at_most: int | None) -> None:
+        """Set a limit, or remove it with None."""
         ...
 
 
@@ -223,6 +235,7 @@ class HttpDependencies:
 
     settings: Settings
     jobs: Jobs
+    limits: Limits
     inspection: Inspection
     watch: Watch
     results: Results

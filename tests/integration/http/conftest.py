@@ -25,6 +25,7 @@ def client_of(world: World) -> Client:
             HttpDependencies(
                 settings=world.settings,
                 jobs=world.engine,
+                limits=world.engine.limits,
                 inspection=Inspection(database),
                 watch=JobWatch(world.settings, database),
                 results=Results(database),

@@ -63,7 +63,7 @@ BODIES = {
     "a list for a number": (b'{"n": [3]}', "n"),
     "an object for text": (b'{"name": {"a": 1}}', "name"),
     "too small": (b'{"n": 0}', "n"),
-    "too large": (b'{"n": 100001}', "n"),
+    "too large": (b'{"n": 1000001}', "n"),
     "negative": (b'{"n": -1}', "n"),
     "empty text": (b'{"name": ""}', "name"),
     "long text": (b'{"name": "' + b"x" * 201 + b'"}', "name"),
@@ -158,7 +158,9 @@ QUERIES = [
     ("/api/monitor/poison", "limit=5000", "limit"),
 ]
 
+LIMIT = "/api/db/limits/job/hello_world"
 METHODS = {
+    "PUT": [LIMIT],
     "POST": [
         HELLO,
         SUBMIT,
@@ -166,6 +168,7 @@ METHODS = {
         *(f"/api/db/schema/{operation}" for operation in ("migrate", "redeploy", "nuke")),
     ],
     "GET": [
+        "/api/db/limits",
         f"/api/jobs/status/{NO_JOB}",
         "/api/jobs/types",
         f"/api/jobs/{NO_JOB}/results",
@@ -314,7 +317,8 @@ def test_without_the_schema_every_endpoint_says_what_to_do(api: Client, database
         for url in urls:
             if "schema" in url or url in ("/api/livez", "/api/readyz", "/api/health", "/api/jobs/types"):
                 continue
-            answer = api.request(method, url, {"job_type": "hello_world"} if url == SUBMIT else b"")
+            bodies: dict[str, object] = {SUBMIT: {"job_type": "hello_world"}, LIMIT: {"at_most": 1}}
+            answer = api.request(method, url, bodies.get(url, b""))
             if url in ("/api/db/enums/diagnostic", "/api/db/functions/test"):
                 assert answer.status == 200
                 assert answer.json().get("equal", answer.json().get("ok")) is False

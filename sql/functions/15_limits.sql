@@ -1,0 +1,112 @@
+-- Limits: how many jobs of a type, or tasks of a type, may run at once. A limited type is written
+-- 'job:TYPE' or 'task:TYPE'. What may not run yet waits as a parked dispatch, of which no message is sent;
+-- whoever makes room lets the oldest go, and the reconciler lets go what was forgotten.
+
+-- The type itself where it is limited, else null.
+CREATE OR REPLACE FUNCTION app.limited(p_type text) RETURNS text
+LANGUAGE sql STABLE AS $$ SELECT limited_type FROM app.concurrency_limits WHERE limited_type = p_type $$;
+
+-- One at a time decides about a limited type: who finds no room and who makes room must see each other.
+CREATE OR REPLACE FUNCTION app.lock_limit(p_type text) RETURNS void
+LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('limit ' || p_type, 0)) $$;
+
+-- How many of a limited type run now. Costs as much as there are.
+CREATE OR REPLACE FUNCTION app.running_of(p_type text) RETURNS bigint
+LANGUAGE sql VOLATILE AS $$
+    SELECT CASE WHEN p_type LIKE 'job:%' THEN (
+        SELECT count(*) FROM app.jobs
+        WHERE job_type = substr(p_type, 5) AND status IN ('processing', 'cancelling'))
+    ELSE (
+        SELECT count(*) FROM app.stages s JOIN app.tasks t USING (job_id, run, stage)
+        WHERE s.task_type = substr(p_type, 6) AND s.status IN ('processing', 'failing') AND t.status = 'processing')
+    END
+$$;
+
+-- How many more may run now; null without a limit. The answer holds as long as the lock.
+CREATE OR REPLACE FUNCTION app.free_slots(p_type text) RETURNS integer
+LANGUAGE sql VOLATILE AS $$
+    SELECT greatest(at_most - app.running_of(p_type), 0)::integer FROM app.concurrency_limits
+    WHERE limited_type = p_type
+$$;
+
+-- Park the dispatch of a job that may not start yet. It keeps its place in the line.
+CREATE OR REPLACE FUNCTION app.park_job(p_job_id text, p_run integer, p_stage integer, p_type text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage
+               AND queue = 'jobs' AND parked = p_type) THEN
+        RETURN;
+    END IF;
+    UPDATE app.outbox SET parked = p_type, sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'jobs';
+    IF NOT FOUND THEN
+        INSERT INTO app.outbox (queue, job_id, run, stage, parked) VALUES ('jobs', p_job_id, p_run, p_stage, p_type);
+    END IF;
+    PERFORM app.record_event(p_job_id, p_run, p_stage, 'job_waits', jsonb_build_object('limit', p_type));
+END $$;
+
+-- Park what is left of a batch, of which only a part could be claimed.
+CREATE OR REPLACE FUNCTION app.park_tasks(
+    p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_type text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE app.outbox SET parked = p_type, first = p_first, sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'tasks'
+      AND first <= p_first AND last = p_last;
+    IF NOT FOUND THEN
+        INSERT INTO app.outbox (queue, job_id, run, stage, first, last, parked)
+        VALUES ('tasks', p_job_id, p_run, p_stage, p_first, p_last, p_type);
+    END IF;
+END $$;
+
+-- Let as many parked dispatches of a type go as there is room for, the oldest first. A few too many may
+-- go while messages are on their way: those find no room, and are parked again. Answers how many went.
+CREATE OR REPLACE FUNCTION app.unpark(p_type text) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_free integer;
+    n integer;
+BEGIN
+    PERFORM app.lock_limit(p_type);
+    v_free := app.free_slots(p_type);
+    WITH waiting AS (
+        SELECT dispatch_id, coalesce(last - first, 0) + 1 AS size FROM app.outbox
+        WHERE parked = p_type ORDER BY dispatch_id LIMIT v_free FOR UPDATE SKIP LOCKED
+    ), placed AS (
+        SELECT dispatch_id, sum(size) OVER (ORDER BY dispatch_id) - size AS ahead FROM waiting
+    )
+    UPDATE app.outbox o SET parked = NULL FROM placed p
+    WHERE o.dispatch_id = p.dispatch_id AND (v_free IS NULL OR p.ahead < v_free);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END $$;
+
+-- Every type for which dispatches are parked. A step from one to the next, however many wait for each.
+CREATE OR REPLACE FUNCTION app.parked_types() RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE found AS (
+        (SELECT parked FROM app.outbox WHERE parked IS NOT NULL ORDER BY parked LIMIT 1)
+        UNION ALL
+        SELECT (SELECT o.parked FROM app.outbox o WHERE o.parked > f.parked ORDER BY o.parked LIMIT 1)
+        FROM found f WHERE f.parked IS NOT NULL
+    )
+    SELECT parked FROM found WHERE parked IS NOT NULL
+$$;
+
+-- Let go what there is room for, of every type: slots were freed by somebody who died, or a limit was raised.
+CREATE OR REPLACE FUNCTION app.reconcile_limits() RETURNS bigint
+LANGUAGE sql AS $$ SELECT coalesce(sum(app.unpark(t)), 0) FROM app.parked_types() AS t $$;
+
+-- Set a limit, or remove it with null; 0 holds everything of the type back. What may run now is let go.
+CREATE OR REPLACE FUNCTION app.set_limit(p_type text, p_at_most integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM app.lock_limit(p_type);
+    IF p_at_most IS NULL THEN
+        DELETE FROM app.concurrency_limits WHERE limited_type = p_type;
+    ELSE
+        INSERT INTO app.concurrency_limits (limited_type, at_most) VALUES (p_type, p_at_most)
+        ON CONFLICT (limited_type) DO UPDATE SET at_most = excluded.at_most, updated_at = now();
+    END IF;
+    PERFORM app.unpark(p_type);
+END $$;
