@@ -67,10 +67,10 @@ ORDER BY task_index LIMIT %(limit)s
 
 -- name: claim_tasks
 SELECT c.task_index, c.attempt, c.fence, c.parameters::text AS parameters, c.task_type, c.max_attempts,
-       s.held_from IS NOT NULL AS canary, app.limited('task:' || c.task_type) IS NOT NULL AS limited
+       s.canary, s.limited
 FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s) AS c
-CROSS JOIN (SELECT held_from FROM app.stages
-            WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s) AS s
+CROSS JOIN (SELECT held_from IS NOT NULL AS canary, app.limited('task:' || task_type) IS NOT NULL AS limited
+            FROM app.stages WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
 ORDER BY c.task_index
 
 -- name: unpark
