@@ -99,7 +99,11 @@ class ClaimedTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """How an attempt ended, on its way to the task's row. `outcome` is a state, or None for a retry."""
+    """How an attempt ended, on its way to the task's row.
+
+    `outcome` is a state, or None when the task is to be run again; `deferred` says that this attempt is
+    not counted then.
+    """
 
     task_index: int
     fence: int
@@ -109,3 +113,4 @@ class TaskReport:
     location: JsonObject | None = None
     error: str | None = None
     delay_seconds: float = 0.0
+    deferred: bool = False

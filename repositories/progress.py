@@ -59,10 +59,11 @@ def stage_document(stage: Row) -> Document:
 
 
 def task_document(row: Row) -> Document:
-    """A task with its public id in front."""
+    """A task with its public id in front, and with all attempts, the one that completed it among them."""
     shown = {key: value for key, value in row.items() if key != "job_created_at"}
     identity = task_id(row["job_id"], row["run"], row["stage"], row["task_index"])
-    return {"task_id": identity, **shown, "duration_seconds": _ran(row)}
+    attempts = [*(row["attempts"] or []), *_last_attempt(row)]
+    return {"task_id": identity, **shown, "attempts": attempts, "duration_seconds": _ran(row)}
 
 
 def task_id(job_id: str, run: int, stage: int, task_index: int) -> str:
@@ -84,6 +85,23 @@ def _fraction(stage: Row) -> float:
 def _percent(fraction: float) -> float:
     """Rounded down, so that 100 means all."""
     return int(fraction * 1000) / 10
+
+
+def _last_attempt(row: Row) -> list[Document]:
+    """The attempt that completed the task, or that runs now; every other one is in the row's history."""
+    if row["status"] not in (TaskStatus.COMPLETED, TaskStatus.PROCESSING):
+        return []
+    return [
+        {
+            "attempt": row["attempt"],
+            "outcome": row["status"],
+            "error": None,
+            "worker": row["worker"],
+            "started_at": row["started_at"],
+            "ended_at": row["completed_at"],
+            "seconds": _ran(row),
+        }
+    ]
 
 
 def _ran(row: Row) -> float | None:

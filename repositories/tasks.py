@@ -84,7 +84,7 @@ class TaskRepository:
                     "worker": worker,
                     "indexes": [report.task_index for report in reports],
                     "fences": [report.fence for report in reports],
-                    "outcomes": [report.outcome or "retry" for report in reports],
+                    "outcomes": [_outcome(report) for report in reports],
                     "results": [report.result for report in reports],
                     "locations": [report.location and to_json(report.location) for report in reports],
                     "errors": [report.error for report in reports],
@@ -112,3 +112,7 @@ class TaskRepository:
                         to_json(dict(item)),
                     )
                 )
+
+
+def _outcome(report: TaskReport) -> str:
+    return report.outcome or ("deferred" if report.deferred else "retry")

@@ -75,15 +75,6 @@ BEGIN
         p_tasks => v_queued || v_lost, p_worker => p_worker);
 END $$;
 
--- The history of attempts with one more that did not complete.
-CREATE OR REPLACE FUNCTION app.with_attempt(
-    p_attempts jsonb, p_attempt integer, p_outcome text, p_error text, p_worker text, p_started_at timestamptz
-) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT coalesce(p_attempts, '[]') || jsonb_build_object(
-        'attempt', p_attempt, 'outcome', p_outcome, 'error', p_error, 'worker', p_worker,
-        'started_at', p_started_at, 'ended_at', clock_timestamp())
-$$;
-
 -- Renew the leases of everything this process runs, in one statement. What is not in the answer was lost;
 -- what is comes with the state of its job, so that a handler learns of a cancellation.
 CREATE OR REPLACE FUNCTION app.extend_leases(
@@ -118,8 +109,10 @@ LANGUAGE sql AS $$
 $$;
 
 -- Write the outcomes of a batch, where the fencing token still matches. `outcome` is completed, failed,
--- cancelled or retry; a retry carries its delay. Answers the tasks whose outcome was accepted, with the
--- status they have now. Nothing waits for another worker's commit, except for the rows themselves.
+-- cancelled, retry or deferred: the last two queue the task again after a delay, and an attempt that was
+-- deferred does not count; where nothing is claimed any more, its task is swept like one that never ran.
+-- Answers the tasks whose outcome was accepted, with the status they have now. Nothing waits for another
+-- worker's commit, except for the rows themselves.
 CREATE OR REPLACE FUNCTION app.finish_tasks(
     p_job_id text, p_run integer, p_stage integer, p_worker text,
     p_indexes integer[], p_fences bigint[], p_outcomes text[], p_results jsonb[], p_locations jsonb[],
@@ -132,6 +125,7 @@ DECLARE
     v_job app.job_status;
     v_indexes integer[];
     v_statuses app.task_status[];
+    v_deferred boolean[];
 BEGIN
     SELECT j.status = 'processing' AND st.status = 'processing', j.status INTO v_may_retry, v_job
     FROM app.jobs j JOIN app.stages st USING (job_id, run, stage)
@@ -143,8 +137,8 @@ BEGIN
     WITH reported AS MATERIALIZED (
         SELECT t.row_id, t.task_index, t.attempt, t.attempts, t.started_at,
                r.outcome, r.result, r.location, r.error, r.delay,
-               CASE WHEN r.outcome = 'retry' AND v_may_retry THEN 'queued'
-                    WHEN r.outcome = 'retry' AND v_job = 'cancelling' THEN 'cancelled'
+               CASE WHEN r.outcome IN ('retry', 'deferred') AND v_may_retry THEN 'queued'
+                    WHEN r.outcome = 'deferred' OR (r.outcome = 'retry' AND v_job = 'cancelling') THEN 'cancelled'
                     WHEN r.outcome = 'retry' THEN 'failed'
                     ELSE r.outcome END::app.task_status AS new_status
         FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
@@ -158,6 +152,8 @@ BEGIN
     ), written AS (
         UPDATE app.tasks t
         SET status = r.new_status,
+            -- A number may come twice then: what a worker may write is decided by its fence alone.
+            attempt = CASE WHEN r.outcome = 'deferred' THEN t.attempt - 1 ELSE t.attempt END,
             lease_until = NULL,
             fence = CASE WHEN r.new_status = 'completed' THEN t.fence END,
             due_at = CASE WHEN r.new_status = 'queued' THEN now() + make_interval(secs => r.delay) ELSE t.due_at END,
@@ -170,14 +166,15 @@ BEGIN
         FROM reported r
         -- The rows are locked, so they stay where they are.
         WHERE t.ctid = r.row_id
-        RETURNING t.task_index, t.status, t.due_at
+        RETURNING t.task_index, t.status, t.due_at, r.outcome = 'deferred' AS deferred
     ), dispatched AS (
         INSERT INTO app.outbox (queue, job_id, run, stage, first, last, not_before)
         SELECT 'tasks', p_job_id, p_run, p_stage, w.task_index, w.task_index, w.due_at
-        FROM written w WHERE w.status = 'queued'
+        FROM written w WHERE w.status = 'queued' AND NOT w.deferred
     )
-    SELECT array_agg(w.task_index ORDER BY w.task_index), array_agg(w.status ORDER BY w.task_index)
-    INTO v_indexes, v_statuses FROM written w;
+    SELECT array_agg(w.task_index ORDER BY w.task_index), array_agg(w.status ORDER BY w.task_index),
+           array_agg(w.deferred ORDER BY w.task_index)
+    INTO v_indexes, v_statuses, v_deferred FROM written w;
     IF v_indexes IS NULL THEN
         RETURN;
     END IF;
@@ -186,10 +183,18 @@ BEGIN
         p_completed => count(*) FILTER (WHERE x = 'completed'), p_failed => count(*) FILTER (WHERE x = 'failed'),
         p_cancelled => count(*) FILTER (WHERE x = 'cancelled'))
     FROM unnest(v_statuses) AS x;
-    PERFORM app.record_event(p_job_id, p_run, p_stage,
-        'tasks_' || CASE x.status WHEN 'queued' THEN 'retried' ELSE x.status::text END,
+    IF true = ANY (v_deferred) THEN
+        PERFORM app.dispatch_deferred(p_job_id, p_run, p_stage, array_agg(x.task_index))
+        FROM unnest(v_indexes, v_statuses, v_deferred) AS x (task_index, status, deferred)
+        WHERE x.deferred AND x.status = 'queued' HAVING count(*) > 0;
+    END IF;
+    PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_' || x.event,
         p_tasks => array_agg(x.task_index), p_worker => p_worker)
-    FROM unnest(v_indexes, v_statuses) AS x (task_index, status) GROUP BY x.status;
+    FROM (
+        SELECT u.task_index,
+               CASE WHEN u.status <> 'queued' THEN u.status::text WHEN u.deferred THEN 'deferred' ELSE 'retried' END AS event
+        FROM unnest(v_indexes, v_statuses, v_deferred) AS u (task_index, status, deferred)
+    ) AS x GROUP BY x.event;
     IF 'failed' = ANY (v_statuses) THEN
         PERFORM app.check_policy(p_job_id, p_run, p_stage);
     END IF;

@@ -104,6 +104,9 @@ SELECT * FROM app.claim_tasks(%(job_id)s, 1, 1, 0, 0, 'function_test', interval 
 -- name: with_attempt
 SELECT app.with_attempt(NULL, 1, 'failed', 'function test', 'function_test', now())
 
+-- name: dispatch_deferred
+SELECT app.dispatch_deferred(%(job_id)s, 1, 1, ARRAY[0])
+
 -- name: extend_leases
 SELECT * FROM app.extend_leases(ARRAY[%(job_id)s::text], ARRAY[1], ARRAY[1], ARRAY[0], ARRAY[0]::bigint[], interval '1 second')
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from interfaces.plans import StageDefinition
+from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
 from tests.unit.triggers.http_client import Client
 
@@ -145,6 +148,29 @@ def test_tasks_of_one_job_tell_what_was_tried(api: Client, jobs: dict[str, str])
     assert "asked to fail" in failed["error"]
     assert failed["duration_seconds"] >= 0
     assert api.get(f"{url}?type=hello_reply&stage=1").json()["count"] == 0
+
+
+def test_each_attempt_of_a_task_is_told_with_its_error_and_duration(api: Client, world: World) -> None:
+    def flaky(p: dict[str, Any], c: Any) -> dict[str, Any]:
+        if c.attempt == 1:
+            raise ConnectionError("reset")
+        return {"running": api.get(f"/api/db/tasks/{c.job_id}").json()["tasks"][0]["attempts"]}
+
+    world.register(ScriptedJob("job", [StageDefinition("a", "flaky")]), task_type("flaky", flaky))
+    job_id = world.submit("job").job_id
+    world.run(job_id)
+    [task] = api.get(f"/api/db/tasks/{job_id}").json()["tasks"]
+    first, second = task["attempts"]
+    assert (first["attempt"], first["outcome"], first["error"]) == (1, "retry", "ConnectionError: reset")
+    assert (second["attempt"], second["outcome"], second["error"]) == (2, "completed", None)
+    [result] = api.get(f"/api/jobs/{job_id}/results").json()["results"]
+    now = result["result"]["running"][1]
+    assert (now["outcome"], now["ended_at"], now["started_at"]) == ("processing", None, second["started_at"])
+    for attempt in (first, second):
+        started, ended = map(datetime.fromisoformat, (attempt["started_at"], attempt["ended_at"]))
+        assert started.tzinfo is not None
+        assert attempt["worker"] == world.engine.worker
+        assert attempt["seconds"] == pytest.approx((ended - started).total_seconds(), abs=0.01)
 
 
 def test_tasks_of_an_earlier_run_stay_readable(api: Client, world: World, jobs: dict[str, str]) -> None:
