@@ -8,9 +8,11 @@ import registration
 from engine import Engine
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
+from repositories.breakers import Breakers
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
+from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
@@ -22,7 +24,8 @@ from triggers import queues as queue_triggers
 from triggers import timers as timer_triggers
 
 settings = Settings()
-blobs = AzureBlobRepository.from_settings(settings)
+breakers = Breakers(settings)
+blobs = GuardedBlobRepository(AzureBlobRepository.from_settings(settings), breakers)
 queues = AzureQueueRepository.from_settings(settings)
 database = Database(settings, database_token() if settings.database_identity else None)
 job_types = registration.job_catalog()
@@ -47,6 +50,7 @@ app.register_functions(
             schema=Schema(database),
             queues=queues,
             blobs=blobs,
+            breakers=breakers,
         )
     )
 )

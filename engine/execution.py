@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import random
 import threading
 import time
@@ -17,8 +18,13 @@ from pydantic import BaseModel, ValidationError
 from interfaces.blobs import BlobRepository
 from interfaces.contracts import JsonObject
 from interfaces.errors import (
-    InvalidParameters,
+    ContainerNotFound,
+    DependencyUnavailable,
+    Forbidden,
+    InvalidRequest,
     LeaseLost,
+    NotFound,
+    PayloadTooLarge,
     PermanentTaskError,
     ServiceUnavailable,
     TaskCancelled,
@@ -45,6 +51,15 @@ FLUSH_SECONDS = 1.0
 """Outcomes of a batch are written at least this often, so that progress is live and a crash loses little."""
 FLUSH_BYTES = 4 * 1024 * 1024
 CONCURRENT_HANDLERS = 8
+PERMANENT = (
+    PermanentTaskError,
+    ValidationError,
+    InvalidRequest,
+    Forbidden,
+    NotFound,
+    PayloadTooLarge,
+)
+"""What no retry can mend, whatever the task type: wrong parameters, and what is missing or forbidden."""
 
 
 class Executor:
@@ -104,7 +119,7 @@ class Executor:
         self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
     ) -> None:
         def run(held: Held) -> None:
-            report = self._run(held, definition, correlation_id)
+            report = self._run(held, definition, correlation_id, batch.spread)
             if report is not None:
                 outcomes.add(report)
 
@@ -115,7 +130,9 @@ class Executor:
             for held in batch.held:
                 run(held)
 
-    def _run(self, held: Held, definition: TaskDefinition[Any], correlation_id: str) -> TaskReport | None:
+    def _run(
+        self, held: Held, definition: TaskDefinition[Any], correlation_id: str, spread: float
+    ) -> TaskReport | None:
         """One attempt; None when somebody else has reported, or will report, this task."""
         task = held.task
         try:
@@ -133,6 +150,8 @@ class Executor:
             else:
                 logger.warning("job %s task %d: %s", task.job_id, task.task_index, error)
                 return None
+        except DependencyUnavailable as error:
+            report = self._deferral(task, error, spread)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is the task's outcome
             report = self._failure(held, error, definition.retry)
         finally:
@@ -166,14 +185,18 @@ class Executor:
         """A large result goes to blob storage under a name of this attempt's own."""
         name = f"{task.job_id}/{task.run}/{task.stage}/{task.task_index}-{task.fence}.json"
         container = self._settings.results_container
-        url = self._blobs.write(container, name, data, content_type="application/json")
+        try:
+            url = self._blobs.write(container, name, data, content_type="application/json")
+        except ContainerNotFound:
+            # No fault of the task.
+            self._blobs.ensure_container(container)
+            url = self._blobs.write(container, name, data, content_type="application/json")
         return {"url": url, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     def _failure(self, held: Held, error: Exception, policy: RetryPolicy) -> TaskReport:
         task = held.task
         text = describe(error, self._settings.max_error_characters)
-        final = (PermanentTaskError, InvalidParameters, ValidationError, *policy.permanent)
-        if isinstance(error, final) or task.attempt >= task.max_attempts:
+        if isinstance(error, (*PERMANENT, *policy.permanent)) or task.attempt >= task.max_attempts:
             logger.warning("job %s task %d failed: %s", task.job_id, task.task_index, text)
             return _failed(task, text)
         delay = backoff(policy, task.attempt)
@@ -187,6 +210,13 @@ class Executor:
         )
         return _retried(task, text, delay)
 
+    def _deferral(self, task: ClaimedTask, error: DependencyUnavailable, spread: float) -> TaskReport:
+        """The task waits for what it depends on, and the attempt is not counted."""
+        text = describe(error, self._settings.max_error_characters)
+        delay = deferral(error.retry_after, self._settings.breaker_pause_seconds, spread)
+        logger.warning("job %s task %d put off for %d s: %s", task.job_id, task.task_index, delay, text)
+        return _deferred(task, text, delay)
+
     def _report_timeout(self, batch: Batch, held: Held) -> None:
         """Called by the heartbeat while the handler still runs: give its task, and those behind it, away."""
         definition = self._task_types.get(held.task.task_type)
@@ -194,7 +224,7 @@ class Executor:
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
-            reports.append(_retried(waiting.task, reason, 0.0))
+            reports.append(_deferred(waiting.task, reason, 0.0))
         task = held.task
         accepted = self._write(task, reports)
         if TaskStatus.FAILED in accepted:
@@ -271,6 +301,15 @@ def backoff(policy: RetryPolicy, attempt: int) -> float:
     return random.uniform(0, ceiling)
 
 
+def deferral(retry_after: float, pause: float, spread: float) -> float:
+    """Whole seconds to put a task off that waits for a dependency which is not called for `retry_after` s.
+
+    `spread`, in 0…1, is drawn once for a batch, so that a stage does not come back all at once, but what
+    travelled together does so again.
+    """
+    return math.ceil(retry_after + spread * pause / 2)
+
+
 def _ended(task: ClaimedTask, outcome: TaskStatus, error: str) -> TaskReport:
     return TaskReport(task_index=task.task_index, fence=task.fence, outcome=outcome, error=error)
 
@@ -282,6 +321,17 @@ def _failed(task: ClaimedTask, error: str) -> TaskReport:
 def _retried(task: ClaimedTask, error: str, delay: float) -> TaskReport:
     return TaskReport(
         task_index=task.task_index, fence=task.fence, outcome=None, error=error, delay_seconds=delay
+    )
+
+
+def _deferred(task: ClaimedTask, error: str, delay: float) -> TaskReport:
+    return TaskReport(
+        task_index=task.task_index,
+        fence=task.fence,
+        outcome=None,
+        error=error,
+        delay_seconds=delay,
+        deferred=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +62,8 @@ class Batch:
     on_timeout: Callable[[Batch, Held], None]
     settled: set[int] = field(default_factory=set)
     """Task indexes that were reported; their leases are nobody's business any more."""
+    spread: float = field(default_factory=random.random)
+    """Where the whole batch lies in a range of random delays: what is put off together returns together."""
 
     def open(self) -> list[Held]:
         """The tasks whose leases are to be renewed."""

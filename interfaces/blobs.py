@@ -39,7 +39,8 @@ class BlobRepository(Protocol):
     """Reads and writes blobs.
 
     Every method raises `ContainerNotFound`, `BlobNotFound`, `AccessDenied` or `ServiceUnavailable`;
-    none of their messages holds a key, a token or a signature.
+    none of their messages holds a key, a token or a signature. Only the last may pass by itself: the
+    engine runs a task again that raises it, and fails one that raises any of the others.
     """
 
     def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:

@@ -8,6 +8,7 @@ OrchestratorError
 ├── Conflict                  409  the state of the job does not allow it
 ├── PayloadTooLarge           413
 ├── ServiceUnavailable        503  database or storage cannot be reached
+│   └── DependencyUnavailable 503  the dependency itself is to blame, and is left alone for a while
 ├── RegistrationError              wrong catalog: raised at start, never answered
 ├── ContractViolation         500  a boundary was handed the wrong thing
 └── TaskError                      raised by handlers
@@ -125,6 +126,17 @@ class ServiceUnavailable(OrchestratorError):
 
     status = 503
     title = "Service unavailable"
+
+
+class DependencyUnavailable(ServiceUnavailable):
+    """A dependency fails whatever is asked of it; it is not called again for `retry_after` seconds."""
+
+    title = "Dependency unavailable"
+
+    def __init__(self, detail: str, *, dependency: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.dependency = dependency
+        self.retry_after = retry_after
 
 
 class RegistrationError(OrchestratorError):

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     redelivery_max_seconds: Seconds = 900
     max_plan_attempts: Annotated[int, Field(ge=1)] = 5
 
+    breaker_failures: Annotated[int, Field(ge=1)] = 5
+    """So many failures in a row of a dependency, such as blob storage, keep calls from it (docs/adr/0005)."""
+    breaker_pause_seconds: Seconds = 15
+    """For so long; then one call tries. What was put off meanwhile goes on within 1.5 times as long."""
+
     max_parameters_bytes: int = 1024 * 1024
     max_inline_result_bytes: int = 1024 * 1024
     max_tasks_per_stage: int = 1_000_000

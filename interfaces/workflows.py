@@ -73,7 +73,8 @@ class RetryPolicy:
     base_delay: timedelta = timedelta(seconds=2)
     max_delay: timedelta = timedelta(minutes=5)
     permanent: tuple[type[BaseException], ...] = ()
-    """Exceptions that no retry can mend, besides `PermanentTaskError` and invalid parameters."""
+    """Exceptions that no retry can mend, besides those that never can: `PermanentTaskError`, parameters
+    that do not fit, and what is missing or forbidden (`NotFound`, `Forbidden`, `InvalidRequest`)."""
 
 
 @dataclass(frozen=True)

@@ -133,11 +133,12 @@ class RasterInspector:
     def _failure(self, container: str, blob: BlobProperties, path: str, error: Exception) -> UnreadableRaster:
         """Whose fault it was that GDAL could not go on: storage's, which is raised, or the file's."""
         text = str(error.__cause__ or error)
-        if any(sign in text for sign in TRANSIENT):
-            raise ServiceUnavailable("storage did not answer while the raster was read") from error
+        # Storage is asked first: it may refuse, be gone, or not answer at all, and says so by itself.
         now = self._blobs.properties(container, blob.name)
         if now.etag != blob.etag:
             raise ServiceUnavailable("the blob was replaced while it was read") from error
+        if any(sign in text for sign in TRANSIENT):
+            raise ServiceUnavailable("storage did not answer while the raster was read") from error
         if NOT_RECOGNIZED in text:
             head = self._head(container, blob)
             if not raster_signatures.is_raster(head):

@@ -14,11 +14,14 @@ from pydantic import SecretStr
 
 import registration
 from engine import Arrival, Engine
+from interfaces.blobs import BlobRepository
 from interfaces.jobs import Submitted
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, TaskDefinition
 from registration import TaskCatalog
+from repositories.breakers import Breakers
 from repositories.database import Database
+from repositories.guarded_blobs import GuardedBlobRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.memory_queues import MemoryQueues, Stored
 
@@ -26,9 +29,12 @@ TERMINAL = {"completed", "completed_with_errors", "failed", "cancelled"}
 
 
 class World:
-    """One app: its database, its queues, and any number of engines, as if they were instances."""
+    """One app: its database, its queues, and any number of engines, as if they were instances.
 
-    def __init__(self, url: str, **overrides: Any) -> None:
+    `storage` takes the place of the blobs in memory.
+    """
+
+    def __init__(self, url: str, *, storage: BlobRepository | None = None, **overrides: Any) -> None:
         self.url = url
         options: dict[str, Any] = {
             "database_url": SecretStr(url),
@@ -36,15 +42,18 @@ class World:
             "heartbeat_seconds": 0.3,
             "redelivery_seconds": 0.5,
             "redelivery_max_seconds": 1,
+            "breaker_pause_seconds": 1,
         }
         self.settings = Settings(**(options | overrides))
         self.queues = MemoryQueues()
         for queue in (self.settings.jobs_queue, self.settings.tasks_queue):
             self.queues.ensure(queue)
         self.blobs = MemoryBlobs()
+        self.breakers = Breakers(self.settings)
+        self.guarded = GuardedBlobRepository(storage or self.blobs, self.breakers)
         self.databases: list[Database] = []
         self.job_types = registration.job_catalog()
-        self.task_types: TaskCatalog = registration.task_catalog(self.blobs)
+        self.task_types: TaskCatalog = registration.task_catalog(self.guarded)
         self.engine = self.new_engine()
         self._admin = psycopg.connect(url, autocommit=True, row_factory=dict_row)
 
@@ -52,7 +61,7 @@ class World:
         """Another instance of the same app."""
         database = Database(self.settings)
         self.databases.append(database)
-        return Engine(self.settings, database, self.queues, self.blobs, self.job_types, self.task_types)
+        return Engine(self.settings, database, self.queues, self.guarded, self.job_types, self.task_types)
 
     def register(
         self, job: JobController[Any] | None = None, *definitions: TaskDefinition[Any], replace: bool = False

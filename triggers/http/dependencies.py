@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
+from interfaces.breakers import BreakerStatus
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
@@ -229,6 +230,14 @@ class Schema(Protocol):
         ...
 
 
+class Breakers(Protocol):
+    """The circuit breakers of this process (`repositories.breakers`)."""
+
+    def status(self) -> list[BreakerStatus]:
+        """Every breaker as it is now."""
+        ...
+
+
 @dataclass(frozen=True)
 class HttpDependencies:
     """Everything the endpoints call."""
@@ -244,3 +253,4 @@ class HttpDependencies:
     schema: Schema
     queues: QueueRepository
     blobs: BlobRepository
+    breakers: Breakers

@@ -94,6 +94,8 @@ class Health:
         document = {
             "status": "healthy" if healthy else "unhealthy",
             "checks": checks,
+            # Of the process that answers: another may know better, or not know yet.
+            "breakers": [breaker.model_dump(mode="json") for breaker in self._api.breakers.status()],
             "versions": _versions(),
         }
         return answer(document, status=200 if healthy else 503)

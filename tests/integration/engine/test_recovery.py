@@ -262,6 +262,8 @@ def test_the_tasks_behind_one_that_hangs_are_given_back(make_world: Callable[...
         t for t in world.tasks(job.job_id) if t["attempts"] and "given back" in t["attempts"][0]["error"]
     ]
     assert given_back
+    # Their handlers did not even begin, so the attempts do not count.
+    assert {(t["attempt"], t["attempts"][0]["outcome"]) for t in given_back} == {(1, "deferred")}
     assert world.violations() == {}
 
 

@@ -34,6 +34,7 @@ def client_of(world: World) -> Client:
                 schema=Schema(database),
                 queues=world.queues,
                 blobs=world.blobs,
+                breakers=world.breakers,
             )
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -211,6 +212,30 @@ def test_a_healthy_app_says_so_check_by_check(api: Client, world: World) -> None
     assert body["checks"]["poison"]["recorded"] == 0
     assert body["versions"]["python"].startswith("3.")
     assert "127.0.0.1" not in answer.text()
+
+
+def test_health_tells_what_calls_are_kept_from(
+    api: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = {"dependency": "blob", "state": "closed", "failures": 0, "open_until": None}
+    assert api.get("/api/health").json()["breakers"] == [closed]
+
+    def unreachable(*_: object) -> None:
+        raise ServiceUnavailable("storage cannot be reached: https://account.blob.core.windows.net")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(type(world.blobs), "read", unreachable)
+        outage.setattr(type(world.blobs), "ping", unreachable)
+        with pytest.raises(ServiceUnavailable):
+            world.guarded.read("bronze", "a.tif")
+    answer = api.get("/api/health")
+    [breaker] = answer.json()["breakers"]
+    assert (breaker["dependency"], breaker["state"], breaker["failures"]) == ("blob", "open", 1)
+    assert datetime.fromisoformat(breaker["open_until"]) > datetime.now(UTC) - timedelta(seconds=1)
+    assert (answer.status, answer.json()["checks"]["blob"]["status"]) == (200, "ok"), (
+        "storage is asked itself"
+    )
+    assert "account" not in answer.text()
 
 
 def test_each_service_that_fails_is_named_without_its_address(

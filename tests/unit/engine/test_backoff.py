@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.execution import backoff
+from engine.execution import backoff, deferral
 from interfaces.workflows import RetryPolicy
 
 POLICY = RetryPolicy(base_delay=timedelta(seconds=2), max_delay=timedelta(seconds=60))
@@ -50,3 +50,12 @@ def test_the_largest_attempt_of_a_task_has_a_wait(attempt: int) -> None:
 
 def test_a_policy_without_delay_does_not_wait() -> None:
     assert backoff(RetryPolicy(base_delay=timedelta(0)), 5) == 0
+
+
+@given(st.floats(0, 3600), st.floats(0.1, 3600), st.floats(0, 1))
+def test_what_is_put_off_returns_after_the_next_try_and_within_half_a_pause_of_it(
+    retry_after: float, pause: float, spread: float
+) -> None:
+    delay = deferral(retry_after, pause, spread)
+    assert retry_after <= delay < retry_after + pause / 2 + 1
+    assert delay == int(delay), "queues count whole seconds"

@@ -1,0 +1,85 @@
+"""Blob storage behind a circuit breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
+
+from .breakers import Breaker, Breakers
+
+DEPENDENCY = "blob"
+
+T = TypeVar("T")
+
+
+class GuardedBlobRepository(BlobRepository):
+    """A `BlobRepository` whose calls raise `DependencyUnavailable` while blob storage keeps failing."""
+
+    def __init__(self, blobs: BlobRepository, breakers: Breakers) -> None:
+        self._blobs = blobs
+        self._breaker: Breaker = breakers.guard(DEPENDENCY, self.ping)
+
+    def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:
+        """All blobs below `prefix`, in name order, a page at a time."""
+        return self._each(self._blobs.list_pages(container, prefix, page_size))
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobItem | str]:
+        """One level below `prefix`: blobs as items, sub-prefixes (ending in "/") as text."""
+        return self._each(self._blobs.list_level(container, prefix))
+
+    def properties(self, container: str, name: str) -> BlobProperties:
+        """The blob's properties and user metadata."""
+        with self._breaker.calling():
+            return self._blobs.properties(container, name)
+
+    def read(self, container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """`length` bytes from `offset`, or all that follows."""
+        with self._breaker.calling():
+            return self._blobs.read(container, name, offset, length)
+
+    def write(
+        self,
+        container: str,
+        name: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Write a whole blob, replacing what is there; returns its URL without any signature."""
+        with self._breaker.calling():
+            return self._blobs.write(container, name, data, content_type=content_type, metadata=metadata)
+
+    def ensure_container(self, container: str) -> None:
+        """Create the container unless it exists."""
+        with self._breaker.calling():
+            self._blobs.ensure_container(container)
+
+    def ping(self) -> None:
+        """Raise unless the account answers, whatever the breaker's state, which stays as it is."""
+        self._blobs.ping()
+
+    def gdal_path(self, container: str, name: str) -> str:
+        """The path under which GDAL reads this blob by ranges."""
+        return self._blobs.gdal_path(container, name)
+
+    def gdal_options(self) -> Mapping[str, str]:
+        """GDAL configuration options with which `gdal_path` can be opened. They hold a secret.
+
+        Refused while the breaker is open. What GDAL makes of them is not seen here: whoever finds that it
+        cannot read asks for the blob's properties, and that counts.
+        """
+        self._breaker.check()
+        return self._blobs.gdal_options()
+
+    def _each(self, items: Iterator[T]) -> Iterator[T]:
+        """The items; each step is a call, and what is done with an item in between is not."""
+        while True:
+            with self._breaker.calling():
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
