@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 import azure.functions as func
 from rfc9457 import Problem, error_class_to_type
 
-from interfaces.errors import FieldError, InvalidRequest, OrchestratorError, ServiceUnavailable
+from interfaces.errors import (
+    DependencyUnavailable,
+    FieldError,
+    InvalidRequest,
+    OrchestratorError,
+    ServiceUnavailable,
+)
 
 from .responses import to_json
 
@@ -94,6 +101,8 @@ def _short(text: str, characters: int) -> str:
 def _headers(error: OrchestratorError) -> Mapping[str, str]:
     if isinstance(error, MethodNotAllowed):
         return {"Allow": error.allowed}
+    if isinstance(error, DependencyUnavailable):
+        return {"Retry-After": str(ceil(error.retry_after))}
     if error.status == ServiceUnavailable.status:
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return {}
