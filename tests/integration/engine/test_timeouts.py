@@ -73,7 +73,8 @@ def test_a_retry_is_due_within_its_jitter_and_its_message_comes_then(world: Worl
         row["wait"]
         for row in world.rows(
             "SELECT extract(epoch FROM t.due_at - (t.attempts -> 0 ->> 'ended_at')::timestamptz)::float8"
-            " AS wait FROM app.tasks t JOIN app.outbox o ON o.first = t.task_index AND o.not_before = t.due_at"
+            " AS wait"
+            " FROM app.tasks t JOIN app.outbox o ON o.first = t.task_index AND o.not_before = t.due_at"
             " WHERE t.job_id = %s AND t.status = 'queued' AND t.attempt = 1",
             job.job_id,
         )
