@@ -42,6 +42,7 @@ app.register_functions(
             settings=settings,
             jobs=engine,
             limits=engine.limits,
+            retention=engine.retention,
             inspection=Inspection(database),
             watch=JobWatch(settings, database),
             results=Results(database),

@@ -16,6 +16,7 @@ from repositories.jobs import JobRepository
 from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
 from repositories.recovery import RecoveryRepository
+from repositories.retention import RetentionRepository
 from repositories.stages import StageRepository
 from repositories.tasks import TaskRepository
 
@@ -26,6 +27,7 @@ from .limits import Limits
 from .planning import Planner
 from .reconciliation import Reconciler
 from .relay import Relay
+from .retention import Retention
 from .submission import Submission
 
 
@@ -57,6 +59,7 @@ class Engine:
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
         self._reconciler = Reconciler(recovery, stages, self.worker)
+        self.retention = Retention(settings, RetentionRepository(database), blobs)
 
     def submit(
         self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str

@@ -39,6 +39,7 @@ from repositories.json_text import to_json
 from repositories.stages import StageRepository
 from repositories.tasks import TaskRepository
 
+from . import result_blobs
 from .context import RunningTask
 from .leases import Batch, Held, LeaseKeeper
 from .planning import Planner
@@ -183,7 +184,7 @@ class Executor:
 
     def _store(self, task: ClaimedTask, data: bytes) -> JsonObject:
         """A large result goes to blob storage under a name of this attempt's own."""
-        name = f"{task.job_id}/{task.run}/{task.stage}/{task.task_index}-{task.fence}.json"
+        name = result_blobs.name(task.job_id, task.run, task.stage, task.task_index, task.fence)
         container = self._settings.results_container
         try:
             url = self._blobs.write(container, name, data, content_type="application/json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -72,6 +72,24 @@ class BlobRepository(Protocol):
         metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Write a whole blob, replacing what is there; returns its URL without any signature."""
+        ...
+
+    def write_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        """Write a blob from pieces in bounded memory, replacing what is there; returns its URL.
+
+        It is there whole once the last piece was taken. When `chunks` raises, nothing is changed.
+        """
+        ...
+
+    def delete(self, container: str, names: Sequence[str]) -> int:
+        """Delete blobs; answers how many were there, for it is no error when one is not."""
         ...
 
     def ensure_container(self, container: str) -> None:

@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     run_at_once_seconds: Annotated[float, Field(ge=0, le=60)] = 0.5
     """A stage of one message that is expected to take less runs where it was planned (docs/adr/0003)."""
 
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
+    """Runs that ended longer ago are removed, with their tasks, events and results; 0: none ever is."""
+    retention_seconds: Annotated[float, Field(gt=0, le=500)] = 120
+    """How long the hourly timer may take; it goes on with what is left an hour later."""
+    retention_archive_container: str = ""
+    """Where each run is kept as a file before it is removed; empty: nowhere."""
+
     allow_destructive_schema_operations: bool = False
 
     @property

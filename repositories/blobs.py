@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from interfaces.blobs import BlobItem, BlobProperties
+from interfaces.errors import ServiceUnavailable
 from interfaces.settings import Settings
 
 from .storage_account import StorageAccount
@@ -14,6 +15,10 @@ from .storage_errors import storage_errors
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties as SdkBlobProperties
+
+
+BATCH_REQUESTS = 256
+"""https://learn.microsoft.com/rest/api/storageservices/blob-batch"""
 
 
 class AzureBlobRepository:
@@ -96,6 +101,45 @@ class AzureBlobRepository:
                 metadata=dict(metadata) if metadata else None,
             )
             return str(client.url).split("?", 1)[0]
+
+    def write_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        """Write a blob from pieces in bounded memory, replacing what is there; returns its URL.
+
+        The pieces are uploaded as blocks, which make a blob only when they are committed at the end. When
+        `chunks` raises, that never happens, and the service forgets the blocks after a week.
+        """
+        with storage_errors(container, name):
+            from azure.storage.blob import ContentSettings
+
+            client = self._account.blob_service().get_blob_client(container, name)
+            client.upload_blob(
+                iter(chunks),
+                overwrite=True,
+                max_concurrency=1,
+                content_settings=ContentSettings(content_type=content_type),
+            )
+            return str(client.url).split("?", 1)[0]
+
+    def delete(self, container: str, names: Sequence[str]) -> int:
+        """Delete blobs, 256 a request; answers how many were there."""
+        deleted = 0
+        with storage_errors(container):
+            client = self._account.blob_service().get_container_client(container)
+            for start in range(0, len(names), BATCH_REQUESTS):
+                batch = names[start : start + BATCH_REQUESTS]
+                for answer in client.delete_blobs(*batch, raise_on_any_failure=False):
+                    if answer.status_code == 202:
+                        deleted += 1
+                    elif answer.status_code != 404:
+                        raise ServiceUnavailable(f"storage answered {answer.status_code} to a deletion")
+        return deleted
 
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
@@ -51,6 +51,26 @@ class GuardedBlobRepository(BlobRepository):
         """Write a whole blob, replacing what is there; returns its URL without any signature."""
         with self._breaker.calling():
             return self._blobs.write(container, name, data, content_type=content_type, metadata=metadata)
+
+    def write_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        """Write a blob from pieces, unless the breaker is open.
+
+        What fails may be whoever makes the pieces, so that the outcome says nothing about the dependency.
+        """
+        self._breaker.check()
+        return self._blobs.write_stream(container, name, chunks, content_type=content_type)
+
+    def delete(self, container: str, names: Sequence[str]) -> int:
+        """Delete blobs; answers how many were there."""
+        with self._breaker.calling():
+            return self._blobs.delete(container, names)
 
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""

@@ -48,7 +48,9 @@ class Results:
         (job,) = rows
         _within("run", run, job["current_run"])
         _within("stage", stage, job["total_stages"])
-        return StageScope(job_id, run or job["current_run"], stage or job["last_stage"], tuple(statuses))
+        # Without a stage that has tasks there are no results: a run that is being removed shows no parts.
+        chosen = (stage or job["last_stage"]) if job["last_stage"] is not None else None
+        return StageScope(job_id, run or job["current_run"], chosen, tuple(statuses))
 
     def page(self, scope: StageScope, *, after: Position | None, limit: int) -> Page:
         """At most `limit` outcomes by task index, fewer where they are large; at least one if any is left."""

@@ -1,4 +1,4 @@
-"""Timer triggers: the relay, and the reconciler."""
+"""Timer triggers: the relay, the reconciler, and retention."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from engine import Engine
 
 EVERY_5_SECONDS = "*/5 * * * * *"
 EVERY_15_SECONDS = "*/15 * * * * *"
+EVERY_HOUR = "0 7 * * * *"
 
 
 def build(engine: Engine) -> func.Blueprint:
-    """The timers. Both do what any number of others may be doing at the same time."""
+    """The timers. All do what any number of others may be doing at the same time."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
     @blueprint.function_name("relay_outbox")
@@ -25,5 +26,10 @@ def build(engine: Engine) -> func.Blueprint:
     )
     def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
         engine.reconcile()
+
+    @blueprint.function_name("retention")
+    @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_HOUR, use_monitor=False)
+    def retention(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
+        engine.retention.run()
 
     return blueprint

@@ -5,6 +5,13 @@ LANGUAGE sql AS $$
     INSERT INTO app.outbox (queue, job_id, run, stage) VALUES ('jobs', p_job_id, p_run, p_stage)
 $$;
 
+-- Keep what a job's row says of its run, before the row is about another one or is deleted.
+CREATE OR REPLACE FUNCTION app.keep_past_run(j app.jobs) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO app.past_runs (job_id, run, status, result, error, correlation_id, queued_at, started_at, completed_at)
+    VALUES (j.job_id, j.run, j.status, j.result, j.error, j.correlation_id, j.queued_at, j.started_at, j.completed_at)
+$$;
+
 -- Insert the job, or start its next run where the design says so. `created` is true when something was queued.
 CREATE OR REPLACE FUNCTION app.submit_job(
     p_job_id text, p_job_type text, p_parameters jsonb, p_total_stages integer,
@@ -12,21 +19,37 @@ CREATE OR REPLACE FUNCTION app.submit_job(
 ) RETURNS TABLE (created boolean, run integer, status app.job_status)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE j app.jobs;
+DECLARE
+    j app.jobs;
+    v_run integer;
 BEGIN
     INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, correlation_id)
     VALUES (p_job_id, p_job_type, p_parameters, p_total_stages, p_correlation_id)
     ON CONFLICT DO NOTHING
     RETURNING * INTO j;
     IF FOUND THEN
-        PERFORM app.record_event(p_job_id, 1, 1, 'submitted', jsonb_build_object('correlation_id', p_correlation_id));
-        PERFORM app.dispatch_job(p_job_id, 1, 1);
-        RETURN QUERY SELECT true, j.run, j.status;
+        -- Rows of a job of this id that retention took out of sight may still be there: the new one counts its
+        -- runs from behind them. Looked up with the id taken, so that a removal that just committed is seen.
+        SELECT coalesce(max(p.run) + 1, 1) INTO v_run FROM app.past_runs p WHERE p.job_id = p_job_id;
+        IF v_run > 1 THEN
+            UPDATE app.jobs SET run = v_run WHERE job_id = p_job_id;
+        END IF;
+        PERFORM app.record_event(p_job_id, v_run, 1, 'submitted',
+                                 jsonb_build_object('correlation_id', p_correlation_id));
+        PERFORM app.dispatch_job(p_job_id, v_run, 1);
+        RETURN QUERY SELECT true, v_run, j.status;
         RETURN;
     END IF;
     SELECT * INTO j FROM app.jobs WHERE job_id = p_job_id FOR UPDATE;
+    IF NOT FOUND THEN
+        -- Retention removed it between the two statements: now it is new.
+        RETURN QUERY SELECT * FROM app.submit_job(p_job_id, p_job_type, p_parameters, p_total_stages,
+                                                  p_correlation_id, p_rerun);
+        RETURN;
+    END IF;
     IF j.status IN ('failed', 'cancelled')
        OR (p_rerun AND j.status IN ('completed', 'completed_with_errors')) THEN
+        PERFORM app.keep_past_run(j);
         UPDATE app.jobs
         SET run = jobs.run + 1, stage = 1, status = 'queued', total_stages = p_total_stages,
             result = NULL, error = NULL, correlation_id = p_correlation_id,

@@ -43,6 +43,25 @@ CREATE TABLE app.jobs (
 CREATE INDEX jobs_live ON app.jobs (job_id) WHERE status IN ('queued', 'processing', 'cancelling');
 CREATE INDEX jobs_running ON app.jobs (job_type) WHERE status IN ('processing', 'cancelling');
 CREATE INDEX jobs_newest ON app.jobs (created_at DESC, job_id DESC);
+CREATE INDEX jobs_ended ON app.jobs (completed_at, job_id, run) WHERE completed_at IS NOT NULL;
+
+-- Runs that are no longer their job's current one, and runs whose removal has begun.
+CREATE TABLE app.past_runs (
+    job_id         text NOT NULL,
+    run            integer NOT NULL,
+    status         app.job_status NOT NULL,
+    result         jsonb,
+    error          text,
+    correlation_id text NOT NULL,
+    queued_at      timestamptz NOT NULL,
+    started_at     timestamptz,
+    completed_at   timestamptz NOT NULL,
+    -- From then on the run is gone for every reader, and its rows are removed page by page; this one last.
+    removed_at     timestamptz,
+    PRIMARY KEY (job_id, run)
+);
+CREATE INDEX past_runs_ended ON app.past_runs (completed_at, job_id, run) WHERE removed_at IS NULL;
+CREATE INDEX past_runs_removed ON app.past_runs (removed_at, job_id, run) WHERE removed_at IS NOT NULL;
 
 CREATE TABLE app.stages (
     job_id              text NOT NULL REFERENCES app.jobs ON DELETE CASCADE,
@@ -66,8 +85,12 @@ CREATE TABLE app.stages (
     result              jsonb,
     created_at          timestamptz NOT NULL DEFAULT now(),
     completed_at        timestamptz,
+    -- The end after which the leavings of attempts that did not complete were removed.
+    cleaned_at          timestamptz,
     PRIMARY KEY (job_id, run, stage)
 );
+CREATE INDEX stages_uncleaned ON app.stages (completed_at)
+    WHERE completed_at IS NOT NULL AND (cleaned_at IS NULL OR cleaned_at < completed_at);
 CREATE INDEX stages_live_of_type ON app.stages (task_type) WHERE status IN ('processing', 'failing');
 CREATE INDEX stages_live ON app.stages (job_id, run, stage) WHERE status IN ('processing', 'failing');
 

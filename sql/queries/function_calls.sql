@@ -20,6 +20,9 @@ SELECT app.lock_job(%(job_id)s)
 -- name: dispatch_job
 SELECT app.dispatch_job(%(job_id)s, 1, 1)
 
+-- name: keep_past_run
+SELECT app.keep_past_run(j) FROM app.jobs j WHERE job_id = %(job_id)s
+
 -- name: submit_job
 SELECT * FROM app.submit_job(%(job_id)s, 'function_test', '{}', 1, '', false)
 
@@ -149,3 +152,51 @@ SELECT app.dispatch_again(%(job_id)s, 1, 1, 0, 0)
 
 -- name: fail_tasks
 SELECT app.fail_tasks(%(job_id)s, 1, 1, 0, 0, 'function test')
+
+-- name: old_runs
+SELECT * FROM app.old_runs('-infinity', '-infinity', '', 0, 1)
+
+-- name: remove_run
+SELECT app.remove_run(%(job_id)s, 1, now())
+
+-- name: unswept_runs
+SELECT * FROM app.unswept_runs(1)
+
+-- name: run_is_removed
+SELECT app.run_is_removed(%(job_id)s, 1)
+
+-- name: sweep_run_tasks
+SELECT * FROM app.sweep_run_tasks(%(job_id)s, 1, NULL, 1)
+
+-- name: sweep_run_items
+SELECT * FROM app.sweep_run_items(%(job_id)s, 1, NULL, 1)
+
+-- name: sweep_run_events
+SELECT * FROM app.sweep_run_events(%(job_id)s, 1, NULL, 1)
+
+-- name: forget_run
+SELECT app.forget_run(%(job_id)s, 1)
+
+-- name: count_run
+SELECT * FROM app.count_run(%(job_id)s, 1)
+
+-- name: uncleaned_stages
+SELECT * FROM app.uncleaned_stages('-infinity', 1)
+
+-- name: abandoned_attempts
+SELECT * FROM app.abandoned_attempts(%(job_id)s, 1, 1, ARRAY[0], ARRAY[0]::bigint[])
+
+-- name: abandoned_items
+SELECT * FROM app.abandoned_items(%(job_id)s, 1, 1)
+
+-- name: sweep_attempt_items
+SELECT * FROM app.sweep_attempt_items(%(job_id)s, 1, 1, 0, 0, NULL, 1)
+
+-- name: stage_cleaned
+SELECT app.stage_cleaned(%(job_id)s, 1, 1, now())
+
+-- name: poison_is_gone
+SELECT app.poison_is_gone(p) FROM app.poison_messages p WHERE job_id = %(job_id)s
+
+-- name: sweep_leftovers
+SELECT app.sweep_leftovers('-infinity', 0)

@@ -132,6 +132,8 @@ SELECT event_id, run, stage, event, detail, worker, at,
        (SELECT jsonb_agg(jsonb_build_array(lower(r), upper(r) - 1) ORDER BY r) FROM unnest(tasks) AS r) AS tasks
 FROM app.job_events
 WHERE job_id = %(job_id)s AND event_id > %(after_event_id)s
+  -- A run that is being removed is out of sight at once, whatever is left of it.
+  AND run <> ALL (ARRAY(SELECT run FROM app.past_runs WHERE job_id = %(job_id)s AND removed_at IS NOT NULL))
 ORDER BY event_id
 LIMIT %(limit)s
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from interfaces.blobs import BlobItem, BlobProperties
 from interfaces.errors import ServiceUnavailable
@@ -53,6 +53,21 @@ class FaultyBlobs(MemoryBlobs):
     ) -> str:
         self._call()
         return super().write(container, name, data, content_type=content_type, metadata=metadata)
+
+    def write_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        self._call()
+        return super().write_stream(container, name, chunks, content_type=content_type)
+
+    def delete(self, container: str, names: Sequence[str]) -> int:
+        self._call()
+        return super().delete(container, names)
 
     def ensure_container(self, container: str) -> None:
         self._call()

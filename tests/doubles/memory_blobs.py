@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
 from interfaces.errors import BlobNotFound
@@ -53,6 +53,19 @@ class MemoryBlobs(BlobRepository):
     ) -> str:
         self.blobs[container, name] = data
         return f"memory://{container}/{name}"
+
+    def write_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        return self.write(container, name, b"".join(chunks), content_type=content_type)
+
+    def delete(self, container: str, names: Sequence[str]) -> int:
+        return sum(self.blobs.pop((container, name), None) is not None for name in names)
 
     def ping(self) -> None:
         return None

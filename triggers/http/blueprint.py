@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from . import health, limits, listings, operations, results, status, submission
+from . import health, limits, listings, maintenance, operations, results, status, submission
 from .dependencies import HttpDependencies
 from .routing import register
 
@@ -12,7 +12,7 @@ from .routing import register
 def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
-    for module in (submission, status, results, listings, operations, limits, health):
+    for module in (submission, status, results, listings, operations, limits, maintenance, health):
         for endpoint in module.endpoints(api):
             register(blueprint, endpoint, api.settings)
     return blueprint

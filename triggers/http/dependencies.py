@@ -12,6 +12,7 @@ from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
+from interfaces.retention import Cleanup
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
 
@@ -57,6 +58,14 @@ class Limits(Protocol):
 
     def set(self, kind: str, name: str, at_most: int | None) -> None:
         """Set a limit, or remove it with None."""
+        ...
+
+
+class Retention(Protocol):
+    """Removal of what ended long ago (`engine.Engine.retention`)."""
+
+    def cleanup(self, older_than_days: int | None, *, dry_run: bool, limit: int) -> Cleanup:
+        """Remove old runs, or count them."""
         ...
 
 
@@ -245,6 +254,7 @@ class HttpDependencies:
     settings: Settings
     jobs: Jobs
     limits: Limits
+    retention: Retention
     inspection: Inspection
     watch: Watch
     results: Results

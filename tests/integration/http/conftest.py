@@ -26,6 +26,7 @@ def client_of(world: World) -> Client:
                 settings=world.settings,
                 jobs=world.engine,
                 limits=world.engine.limits,
+                retention=world.engine.retention,
                 inspection=Inspection(database),
                 watch=JobWatch(world.settings, database),
                 results=Results(database),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from azure.storage.blob import ContainerClient
@@ -212,3 +214,58 @@ def test_many_threads_share_one_client(storage_connection_string: str, name: str
 
 def test_ping_answers(blobs: AzureBlobRepository) -> None:
     blobs.ping()
+
+
+def test_a_blob_written_from_pieces_is_there_whole_or_not_at_all(
+    blobs: AzureBlobRepository, name: str
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupted() -> Iterator[bytes]:
+        yield b"x" * 5 * 1024**2
+        assert list(blobs.list_pages(name)) in ([], [[]])
+        yield b"y" * 5 * 1024**2
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        blobs.write_stream(name, "a", interrupted())
+    assert list(blobs.list_pages(name)) in ([], [[]])
+
+    url = blobs.write_stream(name, "a", (bytes([i]) * 1000 for i in range(5)), content_type="text/plain")
+    assert blobs.read(name, "a") == b"".join(bytes([i]) * 1000 for i in range(5))
+    assert url.endswith(f"/{name}/a")
+    with pytest.raises(Interrupted):
+        blobs.write_stream(name, "a", interrupted_at_once(Interrupted()))
+    assert blobs.properties(name, "a").size == 5000
+    assert blobs.write_stream(name, "empty", iter(())).endswith("/empty")
+    assert blobs.read(name, "empty") == b""
+
+
+def interrupted_at_once(error: Exception) -> Iterator[bytes]:
+    yield b"z"
+    raise error
+
+
+def test_a_large_blob_is_written_from_pieces_in_bounded_memory(blobs: AzureBlobRepository, name: str) -> None:
+    tracemalloc.start()
+    blobs.write_stream(name, "large", (b"x" * 256 * 1024 for _ in range(256)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert blobs.properties(name, "large").size == 64 * 1024**2
+    assert peak < 32 * 1024**2
+
+
+def test_blobs_are_deleted_and_those_that_are_not_there_do_not_matter(
+    blobs: AzureBlobRepository, name: str
+) -> None:
+    names = [f"x/é {i}?#.json" for i in range(300)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda blob: blobs.write(name, blob, b"{}"), [*names, "kept"]))
+
+    assert blobs.delete(name, ["nothing", *names]) == 300
+    assert [item.name for page in blobs.list_pages(name) for item in page] == ["kept"]
+    assert blobs.delete(name, names) == 0
+    assert blobs.delete(name, []) == 0
+    assert blobs.delete("nowhere", ["a"]) == 0

@@ -20,6 +20,7 @@ CALLS: dict[str, Callable[[BlobRepository], object]] = {
     "properties": lambda blobs: blobs.properties("bronze", "a"),
     "read": lambda blobs: blobs.read("bronze", "a", 1, 1),
     "write": lambda blobs: blobs.write("bronze", "b", b"x", content_type="text/plain", metadata={"k": "v"}),
+    "delete": lambda blobs: blobs.delete("bronze", ["nothing"]),
     "ensure_container": lambda blobs: blobs.ensure_container("bronze"),
 }
 
@@ -64,6 +65,20 @@ def test_each_call_that_fails_in_an_outage_opens_the_breaker(
     with pytest.raises(DependencyUnavailable):
         call(blobs)
     assert faulty.calls == before
+
+
+def test_no_stream_is_begun_while_the_breaker_is_open(
+    blobs: GuardedBlobRepository, faulty: FaultyBlobs
+) -> None:
+    assert blobs.write_stream("bronze", "b", iter([b"ab", b"c"])) == "memory://bronze/b"
+    assert faulty.read("bronze", "b") == b"abc"
+    faulty.down = True
+    with pytest.raises(DependencyUnavailable):
+        blobs.read("bronze", "a")
+    faulty.down = False
+    with pytest.raises(DependencyUnavailable):
+        blobs.write_stream("bronze", "c", iter([b"never taken"]))
+    assert ("bronze", "c") not in faulty.blobs
 
 
 def test_gdal_gets_no_options_while_the_breaker_is_open(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
@@ -75,6 +75,19 @@ class MemoryBlobs:
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> str:
+        raise NotImplementedError
+
+    def write_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> str:
+        raise NotImplementedError
+
+    def delete(self, container: str, names: Sequence[str]) -> int:
         raise NotImplementedError
 
     def ensure_container(self, container: str) -> None:

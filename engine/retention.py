@@ -1,0 +1,225 @@
+"""Removes what ended long ago, in small steps that running work does not notice (docs/adr/0005)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from time import monotonic
+
+from interfaces.blobs import BlobRepository
+from interfaces.errors import ContainerNotFound, FieldError, InvalidRequest
+from interfaces.retention import Attempt, Cleanup, EndedStage, OldRun
+from interfaces.settings import Settings
+from repositories.retention import KINDS, RetentionRepository
+
+from . import result_blobs
+from .archive import RunArchive
+
+logger = logging.getLogger(__name__)
+
+CLEANUP_SECONDS = 20.0
+"""How long a request may take: whoever asks waits for the answer, and asks again when more is left."""
+NO_LIMIT = 10**9
+
+
+class OutOfTime(Exception):
+    """What is left is done the next time."""
+
+
+class Retention:
+    """Any number of these may run at the same time, and each may end anywhere: another goes on from there."""
+
+    def __init__(self, settings: Settings, repository: RetentionRepository, blobs: BlobRepository) -> None:
+        self._settings = settings
+        self._repository = repository
+        self._blobs = blobs
+        self._archive = RunArchive(settings, repository, blobs)
+
+    def run(self) -> Cleanup:
+        """Remove what the settings no longer keep, and the leavings of attempts in stages that have ended.
+
+        Raises `ServiceUnavailable`, `AccessDenied`; what was done by then stays done.
+        """
+        days = self._settings.retention_days
+        # An archive begun in time may take as long as the host lets it: the largest run must pass too.
+        longest = self._settings.function_timeout.total_seconds() * 0.8
+        seconds = self._settings.retention_seconds
+        sweep = _Sweep(self._repository, self._blobs, self._settings, seconds, longest)
+        try:
+            sweep.clean_stages()
+            sweep.finish_removals()
+            if days:
+                self._remove(sweep, self._repository.days_ago(days), NO_LIMIT)
+            more = False
+        except OutOfTime:
+            more = True
+        done = _answer(sweep.counted, days, dry_run=False, more=more)
+        if any(sweep.counted.values()):
+            what = ", ".join(f"{number} {kind}" for kind, number in sweep.counted.items() if number)
+            logger.info("retention removed %s%s", what, "; more is left" if more else "")
+        return done
+
+    def cleanup(self, older_than_days: int | None, *, dry_run: bool, limit: int) -> Cleanup:
+        """Remove at most `limit` runs that ended so many days ago (by default those the setting names).
+
+        With `dry_run` they are only counted. Takes little more than 20 s; `more` says whether to ask again.
+        Raises `InvalidRequest`, `ServiceUnavailable`, `AccessDenied`.
+        """
+        days = older_than_days or self._settings.retention_days
+        if not days:
+            reason = "is required: the setting RETENTION_DAYS keeps everything"
+            raise InvalidRequest(
+                f"older_than_days: {reason}", errors=[FieldError(field="older_than_days", reason=reason)]
+            )
+        sweep = _Sweep(self._repository, self._blobs, self._settings, CLEANUP_SECONDS, CLEANUP_SECONDS)
+        before = self._repository.days_ago(days)
+        try:
+            if dry_run:
+                more = sweep.count(before, limit)
+            else:
+                sweep.finish_removals()
+                more = self._remove(sweep, before, limit)
+        except OutOfTime:
+            more = True
+        return _answer(sweep.counted, days, dry_run=dry_run, more=more)
+
+    def _remove(self, sweep: _Sweep, before: datetime, limit: int) -> bool:
+        """Remove old runs, at most so many; answers whether there are more of them."""
+        sweep.sweep_leftovers(before)
+        old_runs = self._repository.old_runs(before)
+        if not self._archive.wanted:
+            for old in islice(old_runs, limit):
+                sweep.remove(old)
+            return next(old_runs, None) is not None
+        self._archive.prepare()
+        for old in islice(old_runs, limit):
+            sweep.check_time()
+            if self._archive.write(old, sweep.check_archive):
+                sweep.remove(old)
+        return next(old_runs, None) is not None
+
+
+class _Sweep:
+    """One pass: counts what it removes, and stops between two steps when its time is over."""
+
+    def __init__(
+        self,
+        repository: RetentionRepository,
+        blobs: BlobRepository,
+        settings: Settings,
+        seconds: float,
+        archive_seconds: float,
+    ) -> None:
+        self._repository = repository
+        self._blobs = blobs
+        self._results = settings.results_container
+        # Longer than any handler that began before its stage ended can still write.
+        self._age = settings.function_timeout + settings.lease
+        self._end = monotonic() + seconds
+        self._archive_end = monotonic() + archive_seconds
+        self.counted: Counter[str] = Counter()
+
+    def check_time(self) -> None:
+        """Raise when the time is over."""
+        if monotonic() > self._end:
+            raise OutOfTime
+
+    def check_archive(self) -> None:
+        """Raise when an archive that is being written has to be given up."""
+        if monotonic() > self._archive_end:
+            raise OutOfTime
+
+    def count(self, before: datetime, limit: int) -> bool:
+        """Count what would be removed; answers whether more than `limit` runs are old."""
+        # What earlier calls began to remove is finished first by the next one.
+        for old in self._repository.unswept():
+            self._count(old)
+        old_runs = self._repository.old_runs(before)
+        for old in islice(old_runs, limit):
+            self._count(old)
+            self.counted["runs"] += 1
+            self.counted["jobs"] += old.is_current
+        return next(old_runs, None) is not None
+
+    def remove(self, old: OldRun) -> None:
+        """Take a run out of sight, then remove all that is left of it."""
+        self.check_time()
+        gone = self._repository.remove(old)
+        if gone is None:
+            logger.info("job %s run %d is in use and stays", old.job_id, old.run)
+            return
+        self.counted["runs"] += 1
+        self.counted["jobs"] += gone == "job"
+        self._sweep(old)
+
+    def finish_removals(self) -> None:
+        """Go on with the removals that others began."""
+        for old in self._repository.unswept():
+            self._sweep(old)
+
+    def sweep_leftovers(self, before: datetime) -> None:
+        """Remove old rows that belong to no run."""
+        while self._repository.sweep_leftovers(before):
+            self.check_time()
+
+    def clean_stages(self) -> None:
+        """Remove what abandoned attempts left in stages that have ended."""
+        while stages := self._repository.uncleaned_stages(self._age):
+            for stage in stages:
+                self.check_time()
+                self._clean(stage)
+
+    def _sweep(self, old: OldRun) -> None:
+        # The blobs first: once the rows are gone, nothing leads to them.
+        for page in self._blob_pages(result_blobs.prefix(old.job_id, old.run)):
+            self.counted["blobs"] += self._blobs.delete(self._results, page)
+        for kind in KINDS:
+            for removed in self._repository.sweep(old, kind):
+                self.counted[kind] += removed
+                self.check_time()
+        if not self._repository.forget(old):
+            logger.info("job %s run %d is being removed by another process too", old.job_id, old.run)
+
+    def _count(self, old: OldRun) -> None:
+        self.check_time()
+        self.counted.update(self._repository.count(old))
+        for page in self._blob_pages(result_blobs.prefix(old.job_id, old.run)):
+            self.counted["blobs"] += len(page)
+
+    def _clean(self, stage: EndedStage) -> None:
+        if stage.listing:
+            prefix = result_blobs.prefix(stage.job_id, stage.run, stage.stage)
+            for page in self._blob_pages(prefix):
+                self._delete_abandoned(stage, page)
+        for attempt in self._repository.abandoned_items(stage):
+            for removed in self._repository.sweep_attempt(stage, attempt):
+                self.counted["items"] += removed
+                self.check_time()
+        self._repository.cleaned(stage)
+
+    def _delete_abandoned(self, stage: EndedStage, names: list[str]) -> None:
+        attempts = {Attempt(*found): name for name in names if (found := result_blobs.attempt(name))}
+        abandoned = self._repository.abandoned(stage, list(attempts))
+        if abandoned:
+            doomed = [attempts[attempt] for attempt in abandoned]
+            self.counted["blobs"] += self._blobs.delete(self._results, doomed)
+
+    def _blob_pages(self, prefix: str) -> Iterator[list[str]]:
+        """Names in the container of results, a page at a time."""
+        try:
+            for page in self._blobs.list_pages(self._results, prefix):
+                self.check_time()
+                if page:
+                    yield [item.name for item in page]
+        except ContainerNotFound:
+            return
+
+
+def _answer(counted: Counter[str], days: int, *, dry_run: bool, more: bool) -> Cleanup:
+    kinds = ("jobs", "runs", "tasks", "items", "events", "blobs")
+    return Cleanup(
+        older_than_days=days, dry_run=dry_run, more=more, **{kind: counted[kind] for kind in kinds}
+    )
