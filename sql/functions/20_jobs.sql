@@ -160,7 +160,7 @@ BEGIN
     DELETE FROM app.stage_counters c
     WHERE c.job_id = p_job_id AND c.run = j.run AND c.stage > coalesce(v_stage, j.stage);
     UPDATE app.tasks t
-    SET status = 'queued', attempt = 0, fence = NULL, lease_until = NULL, due_at = now(), error = NULL,
+    SET status = 'queued', attempt = 0, suspicion = 0, fence = NULL, lease_until = NULL, due_at = now(), error = NULL,
         result = NULL, result_location = NULL, completed_at = NULL
     WHERE t.job_id = p_job_id AND t.run = j.run AND t.stage = v_stage AND t.status IN ('failed', 'cancelled');
     UPDATE app.jobs

@@ -37,6 +37,7 @@ BEGIN
           -- A queue delays by whole seconds: a message may come a moment before its task is due.
           AND ((status = 'queued' AND due_at <= now() + interval '1 second')
                OR (status = 'processing' AND lease_until < now() AND attempt < s.max_attempts))
+          AND suspicion < 2
         ORDER BY task_index
         LIMIT v_free
         FOR UPDATE SKIP LOCKED
@@ -44,11 +45,14 @@ BEGIN
     IF v_free IS NOT NULL THEN
         SELECT min(task_index) INTO v_left FROM app.tasks
         WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index BETWEEN p_first AND p_last
-          AND status = 'queued' AND due_at <= now() + interval '1 second'
+          AND status = 'queued' AND due_at <= now() + interval '1 second' AND suspicion < 2
           AND task_index <> ALL (coalesce(v_queued, '{}'));
         IF v_left IS NOT NULL THEN
             PERFORM app.park_tasks(p_job_id, p_run, p_stage, v_left, p_last, v_type);
         END IF;
+    END IF;
+    IF v_queued IS NULL AND v_lost IS NULL AND v_free IS DISTINCT FROM 0 THEN
+        v_queued := app.pick_suspect(p_job_id, p_run, p_stage, p_first, p_last, p_worker);
     END IF;
     IF v_queued IS NULL AND v_lost IS NULL THEN
         RETURN;

@@ -2,6 +2,8 @@
 -- else; each answers what it moved.
 
 -- Ended leases: queue the task again, or end it where its attempts are used up or its job is ending.
+-- What a process held alone pays for its death with an attempt. Of several nobody knows which it was, and
+-- twice that is held against none of them (docs/adr/0004).
 CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer)
 RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
 LANGUAGE plpgsql AS $$
@@ -10,14 +12,22 @@ DECLARE
     v_lost jsonb;
     g record;
 BEGIN
-    WITH lost AS (
-        SELECT t.job_id, t.run, t.stage, t.task_index,
+    WITH held AS MATERIALIZED (
+        SELECT worker, count(*) AS tasks FROM app.tasks WHERE status = 'processing' GROUP BY worker
+    ), lost AS (
+        SELECT t.job_id, t.run, t.stage, t.task_index, s.batch_size, h.tasks, f.spared,
                CASE WHEN j.status = 'cancelling' THEN 'cancelled'
-                    WHEN t.attempt >= s.max_attempts OR s.status = 'failing' THEN 'failed'
+                    WHEN s.status = 'failing' THEN 'failed'
+                    WHEN t.attempt >= s.max_attempts AND NOT f.spared THEN 'failed'
                     ELSE 'queued' END::app.task_status AS new_status
         FROM app.tasks t
         JOIN app.stages s USING (job_id, run, stage)
         JOIN app.jobs j USING (job_id)
+        LEFT JOIN held h USING (worker)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(h.tasks, 1) > 1 AND t.suspicion < 2
+                   AND j.status <> 'cancelling' AND s.status <> 'failing' AS spared
+        ) f
         WHERE t.status = 'processing' AND t.lease_until < now()
         ORDER BY t.job_id, t.run, t.stage, t.task_index
         LIMIT p_limit
@@ -25,18 +35,29 @@ BEGIN
     ), moved AS (
         UPDATE app.tasks t
         SET status = l.new_status, fence = NULL, lease_until = NULL, due_at = now(),
-            attempts = app.with_attempt(t.attempts, t.attempt, 'lease_lost', 'the worker stopped renewing its lease',
-                                        t.worker, t.started_at),
+            attempt = t.attempt - l.spared::integer, suspicion = CASE WHEN l.spared THEN t.suspicion + 1 ELSE 2 END,
+            attempts = app.with_attempt(t.attempts, t.attempt, 'lease_lost',
+                CASE WHEN l.spared
+                     THEN format('the worker stopped renewing its lease, and those of %s more tasks: not counted',
+                                 l.tasks - 1)
+                     ELSE 'the worker stopped renewing its lease' END,
+                t.worker, t.started_at),
             error = CASE l.new_status WHEN 'failed'
                 THEN format('lease lost on attempt %s: worker %s stopped renewing it (killed, out of memory, or hung)',
                             t.attempt, t.worker) END,
             completed_at = CASE WHEN l.new_status <> 'queued' THEN clock_timestamp() END
         FROM lost l
         WHERE (t.job_id, t.run, t.stage, t.task_index) = (l.job_id, l.run, l.stage, l.task_index)
-        RETURNING t.job_id, t.run, t.stage, t.task_index, t.status
+        RETURNING t.job_id, t.run, t.stage, t.task_index, t.status, t.suspicion, l.batch_size
     ), dispatched AS (
+        -- In the batches that they were in, except for suspects.
         INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
-        SELECT 'tasks', m.job_id, m.run, m.stage, m.task_index, m.task_index FROM moved m WHERE m.status = 'queued'
+        SELECT 'tasks', m.job_id, m.run, m.stage, min(m.task_index), max(m.task_index)
+        FROM (SELECT *, CASE WHEN suspicion = 2 THEN task_index
+                             ELSE task_index - row_number() OVER (PARTITION BY job_id, run, stage, suspicion
+                                                                  ORDER BY task_index) END AS island
+              FROM moved WHERE status = 'queued') m
+        GROUP BY m.job_id, m.run, m.stage, m.suspicion, m.island, m.task_index / m.batch_size
     )
     SELECT jsonb_agg(to_jsonb(m)) INTO v_lost FROM moved m;
     FOR g IN

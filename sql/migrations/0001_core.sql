@@ -102,6 +102,9 @@ CREATE TABLE app.tasks (
     status          app.task_status NOT NULL DEFAULT 'queued',
     parameters      jsonb NOT NULL,
     attempt         smallint NOT NULL DEFAULT 0,
+    -- Whether it may be what kills its process. 1: it was lost once, together with others. 2: twice, or
+    -- alone; it is a suspect, of which a process runs one at a time (docs/adr/0004).
+    suspicion       smallint NOT NULL DEFAULT 0 CHECK (suspicion BETWEEN 0 AND 2),
     fence           bigint,
     lease_until     timestamptz,
     worker          text,
@@ -122,6 +125,7 @@ CREATE TABLE app.tasks (
 -- Both shrink as tasks end, so that probing for the last unfinished one never walks finished rows.
 CREATE INDEX tasks_unfinished ON app.tasks (job_id, run, stage, task_index) WHERE status IN ('queued', 'processing');
 CREATE INDEX tasks_processing ON app.tasks (job_id, run, stage, task_index) WHERE status = 'processing';
+CREATE INDEX tasks_suspect ON app.tasks (worker) WHERE status = 'processing' AND suspicion = 2;
 CREATE INDEX tasks_failed ON app.tasks (job_id, run, stage, task_index) WHERE status = 'failed';
 
 -- Progress only; nothing is decided by it. Several rows a stage, so that workers do not queue for one.

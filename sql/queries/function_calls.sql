@@ -104,6 +104,12 @@ SELECT app.complete_job(%(job_id)s, 1, 2, 0, '{}')
 -- name: claim_tasks
 SELECT * FROM app.claim_tasks(%(job_id)s, 1, 1, 0, 0, 'function_test', interval '1 second')
 
+-- name: pick_suspect
+SELECT app.pick_suspect(%(job_id)s, 1, 1, 0, 0, 'function_test')
+
+-- name: put_back
+SELECT app.put_back(%(job_id)s, 1, 1, 0)
+
 -- name: with_attempt
 SELECT app.with_attempt(NULL, 1, 'failed', 'function test', 'function_test', now())
 

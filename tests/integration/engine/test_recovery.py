@@ -76,7 +76,8 @@ def test_a_dead_workers_tasks_are_run_by_another(world: World) -> None:
     assert len(claimed) == 2
     assert world.run(job.job_id)["status"] == "completed"
     tasks = world.tasks(job.job_id)
-    assert [task["attempt"] for task in tasks] == [2, 2, 1]
+    # Which of the two killed it, if one did, nobody knows: the attempt counts for neither.
+    assert [task["attempt"] for task in tasks] == [1, 1, 1]
     [lost] = tasks[0]["attempts"]
     assert (lost["outcome"], lost["worker"], lost["attempt"]) == ("lease_lost", "dead", 1)
     assert world.violations() == {}
