@@ -18,8 +18,10 @@ KINDS: tuple[Rows, ...] = ("tasks", "items", "events")
 PAGE = 5000
 """Rows deleted in one transaction: a few dozen milliseconds."""
 ARCHIVE_PAGE = 500
+FIRST_ARCHIVE_PAGE = 20
 ARCHIVE_BYTES = 4 * 1024 * 1024
-"""Tasks of the archive read at a time; a task's row can have a megabyte."""
+"""Tasks of the archive read at a time: a row can have a megabyte, and the server makes a whole page of them
+before it cuts it off, so that pages grow only as long as rows are small."""
 
 
 class RetentionRepository:
@@ -114,18 +116,19 @@ class RetentionRepository:
 
     def archived_tasks(self, old: OldRun) -> Iterator[ArchivedTask]:
         """Its tasks, read a page at a time."""
-        after = (0, -1)
+        after, limit = (0, -1), FIRST_ARCHIVE_PAGE
         while rows := self._rows(
             "archived_tasks",
             job_id=old.job_id,
             run=old.run,
             after_stage=after[0],
             after_index=after[1],
-            limit=ARCHIVE_PAGE,
+            limit=limit,
             max_bytes=ARCHIVE_BYTES,
         ):
             yield from (ArchivedTask(**row) for row in rows)
             after = (rows[-1]["stage"], rows[-1]["task_index"])
+            limit = min(ARCHIVE_PAGE, 2 * len(rows))
 
     def archived_events(self, old: OldRun) -> Iterator[str]:
         """Its history, a line each, read a page at a time."""
