@@ -214,9 +214,9 @@ class Executor:
     def _deferral(self, task: ClaimedTask, error: DependencyUnavailable, spread: float) -> TaskReport:
         """The task waits for what it depends on, and the attempt is not counted."""
         text = describe(error, self._settings.max_error_characters)
-        delay = deferral(error.retry_after, self._settings.breaker_pause_seconds, spread)
-        logger.warning("job %s task %d put off for %d s: %s", task.job_id, task.task_index, delay, text)
-        return _deferred(task, text, delay)
+        return _deferred(
+            task, text, deferral(error.retry_after, self._settings.breaker_pause_seconds, spread)
+        )
 
     def _report_timeout(self, batch: Batch, held: Held) -> None:
         """Called by the heartbeat while the handler still runs: give its task, and those behind it, away."""
@@ -243,6 +243,9 @@ class Executor:
             reraise=True,
         )
         accepted = write(self._tasks.finish, task.job_id, task.run, task.stage, self._worker, reports)
+        if deferred := [report for report in reports if report.deferred]:
+            # One line, not one for each of thousands of tasks at every try.
+            logger.warning("job %s: %d tasks put off: %s", task.job_id, len(deferred), deferred[-1].error)
         overtaken = len(reports) - len(accepted)
         if overtaken:
             logger.warning("job %s: %d outcomes came too late and were dropped", task.job_id, overtaken)

@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     max_plan_attempts: Annotated[int, Field(ge=1)] = 5
 
     breaker_failures: Annotated[int, Field(ge=1)] = 5
-    """So many failures in a row of a dependency, such as blob storage, keep calls from it (docs/adr/0005)."""
+    """So many failures in a row of a dependency that still answers, such as blob storage, keep calls from it
+    (docs/adr/0006). Where it does not answer, one is enough."""
     breaker_pause_seconds: Seconds = 15
     """For so long; then one call tries. What was put off meanwhile goes on within 1.5 times as long."""
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from math import inf
 from threading import Condition, Lock
 from time import monotonic
 from typing import NoReturn
@@ -59,9 +60,9 @@ class Breakers:
 class Breaker:
     """Guards calls of one dependency. Any number of threads.
 
-    Closed, calls pass. `failures` of them in a row open it; so does a single one when nothing was heard of
-    the dependency for a pause and it does not answer when asked. Open, calls are refused for `pause`
-    seconds. Then one call is let through: as it ends, the breaker closes or opens again.
+    Closed, calls pass. `failures` of them in a row open it; so does a single one when the dependency does
+    not answer when asked about it. Open, calls are refused for `pause` seconds. Then one call is let
+    through: as it ends, the breaker closes or opens again.
 
     A failure is `ServiceUnavailable`. Any other error of ours is an answer: what was asked for is missing,
     or refused, but the dependency works. Errors that are not ours say nothing about it.
@@ -84,7 +85,7 @@ class Breaker:
         self._asking = Lock()
         self._trying = False
         """A call is out whose end decides whether the breaker closes."""
-        self._heard_at: float | None = None
+        self._heard_at = -inf
         """When the dependency last answered anything, in monotonic seconds."""
         self._last_error = ""
 
@@ -97,6 +98,7 @@ class Breaker:
         put down to the dependency unless that still answers others.
         """
         trial = self._admit()
+        began = monotonic()
         try:
             yield
         except DependencyUnavailable:
@@ -105,7 +107,7 @@ class Breaker:
             raise
         except ServiceUnavailable as error:
             self._failed(trial, error)
-            if self._to_blame(trial):
+            if self._to_blame(trial, began):
                 raise self._unavailable(error.detail) from error
             raise
         except OrchestratorError:
@@ -173,12 +175,12 @@ class Breaker:
                     self._trying = False
                     self._changed.notify_all()
 
-    def _to_blame(self, trial: bool) -> bool:
+    def _to_blame(self, trial: bool, began: float) -> bool:
         """Whether it was the dependency's fault that a call failed.
 
         It was when the breaker has opened meanwhile. Else, and also when the call was the trial, it depends
-        on whether the dependency answers at all: where only one file is out of order, its task must come
-        to an end.
+        on whether the dependency has answered anything since the call began, or does so when asked: where
+        only one file is out of order, its task must come to an end.
         """
         if not trial and self._state() != pybreaker.STATE_CLOSED:
             return True
@@ -186,7 +188,7 @@ class Breaker:
             with self._changed:
                 if not trial and self._state() != pybreaker.STATE_CLOSED:
                     return True
-                if self._heard_at is not None and monotonic() - self._heard_at < self._pause:
+                if self._heard_at >= began:
                     return False
             try:
                 self._ask()
@@ -197,10 +199,8 @@ class Breaker:
                 return True
             except OrchestratorError:
                 pass
-            with self._changed:
-                self._heard_at = monotonic()
-                if self._state() == pybreaker.STATE_CLOSED:
-                    self._breaker.call(_nothing)
+            # The failure still counts: storage may answer this and fail at everything else.
+            self._heard_at = monotonic()
             return False
 
     def _refused(self) -> DependencyUnavailable:

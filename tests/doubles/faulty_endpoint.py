@@ -14,7 +14,7 @@ ACCOUNT = "comp=properties"
 
 
 class FaultyEndpoint:
-    """`faults` are used up, one a request: a status, `closed` or `hangs`."""
+    """`faults` are used up, one a request: a status, `closed` or `hangs`. While `down`, all are closed."""
 
     def __init__(self, connection_string: str) -> None:
         parts = dict(part.split("=", 1) for part in connection_string.strip(";").split(";"))
@@ -22,6 +22,8 @@ class FaultyEndpoint:
         assert real.hostname is not None
         self._service = (real.hostname, real.port or 80)
         self.faults: list[str] = []
+        self.down = False
+        self.requests = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -42,6 +44,9 @@ class FaultyEndpoint:
         self._server.server_close()
 
     def next_fault(self, path: str) -> str | None:
+        self.requests += 1
+        if self.down:
+            return "closed"
         return self.faults.pop(0) if self.faults and ACCOUNT not in path else None
 
     def forward(

@@ -60,7 +60,7 @@ def test_an_outage_uses_up_no_attempts_and_everything_completes_after_it(
     read_blobs(world)
     faulty.down, faulty.calls = True, 0
     job = world.submit("reading", n=60)
-    pass_time(world, 3.5)
+    pass_time(world, 2.5)
     # Tasks that do not need it go on meanwhile.
     other = world.submit("hello_world", n=30)
     assert world.run(other.job_id)["status"] == "completed"
@@ -81,7 +81,7 @@ def test_an_outage_uses_up_no_attempts_and_everything_completes_after_it(
     assert world.violations() == {}
 
 
-def test_an_outage_in_the_middle_costs_only_the_attempts_that_showed_it(
+def test_an_outage_in_the_middle_costs_next_to_no_attempts(
     make_world: MakeWorld, faulty: FaultyBlobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world(storage=faulty, batch_parallelism=1)
@@ -100,7 +100,7 @@ def test_an_outage_in_the_middle_costs_only_the_attempts_that_showed_it(
     faulty.down = False
     assert world.run(job.job_id, seconds=10)["status"] == "completed"
     counted = [o for task in world.tasks(job.job_id) for o in outcomes(task) if o != "deferred"]
-    # Four, and those that were in flight and found that storage had just answered another.
+    # Of those in flight a few may have begun before storage answered for the last time.
     assert counted == ["retry"] * len(counted)
     assert len(counted) <= world.settings.breaker_failures - 1
     assert world.violations() == {}
