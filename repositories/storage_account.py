@@ -24,7 +24,11 @@ POOL_CONNECTIONS = 64
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
 RETRIES = 4
-"""By the SDK's own policy, after about 1, 3, 5 and 9 s."""
+"""Of the blob service, by the SDK's own policy, after about 1, 3, 5 and 9 s."""
+QUEUE_RETRIES = 1
+"""Within a second, for a connection that was closed while idle. The outbox repeats what could not be sent,
+and meanwhile somebody may be waiting for the answer to a submission."""
+QUEUE_READ_TIMEOUT_SECONDS = 10
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 
@@ -63,20 +67,29 @@ class StorageAccount:
 
     def queue_service(self) -> QueueServiceClient:
         """The process's client of the queue service. Thread-safe."""
-        from azure.storage.queue import ExponentialRetry, QueueServiceClient
+        from azure.storage.queue import LinearRetry, QueueServiceClient
 
         with self._lock:
             if self._queue_service is None:
-                retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=self._retries)
-                self._queue_service = self._client(QueueServiceClient, "queue", retry)
+                retries = min(self._retries, QUEUE_RETRIES)
+                retry = LinearRetry(backoff=0, retry_total=retries, random_jitter_range=1)
+                self._queue_service = self._client(
+                    QueueServiceClient, "queue", retry, QUEUE_READ_TIMEOUT_SECONDS
+                )
             return self._queue_service
 
-    def _client(self, kind: type[C], service: str, retry_policy: object) -> C:
+    def _client(
+        self,
+        kind: type[C],
+        service: str,
+        retry_policy: object,
+        read_timeout: int = READ_TIMEOUT_SECONDS,
+    ) -> C:
         options = {
             "retry_policy": retry_policy,
-            "transport": _transport(),
+            "transport": _transport(read_timeout),
             "connection_timeout": CONNECT_TIMEOUT_SECONDS,
-            "read_timeout": READ_TIMEOUT_SECONDS,
+            "read_timeout": read_timeout,
         }
         client: C
         if not self._connection_string:
@@ -120,7 +133,7 @@ class StorageAccount:
         return f"https://{self._account_name}.{service}.core.windows.net"
 
 
-def _transport() -> RequestsTransport:
+def _transport(read_timeout: int) -> RequestsTransport:
     """The SDK's transport with a pool that fits the worker's threads; its own has 10 connections."""
     from azure.core.pipeline.transport import RequestsTransport
     from requests import Session
@@ -137,5 +150,5 @@ def _transport() -> RequestsTransport:
         session=session,
         session_owner=False,
         connection_timeout=CONNECT_TIMEOUT_SECONDS,
-        read_timeout=READ_TIMEOUT_SECONDS,
+        read_timeout=read_timeout,
     )
