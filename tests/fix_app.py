@@ -91,6 +91,10 @@ class App:
         with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
             return connection.execute(query, parameters or None).fetchall()
 
+    def execute(self, statements: str) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(statements.encode())
+
     def workers(self) -> list[int]:
         """The worker processes that run now."""
         return list(json.loads(self.pid_file.read_text())["workers"])
