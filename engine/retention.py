@@ -56,11 +56,7 @@ class Retention:
             more = False
         except OutOfTime:
             more = True
-        done = _answer(sweep.counted, days, dry_run=False, more=more)
-        if any(sweep.counted.values()):
-            what = ", ".join(f"{number} {kind}" for kind, number in sweep.counted.items() if number)
-            logger.info("retention removed %s%s", what, "; more is left" if more else "")
-        return done
+        return _answer(sweep.counted, days, dry_run=False, more=more)
 
     def cleanup(self, older_than_days: int | None, *, dry_run: bool, limit: int) -> Cleanup:
         """Remove at most `limit` runs that ended so many days ago (by default those the setting names).
@@ -167,6 +163,8 @@ class _Sweep:
 
     def clean_stages(self) -> None:
         """Remove what abandoned attempts left in stages that have ended."""
+        while self._repository.pass_clean_stages(self._age):
+            self.check_time()
         while stages := self._repository.uncleaned_stages(self._age):
             for stage in stages:
                 self.check_time()
@@ -220,6 +218,9 @@ class _Sweep:
 
 def _answer(counted: Counter[str], days: int, *, dry_run: bool, more: bool) -> Cleanup:
     kinds = ("jobs", "runs", "tasks", "items", "events", "blobs")
+    if any(counted.values()) and not dry_run:
+        what = ", ".join(f"{counted[kind]} {kind}" for kind in kinds if counted[kind])
+        logger.info("retention removed %s%s", what, "; more is left" if more else "")
     return Cleanup(
         older_than_days=days, dry_run=dry_run, more=more, **{kind: counted[kind] for kind in kinds}
     )

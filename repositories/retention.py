@@ -77,6 +77,10 @@ class RetentionRepository:
         """Delete old poison messages and dispatches that no run speaks for; answers how many."""
         return int(self._one("sweep_leftovers", before=before, limit=limit)["removed"])
 
+    def pass_clean_stages(self, age: timedelta, limit: int = 100) -> int:
+        """Note of stages that ended that long ago that nothing was left in them; answers of how many."""
+        return int(self._one("pass_clean_stages", age=age, limit=limit)["passed"])
+
     def uncleaned_stages(self, age: timedelta, limit: int = 100) -> list[EndedStage]:
         """Stages that ended that long ago, in which nobody has looked for leavings."""
         return [EndedStage(**row) for row in self._rows("uncleaned_stages", age=age, limit=limit)]

@@ -74,12 +74,14 @@ $$;
 
 -- The three functions below delete up to `p_limit` rows of a removed run after a position, and answer how many
 -- and the position reached; null: there is nothing more. Rows that somebody else deletes now are skipped. The
--- position keeps a page from walking the dead entries of the pages before. No page waits for the disk: one that
--- a crash of the server forgets is deleted again.
+-- position keeps a page from walking the dead entries of the pages before. A page is read in the order of its
+-- index, whatever statistics there are: to sort all rows of the run for each page would cost their square. No page
+-- waits for the disk: one that a crash of the server forgets is deleted again.
 
 -- Positions: {stage, task_index}.
 CREATE OR REPLACE FUNCTION app.sweep_run_tasks(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
-RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql AS $$
+RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN
@@ -99,7 +101,8 @@ END $$;
 
 -- Positions: {stage, task_index, fence, seq}.
 CREATE OR REPLACE FUNCTION app.sweep_run_items(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
-RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql AS $$
+RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN
@@ -121,7 +124,8 @@ END $$;
 
 -- Positions: {event_id}.
 CREATE OR REPLACE FUNCTION app.sweep_run_events(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
-RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql AS $$
+RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN
@@ -163,18 +167,43 @@ LANGUAGE sql STABLE AS $$
            (SELECT count(*) FROM app.job_events WHERE job_id = p_job_id AND run = p_run)
 $$;
 
--- Ended stages in which nobody has looked for the leavings of attempts that did not complete. `listing` says
--- whether there may be results in blob storage that nobody refers to.
+-- Whether blob storage may hold results of a stage's attempts that no task refers to: one of them did not
+-- complete, or a retry deleted the tasks of the stage before it was planned anew.
+CREATE OR REPLACE FUNCTION app.had_other_attempts(s app.stages) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM app.tasks t
+                   WHERE t.job_id = s.job_id AND t.run = s.run AND t.stage = s.stage
+                     AND (t.attempts IS NOT NULL OR t.status <> 'completed'))
+        OR EXISTS (SELECT 1 FROM app.job_events e
+                   WHERE e.job_id = s.job_id AND e.run = s.run AND e.event = 'job_retried')
+$$;
+
+-- Most stages leave nothing behind: note that of up to `p_limit` that ended before a time. Answers how many.
+CREATE OR REPLACE FUNCTION app.pass_clean_stages(p_before timestamptz, p_limit integer) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    UPDATE app.stages u SET cleaned_at = u.completed_at
+    FROM (
+        SELECT s.job_id, s.run, s.stage FROM app.stages s
+        WHERE s.completed_at < p_before AND (s.cleaned_at IS NULL OR s.cleaned_at < s.completed_at)
+          AND NOT EXISTS (SELECT 1 FROM app.stage_items i
+                          WHERE i.job_id = s.job_id AND i.run = s.run AND i.stage = s.stage)
+          AND NOT app.had_other_attempts(s)
+        ORDER BY s.completed_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ) AS clean
+    WHERE (u.job_id, u.run, u.stage) = (clean.job_id, clean.run, clean.stage);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END $$;
+
+-- Stages that ended before a time, in which nobody has looked yet for what attempts left that did not complete.
+-- `listing` says whether to look into blob storage too.
 CREATE OR REPLACE FUNCTION app.uncleaned_stages(p_before timestamptz, p_limit integer)
 RETURNS TABLE (job_id text, run integer, stage smallint, completed_at timestamptz, listing boolean)
 LANGUAGE sql STABLE AS $$
-    SELECT s.job_id, s.run, s.stage, s.completed_at,
-           EXISTS (SELECT 1 FROM app.tasks t
-                   WHERE t.job_id = s.job_id AND t.run = s.run AND t.stage = s.stage
-                     AND (t.attempts IS NOT NULL OR t.status <> 'completed'))
-           -- A retry deletes the tasks of later stages.
-           OR EXISTS (SELECT 1 FROM app.job_events e
-                      WHERE e.job_id = s.job_id AND e.run = s.run AND e.event = 'job_retried')
+    SELECT s.job_id, s.run, s.stage, s.completed_at, app.had_other_attempts(s)
     FROM app.stages s
     WHERE s.completed_at < p_before AND (s.cleaned_at IS NULL OR s.cleaned_at < s.completed_at)
     ORDER BY s.completed_at LIMIT p_limit
@@ -217,7 +246,8 @@ $$;
 -- Delete up to `p_limit` items of an abandoned attempt. Positions: {seq}.
 CREATE OR REPLACE FUNCTION app.sweep_attempt_items(
     p_job_id text, p_run integer, p_stage integer, p_index integer, p_fence bigint, p_after bigint[], p_limit integer
-) RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM app.abandoned_attempts(p_job_id, p_run, p_stage, ARRAY[p_index], ARRAY[p_fence])) THEN

@@ -186,6 +186,12 @@ SELECT app.forget_run(%(job_id)s, 1)
 -- name: count_run
 SELECT * FROM app.count_run(%(job_id)s, 1)
 
+-- name: had_other_attempts
+SELECT app.had_other_attempts(s) FROM app.stages s WHERE job_id = %(job_id)s
+
+-- name: pass_clean_stages
+SELECT app.pass_clean_stages('-infinity', 1)
+
 -- name: uncleaned_stages
 SELECT * FROM app.uncleaned_stages('-infinity', 1)
 

@@ -25,6 +25,9 @@ SELECT app.forget_run(%(job_id)s, %(run)s) AS done
 -- name: count_run
 SELECT tasks, items, events FROM app.count_run(%(job_id)s, %(run)s)
 
+-- name: pass_clean_stages
+SELECT app.pass_clean_stages(now() - %(age)s::interval, %(limit)s) AS passed
+
 -- name: uncleaned_stages
 SELECT job_id, run, stage, completed_at, listing FROM app.uncleaned_stages(now() - %(age)s::interval, %(limit)s)
 

@@ -212,6 +212,54 @@ def test_taking_dispatches_looks_at_pending_ones_only(explained: Explained) -> N
     assert plans.most_rows <= TASKS // BATCH
 
 
+@pytest.mark.parametrize(
+    ("rows", "middle", "index"),
+    [
+        ("tasks", [1, TASKS // 2], "tasks_pkey"),
+        ("items", [1, 0, 1, TASKS // 2], "stage_items_pkey"),
+        ("events", [TASKS // 2], "job_events_of_job"),
+    ],
+)
+def test_removing_a_run_touches_only_the_page(
+    explained: Explained, world: World, rows: str, middle: list[int], index: str
+) -> None:
+    for insert in (
+        "INSERT INTO app.past_runs SELECT %s, 1, 'failed', NULL, 'why', '', now(), now(), now(), now()",
+        "INSERT INTO app.stage_items SELECT %s, 1, 1, 0, 1, i, '{}' FROM generate_series(1, 20000) AS i",
+        "INSERT INTO app.job_events (job_id, run, event) SELECT %s, 1, 'x' FROM generate_series(1, 20000)",
+    ):
+        world.rows(insert, JOB, fetch=False)
+    for after in (None, middle):
+        [(removed, reached)], plans = explained.call(
+            f"SELECT removed, reached FROM app.sweep_run_{rows}(%s, 1, %s::bigint[], 100)", JOB, after
+        )
+        assert removed == 100
+        assert reached > (after or [0])
+        assert index in plans.indexes
+        assert plans.scanned <= {"past_runs"}
+        assert plans.most_rows <= 100
+
+
+def test_finding_old_runs_looks_at_old_runs_only(explained: Explained, world: World) -> None:
+    for age in (1, 100):
+        world.rows(
+            "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, status, error, completed_at)"
+            " SELECT encode(sha256((%s + i)::text::bytea), 'hex'), 'x', '{}', 1, 'failed', 'why',"
+            " now() - make_interval(days => %s, secs => i) FROM generate_series(1, 5000) AS i",
+            age * 100_000,
+            age,
+            fetch=False,
+        )
+    world.rows("ANALYZE app.jobs", fetch=False)
+    rows, plans = explained.call(
+        "SELECT * FROM app.old_runs(now() - interval '90 days', '-infinity', '', 0, 100)"
+    )
+    assert len(rows) == 100
+    assert "jobs_ended" in plans.indexes
+    assert "jobs" not in plans.scanned
+    assert plans.most_rows <= 100
+
+
 def test_a_lost_index_would_be_noticed(explained: Explained, world: World) -> None:
     last = "UPDATE app.tasks SET status = 'completed', result = '{}' WHERE task_index > 0"
     world.rows(last, fetch=False)

@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from engine import result_blobs
+from interfaces.blobs import BlobItem
 from interfaces.plans import StageDefinition
 from interfaces.retention import Attempt, OldRun
+from repositories.blobs import AzureBlobRepository
 from repositories.retention import RetentionRepository
+from repositories.storage_account import StorageAccount
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
 from tests.integration.engine.retention_scenes import LARGE, age, done, left, old, retention, survey
@@ -74,6 +78,31 @@ def test_a_run_is_kept_with_all_that_the_database_and_blob_storage_knew_of_it(wo
     assert [(line["stage"], line["task_index"]) for line in results] == [(2, i) for i in range(6)]
     assert {line["result"]["text"] for line in results} == {"x" * LARGE}
     assert [line["result"] for line in lines if line["kind"] == "task"][:2] == [{"found": 3}] * 2
+    assert left(world, job_id) == {}
+
+
+def test_a_run_is_archived_and_removed_in_a_real_storage_account(
+    make_world: Callable[..., World],
+    storage_connection_string: str,
+    container: Callable[[], ContainerClient],
+) -> None:
+    results, kept = container(), container()
+    kept.delete_container()
+    blobs = AzureBlobRepository(StorageAccount(storage_connection_string))
+    world = make_world(
+        storage=blobs,
+        max_inline_result_bytes=1000,
+        results_container=results.container_name,
+        retention_archive_container=kept.container_name,
+    )
+    survey(world)
+    job_id = old(world, n=2)
+    assert len(list(results.list_blob_names())) == 6
+    assert world.engine.retention.run().blobs == 6
+    assert list(results.list_blob_names()) == []
+    [name] = kept.list_blob_names()
+    lines = gzip.decompress(blobs.read(kept.container_name, name)).splitlines()
+    assert Counter(json.loads(line)["kind"] for line in lines)["result"] == 6
     assert left(world, job_id) == {}
 
 
@@ -243,6 +272,21 @@ def test_an_attempt_that_still_runs_or_has_completed_is_not_abandoned(world: Wor
     [stage] = repository.uncleaned_stages(world.settings.lease)
     [task] = world.tasks(job.job_id)
     assert repository.abandoned(stage, [Attempt(0, task["fence"])]) == set()
+
+
+def test_a_stage_that_left_nothing_is_passed_without_a_look_into_storage(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> Iterator[list[BlobItem]]:
+        raise AssertionError("storage was asked")
+
+    job = world.submit("hello_world", n=3)
+    world.run(job.job_id)
+    age(world, job.job_id, 1)
+    monkeypatch.setattr(world.blobs, "list_pages", never)
+    world.engine.retention.run()
+    cleaned = world.rows("SELECT cleaned_at = completed_at AS cleaned FROM app.stages")
+    assert cleaned == [{"cleaned": True}] * 2
 
 
 def test_a_stage_that_is_retried_is_cleaned_anew_after_its_new_end(world: World) -> None:
