@@ -1,0 +1,406 @@
+"""What the protocol's SQL is to do, as plain Python: the reference that the state machine compares with.
+
+Each method is one committed transaction. It answers what the repository should answer and records the
+events that the history should gain. Time is three booleans: a lease is over, a plan's lease is over, a
+task is due.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import floor
+
+TERMINAL = {"completed", "completed_with_errors", "failed", "cancelled"}
+UNFINISHED = {"queued", "processing"}
+MAX_ATTEMPTS = 3
+MAX_PLANS = 4
+TOTAL_STAGES = 2
+
+StageKey = tuple[str, int, int]
+"""(job_id, run, stage)."""
+TaskKey = tuple[str, int, int, int]
+Event = tuple[str, int, int | None, str, tuple[int, ...]]
+"""(job_id, run, stage, event, task indexes)."""
+Untouchable = frozenset[object]
+"""Task keys and job ids whose rows another transaction holds: SKIP LOCKED passes them by."""
+NOTHING: Untouchable = frozenset()
+
+
+@dataclass
+class Task:
+    """A task's row, as far as the protocol decides by it."""
+
+    status: str = "queued"
+    attempt: int = 0
+    fence: int | None = None
+    lease_over: bool = False
+    due: bool = True
+    worker: str = ""
+    suspicion: int = 0
+    """docs/adr/0004; a task with 2 is a suspect."""
+    history: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Stage:
+    """A stage's row with its tasks. `fraction` is None where one failure fails the job."""
+
+    tasks: list[Task]
+    fraction: float | None
+    status: str = "processing"
+
+    def count(self, status: str) -> int:
+        return sum(task.status == status for task in self.tasks)
+
+    @property
+    def unfinished(self) -> bool:
+        return any(task.status in UNFINISHED for task in self.tasks)
+
+    @property
+    def broken(self) -> bool:
+        allowed = 0 if self.fraction is None else floor(self.fraction * len(self.tasks))
+        return self.count("failed") > allowed
+
+
+@dataclass
+class Job:
+    """A job's row."""
+
+    status: str = "queued"
+    run: int = 1
+    stage: int = 1
+    plan_fence: int | None = None
+    plan_over: bool = False
+    plan_attempts: int = 0
+
+    def release_plan(self) -> None:
+        self.plan_fence, self.plan_over = None, False
+
+
+@dataclass
+class Model:
+    """The whole database. Fences are numbers of its own, in the order in which claims are made."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    stages: dict[StageKey, Stage] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    fences: int = 0
+    issued: dict[object, int] = field(default_factory=dict)
+    """Fences that the last step handed out, by task or stage."""
+    worker: str = ""
+    """Who does the next step."""
+
+    def _fence(self, key: object) -> int:
+        self.fences += 1
+        self.issued[key] = self.fences
+        return self.fences
+
+    def _record(
+        self, job_id: str, run: int, stage: int | None, event: str, tasks: Iterable[int] = ()
+    ) -> None:
+        self.events.append((job_id, run, stage, event, tuple(sorted(tasks))))
+
+    def current(self, key: StageKey, *statuses: str) -> Job | None:
+        """The job, if it is at that run and stage and in one of these states."""
+        job = self.jobs.get(key[0])
+        return job if job and (job.run, job.stage) == key[1:] and job.status in statuses else None
+
+    # Jobs
+
+    def submit(self, job_id: str, rerun: bool) -> tuple[bool, int, str]:
+        job = self.jobs.get(job_id)
+        if job is None:
+            job = self.jobs[job_id] = Job()
+            self._record(job_id, 1, 1, "submitted")
+            return True, 1, "queued"
+        again = {"failed", "cancelled"} | ({"completed", "completed_with_errors"} if rerun else set())
+        if job.status not in again:
+            return False, job.run, job.status
+        self.jobs[job_id] = Job(run=job.run + 1)
+        self._record(job_id, job.run + 1, 1, "run_submitted")
+        return True, job.run + 1, "queued"
+
+    def cancel(self, job_id: str) -> tuple[bool, str] | None:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return None
+        if job.status not in UNFINISHED:
+            return False, job.status
+        job.status = "cancelling"
+        self._record(job_id, job.run, job.stage, "job_cancelling")
+        return True, "cancelling"
+
+    def _end(self, job_id: str, status: str) -> None:
+        job = self.jobs[job_id]
+        job.status = status
+        job.release_plan()
+        self._record(job_id, job.run, None, f"job_{status}")
+
+    def fail(self, job_id: str, run: int | None, stage: int | None) -> bool:
+        job = self.jobs.get(job_id)
+        if job is None or job.status not in UNFINISHED:
+            return False
+        if run not in (None, job.run) or stage not in (None, job.stage):
+            return False
+        row = self.stages.get((job_id, job.run, job.stage))
+        if row is None:
+            self._end(job_id, "failed")
+        elif row.status == "processing":
+            row.status = "failing"
+            self._record(job_id, job.run, job.stage, "stage_failing")
+        return True
+
+    def retry(self, job_id: str) -> tuple[bool, int, str, int] | None:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return None
+        if job.status not in ("failed", "cancelled", "completed_with_errors"):
+            return False, job.stage, job.status, 0
+        rows = {key[2]: row for key, row in self.stages.items() if key[:2] == (job_id, job.run)}
+        first = min(
+            (n for n, row in rows.items() if row.count("failed") + row.count("cancelled")), default=None
+        )
+        target = job.stage if first is None else first
+        for later in [n for n in rows if n > target]:
+            del self.stages[job_id, job.run, later]
+        queued = []
+        if first is not None:
+            for index, task in enumerate(rows[first].tasks):
+                if task.status in ("failed", "cancelled"):
+                    rows[first].tasks[index] = Task(history=task.history)
+                    queued.append(index)
+        self.jobs[job_id] = Job("processing", job.run, target)
+        self._record(job_id, job.run, target, "job_retried", queued)
+        if target in rows:
+            rows[target].status = "processing"
+        return True, target, "processing", len(queued)
+
+    # Planning
+
+    def claim_plan(self, key: StageKey) -> bool:
+        job = self.current(key, "queued", "processing")
+        if job is None or key in self.stages or (job.plan_fence is not None and not job.plan_over):
+            return False
+        if job.plan_attempts >= MAX_PLANS:
+            self._end(key[0], "failed")
+            return False
+        if job.status == "queued":
+            self._record(*key, "job_started")
+        job.status, job.plan_fence, job.plan_over = "processing", self._fence(key), False
+        job.plan_attempts += 1
+        if job.plan_attempts > 1:
+            self._record(*key, "plan_repeated")
+        return True
+
+    def release_plan(self, key: StageKey, fence: int) -> None:
+        job = self.jobs[key[0]]
+        if job.plan_fence == fence:
+            job.release_plan()
+            self._record(key[0], job.run, job.stage, "plan_interrupted")
+
+    def extend_plan(self, key: StageKey, fence: int) -> bool:
+        job = self.jobs[key[0]]
+        held = job.plan_fence == fence
+        job.plan_over = job.plan_over and not held
+        return held
+
+    def fan_out(self, key: StageKey, fence: int, count: int, fraction: float | None) -> int | None:
+        job = self.current(key, "processing")
+        if job is None or job.plan_fence != fence or key in self.stages:
+            return None
+        job.release_plan()
+        job.plan_attempts = 0
+        self.stages[key] = Stage([Task() for _ in range(count)], fraction)
+        self._record(*key, "stage_planned")
+        return count
+
+    def complete(self, key: StageKey, fence: int) -> bool:
+        job = self.current(key, "processing")
+        if job is None or job.plan_fence != fence:
+            return False
+        rows = [row for stage, row in self.stages.items() if stage[:2] == key[:2]]
+        errors = any(row.status == "completed_with_errors" for row in rows)
+        self._end(key[0], "completed_with_errors" if errors else "completed")
+        return True
+
+    # Tasks
+
+    def claimable(self, key: StageKey, first: int, last: int, suspects: bool) -> list[int]:
+        """Tasks of the range that are due, or whose lease is over; or the suspects that are due."""
+        row = self.stages.get(key)
+        if row is None or row.status != "processing" or self.current(key, "processing") is None:
+            return []
+        named = list(enumerate(row.tasks))[first : last + 1]
+        if suspects:
+            return [i for i, t in named if t.suspicion == 2 and t.status == "queued" and t.due]
+        lost = {i for i, t in named if t.status == "processing" and t.lease_over and t.attempt < MAX_ATTEMPTS}
+        due = {i for i, t in named if t.status == "queued" and t.due}
+        return [i for i, t in named if t.suspicion < 2 and i in lost | due]
+
+    def claim(
+        self, key: StageKey, first: int, last: int, skipped: Untouchable = NOTHING
+    ) -> list[tuple[int, int]]:
+        taken = [i for i in self.claimable(key, first, last, suspects=False) if (*key, i) not in skipped]
+        if not taken and not self._runs_suspect():
+            suspects = self.claimable(key, first, last, suspects=True)[:1]
+            taken = [i for i in suspects if (*key, i) not in skipped]
+        for index in taken:
+            task = self.stages[key].tasks[index]
+            if task.status == "processing":
+                task.history.append("lease_lost")
+            task.status, task.attempt, task.lease_over = "processing", task.attempt + 1, False
+            task.fence, task.worker = self._fence((*key, index)), self.worker
+        if taken:
+            self._record(*key, "tasks_claimed", taken)
+        return [(index, self.stages[key].tasks[index].attempt) for index in taken]
+
+    def _running(self) -> list[Task]:
+        return [task for row in self.stages.values() for task in row.tasks if task.status == "processing"]
+
+    def _runs_suspect(self) -> bool:
+        return any(task.worker == self.worker and task.suspicion == 2 for task in self._running())
+
+    def held(self, key: TaskKey, fence: int) -> Task | None:
+        """The task, if this attempt still owns it."""
+        row = self.stages.get(key[:3])
+        task = row.tasks[key[3]] if row and key[3] < len(row.tasks) else None
+        return task if task and task.status == "processing" and task.fence == fence else None
+
+    def extend(self, key: TaskKey, fence: int) -> bool:
+        task = self.held(key, fence)
+        if task is not None:
+            task.lease_over = False
+        return task is not None
+
+    def finish(self, key: StageKey, reports: list[tuple[int, int, str, float]]) -> dict[int, str]:
+        """Reports are (task index, fence, outcome, delay); the outcome may be `retry`."""
+        row, job = self.stages.get(key), self.jobs[key[0]]
+        if row is None or (job.run, job.stage) != key[1:]:
+            return {}
+        accepted = {}
+        for index, fence, outcome, delay in reports:
+            task = self.held((*key, index), fence)
+            if task is None:
+                continue
+            status = outcome
+            if outcome == "retry":
+                may_retry = job.status == row.status == "processing"
+                status = "queued" if may_retry else "cancelled" if job.status == "cancelling" else "failed"
+            task.due = status != "queued" or delay == 0
+            self._leave(task, status, None if status == "completed" else outcome)
+            accepted[index] = status
+        for status in set(accepted.values()):
+            event = "tasks_retried" if status == "queued" else f"tasks_{status}"
+            self._record(*key, event, [index for index, s in accepted.items() if s == status])
+        self._check_policy(key, "failed" in accepted.values())
+        return accepted
+
+    def _leave(self, task: Task, status: str, history: str | None) -> None:
+        task.status, task.lease_over = status, False
+        task.fence = task.fence if status == "completed" else None
+        if history:
+            task.history.append(history)
+
+    def _check_policy(self, key: StageKey, failed: bool) -> None:
+        row = self.stages[key]
+        if failed and row.status == "processing" and row.broken:
+            row.status = "failing"
+            self._record(*key, "stage_failing")
+
+    def fail_tasks(self, key: StageKey, first: int, last: int) -> int | None:
+        row = self.stages.get(key)
+        if self.current(key, "processing") is None or row is None:
+            return None
+        named = list(enumerate(row.tasks))[first : last + 1]
+        ended = [(index, task) for index, task in named if task.status in UNFINISHED]
+        if not ended:
+            return 0 if named else None
+        for _, task in ended:
+            self._leave(task, "failed", None)
+        self._record(*key, "tasks_failed", [index for index, _ in ended])
+        self._check_policy(key, True)
+        return len(ended)
+
+    # The end of a stage
+
+    def finish_stage(self, key: StageKey) -> bool:
+        row = self.stages.get(key)
+        job = self.current(key, "processing", "cancelling")
+        if job is None or (row is not None and row.unfinished):
+            return False
+        if row is None:
+            if job.status == "cancelling":
+                self._end(key[0], "cancelled")
+                return True
+            return False
+        if job.status == "cancelling":
+            row.status = "cancelled"
+        elif row.status == "failing" or row.broken:
+            row.status = "failed"
+        else:
+            row.status = "completed_with_errors" if row.count("failed") else "completed"
+        self._record(*key, f"stage_{row.status}")
+        if row.status in ("cancelled", "failed"):
+            self._end(key[0], row.status)
+        else:
+            self.jobs[key[0]] = Job("processing", job.run, job.stage + 1)
+        return True
+
+    def sweep(self, key: StageKey) -> int:
+        row, job = self.stages.get(key), self.current(key, "processing", "cancelling")
+        if row is None or job is None or (job.status == "processing" and row.status != "failing"):
+            return 0
+        swept = [index for index, task in enumerate(row.tasks) if task.status == "queued"]
+        for index in swept:
+            self._leave(row.tasks[index], "cancelled", None)
+        if swept:
+            self._record(*key, "tasks_cancelled", swept)
+        return len(swept)
+
+    # Recovery
+
+    def reconcile_leases(self, skipped: Untouchable = NOTHING) -> list[StageKey]:
+        moved = []
+        held = Counter(task.worker for task in self._running())
+        for key, row in sorted(self.stages.items()):
+            by_status: dict[str, list[int]] = {}
+            for index, task in enumerate(row.tasks):
+                if task.status == "processing" and task.lease_over and (*key, index) not in skipped:
+                    status = self._lose_lease(key, task, shared=held[task.worker] > 1)
+                    by_status.setdefault(status, []).append(index)
+                    moved.append(key)
+            for indexes in by_status.values():
+                self._record(*key, "leases_lost", indexes)
+            self._check_policy(key, "failed" in by_status)
+        return moved
+
+    def _lose_lease(self, key: StageKey, task: Task, shared: bool) -> str:
+        """What a process held alone pays with an attempt; of several, none of them twice."""
+        cancelling, failing = self.jobs[key[0]].status == "cancelling", self.stages[key].status == "failing"
+        spared = shared and task.suspicion < 2 and not cancelling and not failing
+        spent = task.attempt >= MAX_ATTEMPTS and not spared
+        status = "cancelled" if cancelling else "failed" if failing or spent else "queued"
+        self._leave(task, status, "lease_lost")
+        task.attempt -= spared
+        task.suspicion = task.suspicion + 1 if spared else 2
+        task.due = True
+        return status
+
+    def reconcile_plans(self, skipped: Untouchable = NOTHING) -> list[StageKey]:
+        moved = []
+        for job_id, job in sorted(self.jobs.items()):
+            if job.status in UNFINISHED and job.plan_over and job_id not in skipped:
+                job.release_plan()
+                self._record(job_id, job.run, job.stage, "plan_lease_lost")
+                moved.append((job_id, job.run, job.stage))
+        return moved
+
+    def advance_stalled(self) -> None:
+        """What the reconciler does about stages: sweep those that take no more claims, advance the ended."""
+        for job_id in sorted(self.jobs):
+            job = self.jobs[job_id]
+            key = (job_id, job.run, job.stage)
+            self.sweep(key)
+            self.finish_stage(key)
