@@ -45,6 +45,7 @@ from .leases import Batch, Held, LeaseKeeper
 from .planning import Planner
 from .redaction import describe
 from .relay import Relay
+from .waiting import WaitingStages
 
 logger = logging.getLogger(__name__)
 
@@ -87,12 +88,15 @@ class Executor:
         self._planner = planner
         self._leases = leases
         self._worker = worker
+        self._waiting = WaitingStages()
 
     def process(self, message: TaskMessage) -> TaskMessage | None:
         """Run the tasks of the message that are due; answers a batch to be run next, as the planner does.
 
         Raises `ServiceUnavailable` when outcomes could not be written; their leases end then.
         """
+        if self._put_off(message):
+            return None
         claimed = self._tasks.claim(
             message.job_id,
             message.run,
@@ -213,10 +217,22 @@ class Executor:
 
     def _deferral(self, task: ClaimedTask, error: DependencyUnavailable, spread: float) -> TaskReport:
         """The task waits for what it depends on, and the attempt is not counted."""
+        self._waiting.put_off(task, error.retry_after)
         text = describe(error, self._settings.max_error_characters)
         return _deferred(
             task, text, deferral(error.retry_after, self._settings.breaker_pause_seconds, spread)
         )
+
+    def _put_off(self, message: TaskMessage) -> bool:
+        """Whether the message was sent again for later, because its stage waits for what fails."""
+        remaining = self._waiting.remaining(message)
+        if not remaining:
+            return False
+        delay = deferral(remaining, self._settings.breaker_pause_seconds, random.random())
+        if not self._tasks.postpone(message, delay):
+            return False
+        self._relay.drain(message.job_id)
+        return True
 
     def _report_timeout(self, batch: Batch, held: Held) -> None:
         """Called by the heartbeat while the handler still runs: give its task, and those behind it, away."""

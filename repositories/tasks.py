@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from interfaces.contracts import JobId
 from interfaces.jobs import ClaimedTask, TaskReport
+from interfaces.queues import TaskMessage
 from interfaces.states import JobStatus, TaskStatus
 
 from .database import Database
@@ -44,6 +45,22 @@ class TaskRepository:
                 },
             ).fetchall()
         return [ClaimedTask(job_id=job_id, run=run, stage=stage, **row) for row in rows]
+
+    def postpone(self, message: TaskMessage, delay_seconds: float) -> bool:
+        """Send this message again for later, and claim nothing; false when nobody waits for it."""
+        with self._database.connection() as connection:
+            row = connection.execute(
+                self._sql["postpone_dispatch"],
+                {
+                    "job_id": message.job_id,
+                    "run": message.run,
+                    "stage": message.stage,
+                    "first": message.first,
+                    "last": message.last,
+                    "delay": delay_seconds,
+                },
+            ).fetchone()
+        return row is not None and bool(row["postponed"])
 
     def unpark(self, task_type: str) -> int:
         """Let dispatches of a limited type go for which there is room now; answers how many."""

@@ -63,3 +63,19 @@ RETURNS void LANGUAGE sql AS $$
     INSERT INTO app.outbox (queue, job_id, run, stage, first, last, not_before)
     SELECT 'tasks', p_job_id, p_run, p_stage, first, last, due_at FROM ranges ORDER BY first
 $$;
+
+-- Make a message that has arrived pending again, for later, without a look at its tasks. Answers whether
+-- there was such a dispatch; the tasks of one that is gone are spoken for by others, or have ended.
+CREATE OR REPLACE FUNCTION app.postpone_dispatch(
+    p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_delay double precision
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    -- What a crash of the server forgets is a message that was sent and not acted upon: it is sent again.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE app.outbox
+    SET sent_at = NULL, redeliver_at = NULL, taken_until = NULL, sends = 0,
+        not_before = now() + make_interval(secs => p_delay)
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'tasks'
+      AND first = p_first AND last = p_last AND sent_at IS NOT NULL;
+    RETURN FOUND;
+END $$;

@@ -95,6 +95,9 @@ FROM app.extend_leases(%(job_ids)s::text[], %(runs)s::integer[], %(stages)s::int
 -- name: extend_plans
 SELECT job_id, fence FROM app.extend_plans(%(job_ids)s::text[], %(fences)s::bigint[], %(lease)s)
 
+-- name: postpone_dispatch
+SELECT app.postpone_dispatch(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(delay)s) AS postponed
+
 -- name: finish_tasks
 SELECT task_index, status
 FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],

@@ -113,6 +113,9 @@ SELECT app.put_back(%(job_id)s, 1, 1, 0)
 -- name: with_attempt
 SELECT app.with_attempt(NULL, 1, 'failed', 'function test', 'function_test', now())
 
+-- name: postpone_dispatch
+SELECT app.postpone_dispatch(%(job_id)s, 1, 1, 0, 0, 1)
+
 -- name: dispatch_deferred
 SELECT app.dispatch_deferred(%(job_id)s, 1, 1, ARRAY[0])
 

@@ -68,8 +68,7 @@ def test_an_outage_uses_up_no_attempts_and_everything_completes_after_it(
     assert world.breakers.status()[0].state == "open"
     tasks = world.tasks(job.job_id)
     assert {(task["status"], task["attempt"]) for task in tasks} == {("queued", 0)}
-    assert max(task["attempts"][0]["times"] for task in tasks) > 1
-    assert {tuple(outcomes(task)) for task in tasks} == {("deferred",)}
+    assert {tuple(outcomes(task)) for task in tasks} <= {("deferred",), ()}
     assert faulty.calls < 30, "sixty tasks were put off again and again, without calling storage"
     assert world.violations() == {}
 
@@ -174,9 +173,9 @@ def test_a_large_result_that_cannot_be_stored_is_made_again_later(
     pass_time(world, 0.3)
     faulty.down = False
     assert world.run(job.job_id)["status"] == "completed"
-    for task in world.tasks(job.job_id):
-        assert (task["attempt"], outcomes(task)) == (1, ["deferred"])
-        assert task["result_location"]["bytes"] == 111
+    tasks = world.tasks(job.job_id)
+    assert {(task["attempt"], task["result_location"]["bytes"]) for task in tasks} == {(1, 111)}
+    assert ["deferred"] in [outcomes(task) for task in tasks]
     assert sum(where == world.settings.results_container for where, _ in faulty.blobs) == 3
     assert world.violations() == {}
 
@@ -201,6 +200,28 @@ def test_the_container_of_large_results_is_made_where_it_is_missing(make_world: 
     job = world.submit("large")
     assert world.run(job.job_id)["status"] == "completed"
     assert world.tasks(job.job_id)[0]["attempt"] == 1
+
+
+def test_of_a_large_stage_only_one_batch_at_a_time_looks_whether_storage_is_back(
+    make_world: MakeWorld, faulty: FaultyBlobs
+) -> None:
+    world = make_world(storage=faulty, breaker_pause_seconds=0.5)
+    world.register(
+        ScriptedJob("reading", [StageDefinition("a", "read")]),
+        task_type("read", lambda p, c: {"n": len(world.guarded.read("bronze", str(p["i"])))}),
+    )
+    faulty.down = True
+    job = world.submit("reading", n=60)
+    pass_time(world, 3)
+    events = world.events(job.job_id)
+    # Six tries at most in that time, and as many claims; the other messages went back unopened.
+    assert 1 <= events.count("tasks_claimed") == events.count("tasks_deferred") <= 12
+    assert sum(task["attempts"] is None for task in world.tasks(job.job_id)) >= 48
+    assert len(world.rows("SELECT 1 FROM app.outbox")) == 60
+    faulty.down = False
+    assert world.run(job.job_id, seconds=15)["status"] == "completed"
+    assert {task["attempt"] for task in world.tasks(job.job_id)} == {1}
+    assert world.violations() == {}
 
 
 def test_a_job_that_waits_for_storage_can_be_cancelled(make_world: MakeWorld, faulty: FaultyBlobs) -> None:
