@@ -39,10 +39,17 @@ UPDATE tasks SET status = 'processing' WHERE stage = %s AND task BETWEEN %s AND 
 RETURNING task, parameters
 """
 COMPLETE = """
-UPDATE tasks t SET status = 'completed', result = r.result
-FROM unnest(%s::int[], %s::jsonb[]) AS r (task, result)
-WHERE t.stage = %s AND t.task = r.task AND t.status = 'processing'
+WITH found AS MATERIALIZED (
+    SELECT t.row_id, r.result FROM unnest(%s::int[], %s::jsonb[]) AS r (task, result)
+    CROSS JOIN LATERAL (
+        SELECT ctid AS row_id FROM tasks WHERE stage = %s AND task = r.task AND status = 'processing'
+        FOR UPDATE
+    ) AS t
+)
+UPDATE tasks t SET status = 'completed', result = found.result FROM found WHERE t.ctid = found.row_id
 """
+"""A look-up by key for each task: a join with a table just filled, of which the planner knows nothing yet,
+walks the whole stage for each batch."""
 NEXT_STAGE = "INSERT INTO tasks (stage, task, parameters) SELECT 2, task, result FROM tasks WHERE stage = 1"
 
 

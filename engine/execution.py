@@ -116,6 +116,7 @@ class Executor:
             return self._advance(claimed[0], self._write(claimed[0], unknown))
         with self._leases.holding(claimed, definition.timeout.total_seconds(), self._report_timeout) as batch:
             outcomes = _Outcomes(self, batch)
+            batch.flush_due = outcomes.flush_due
             self._run_all(batch, definition, message.correlation_id, outcomes)
             outcomes.flush()
         return self._advance(claimed[0], outcomes.accepted)
@@ -235,7 +236,10 @@ class Executor:
         return True
 
     def _report_timeout(self, batch: Batch, held: Held) -> None:
-        """Called by the heartbeat while the handler still runs: give its task, and those behind it, away."""
+        """Called by the heartbeat while the handler still runs: give its task, and those behind it, away.
+
+        What ended before it is not lost with it: the heartbeat writes that by the clock.
+        """
         definition = self._task_types.get(held.task.task_type)
         reports = [self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)]
         for waiting in batch.unstarted():
@@ -250,11 +254,14 @@ class Executor:
         self._stages.finish(task.job_id, task.run, task.stage, self._worker)
         self._relay.drain(task.job_id)
 
-    def _write(self, task: ClaimedTask, reports: list[TaskReport]) -> set[TaskStatus]:
+    def _write(
+        self, task: ClaimedTask, reports: list[TaskReport], tries: int | None = None
+    ) -> set[TaskStatus]:
         """Write outcomes, again and again while the leases last; answers the states that resulted."""
+        patience = tenacity.stop_after_delay(self._settings.lease_seconds)
         write = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ServiceUnavailable),
-            stop=tenacity.stop_after_delay(self._settings.lease_seconds),
+            stop=patience if tries is None else tenacity.stop_after_attempt(tries),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
             reraise=True,
         )
@@ -282,7 +289,10 @@ class Executor:
 
 
 class _Outcomes:
-    """Collects a batch's outcomes and writes them when there are enough, or it is time."""
+    """Collects a batch's outcomes and writes them when there are enough, or it is time.
+
+    The batch's own thread may be in a handler for long when it is time: then the heartbeat writes them.
+    """
 
     def __init__(self, executor: Executor, batch: Batch) -> None:
         self._executor = executor
@@ -304,9 +314,18 @@ class _Outcomes:
         with self._lock:
             self._flush()
 
-    def _flush(self) -> None:
+    def flush_due(self) -> None:
+        """Called by the heartbeat, which must not wait: neither for a write that goes on, nor to try again."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._reports and time.monotonic() - self._since > FLUSH_SECONDS:
+                    self._flush(tries=1)
+            finally:
+                self._lock.release()
+
+    def _flush(self, tries: int | None = None) -> None:
         if self._reports:
-            self.accepted |= self._executor._write(self._batch.held[0].task, self._reports)
+            self.accepted |= self._executor._write(self._batch.held[0].task, self._reports, tries)
             self._batch.settled.update(report.task_index for report in self._reports)
         self._reports, self._bytes, self._since = [], 0, time.monotonic()
 

@@ -25,6 +25,10 @@ TICK = 0.5
 """Seconds between two looks at deadlines."""
 
 
+def _nothing() -> None:
+    """Nothing is collected."""
+
+
 @dataclass
 class Held:
     """A claimed task in this process, and what the heartbeat learned of it."""
@@ -62,6 +66,8 @@ class Batch:
     on_timeout: Callable[[Batch, Held], None]
     settled: set[int] = field(default_factory=set)
     """Task indexes that were reported; their leases are nobody's business any more."""
+    flush_due: Callable[[], None] = field(default=_nothing)
+    """Writes the outcomes that have waited long enough, in one try."""
     spread: float = field(default_factory=random.random)
     """Where the whole batch lies in a range of random delays: what is put off together returns together."""
 
@@ -130,6 +136,7 @@ class LeaseKeeper:
                 else:
                     self._changed.wait(min(TICK, max(due - time.monotonic(), 0.01)))
                 batches, plans = list(self._batches), list(self._plans)
+            self._flush(batches)
             self._expire(batches)
             if time.monotonic() >= due:
                 # After a failure again soon: the lease is three periods long.
@@ -152,6 +159,14 @@ class LeaseKeeper:
             h.lost = h.lost or status is None
             h.cancelled = h.cancelled or status is JobStatus.CANCELLING
         return True
+
+    def _flush(self, batches: list[Batch]) -> None:
+        """By the clock: the handler that runs may run for long, and what ended before it is to be seen."""
+        for batch in batches:
+            try:
+                batch.flush_due()
+            except Exception as error:  # noqa: BLE001 - the batch itself writes them when it ends
+                logger.warning("outcomes not written yet: %s", describe(error))
 
     def _expire(self, batches: list[Batch]) -> None:
         now = time.monotonic()
