@@ -315,7 +315,7 @@ class _Outcomes:
             self._flush()
 
     def flush_due(self) -> None:
-        """Called by the heartbeat, which must not wait: neither for a write that goes on, nor to try again."""
+        """Called by the heartbeat, which must wait neither for a write that goes on nor to try again."""
         if self._lock.acquire(blocking=False):
             try:
                 if self._reports and time.monotonic() - self._since > FLUSH_SECONDS:
