@@ -56,8 +56,8 @@ def test_postgres_restarted_every_few_seconds_under_load(
             postgres_server.start()
             faults["restart"] += 1
     assert load.wrong == []
-    states = check(app, load.expected)
-    report("postgres_restarts", faults=faults, jobs=states, answers=dict(load.answers))
+    found = check(app, load.expected)
+    report("postgres_restarts", faults=faults, jobs=found, answers=dict(load.answers))
 
 
 def test_all_database_connections_ended_again_and_again(make_app: MakeApp) -> None:
@@ -72,8 +72,8 @@ def test_all_database_connections_ended_again_and_again(make_app: MakeApp) -> No
             )
             faults["connection ended"] += len(ended)
     assert load.wrong == []
-    states = check(app, load.expected)
-    report("connections_ended", faults=faults, jobs=states, answers=dict(load.answers))
+    found = check(app, load.expected)
+    report("connections_ended", faults=faults, jobs=found, answers=dict(load.answers))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -88,8 +88,8 @@ def test_a_network_that_breaks_connections_to_the_database(
             time.sleep(SECONDS)
         assert load.wrong == []
         assert {fault.value for fault in Fault} <= set(proxy.done)
-        states = check(app, load.expected)
-        report(f"database_network_{seed}", faults=proxy.done, jobs=states, answers=dict(load.answers))
+        found = check(app, load.expected)
+        report(f"database_network_{seed}", faults=proxy.done, jobs=found, answers=dict(load.answers))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -109,8 +109,8 @@ def test_a_network_that_breaks_connections_to_the_storage(
         assert load.wrong == []
         # A queue that fails is no reason to refuse a job.
         assert set(load.answers) <= {"200", "202"}
-        states = check(app, load.expected)
-        report(f"storage_network_{seed}", faults=queues.done + blobs.done, jobs=states)
+        found = check(app, load.expected)
+        report(f"storage_network_{seed}", faults=queues.done + blobs.done, jobs=found)
 
 
 def test_a_connection_cut_just_before_and_just_after_each_statement(
@@ -127,9 +127,9 @@ def test_a_connection_cut_just_before_and_just_after_each_statement(
                 name = f"{statement.decode()} {moment}"
                 expected[_insist(app, "hello_world", n=6, sleep_seconds=1.2, name=name)] = "completed"
                 _until_cut(app, cut, name)
-        states = check(app, expected)
+        found = check(app, expected)
         assert proxy.done == {"cut before": len(STATEMENTS), "cut after": len(STATEMENTS)}
-        report("statements_cut", faults=proxy.done, jobs=states)
+        report("statements_cut", faults=proxy.done, jobs=found)
 
 
 def test_a_connection_cut_just_before_and_just_after_each_request_to_a_queue(
@@ -147,8 +147,8 @@ def test_a_connection_cut_just_before_and_just_after_each_request_to_a_queue(
                 name = f"{request.decode()} {moment}"
                 expected[app.submit("hello_world", n=6, sleep_seconds=0.3, name=name)] = "completed"
                 _until_cut(app, cut, name)
-        states = check(app, expected)
-        report("queue_requests_cut", faults=proxy.done, jobs=states)
+        found = check(app, expected)
+        report("queue_requests_cut", faults=proxy.done, jobs=found)
 
 
 def test_storage_that_is_away_for_a_minute_delays_and_refuses_nothing(
@@ -168,11 +168,11 @@ def test_storage_that_is_away_for_a_minute_delays_and_refuses_nothing(
     assert load.wrong == []
     assert set(load.answers) <= {"200", "202"}
     assert load.slowest_answer < 5
-    states = check(app, load.expected)
+    found = check(app, load.expected)
     report(
         "storage_away",
         faults={"storage away": 1},
-        jobs=states,
+        jobs=found,
         slowest_answer_seconds=round(load.slowest_answer, 3),
         caught_up_seconds=round(time.monotonic() - back, 1),
     )
@@ -194,8 +194,8 @@ def test_the_queues_and_all_their_messages_deleted_in_the_middle_of_jobs(
         time.sleep(8)
     assert load.wrong == []
     assert set(load.answers) <= {"200", "202"}
-    states = check(app, load.expected)
-    report("queues_deleted", faults={"queue data deleted": 2}, jobs=states)
+    found = check(app, load.expected)
+    report("queues_deleted", faults={"queue data deleted": 2}, jobs=found)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_a_task_that_runs_out_of_memory_fails_and_no_other_task_does(
         _insist(mined, "hello_world", n=8, sleep_seconds=1, name=f"beside {i}"): "completed" for i in range(4)
     }
     began = time.monotonic()
-    states = check(mined, {**beside, deadly: "completed_with_errors"}, 300)
+    found = check(mined, {**beside, deadly: "completed_with_errors"}, 300)
     rows = mined.rows("SELECT * FROM app.tasks WHERE job_id = %s ORDER BY task_index", deadly)
     failed = {row["task_index"]: row for row in rows if row["status"] == "failed"}
     assert set(failed) == {3, 7}
@@ -238,7 +238,7 @@ def test_a_task_that_runs_out_of_memory_fails_and_no_other_task_does(
     report(
         f"out_of_memory_{tasks}",
         faults={"process killed from within": outcomes["lease_lost"], "disk full": 1},
-        jobs=states,
+        jobs=found,
         seconds=round(time.monotonic() - began, 1),
         most_attempts_of_others=max(row["attempt"] for row in rows if row["status"] == "completed"),
     )

@@ -18,25 +18,12 @@ from azure.storage.queue import QueueClient
 
 from tests.fix_app import TERMINAL, App
 
+from .checks import DRIFTED
+
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 SECONDS = 60
 STEER = ("cancel", "retry", "rerun")
-DRIFTED = """
-SELECT p.job_id, p.run, p.stage, p.queued, p.processing, p.completed, p.failed, p.cancelled, n.*
-FROM app.stage_progress p
-JOIN app.jobs j USING (job_id, run)
-CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE status = 'queued') AS is_queued,
-           count(*) FILTER (WHERE status = 'processing') AS is_processing,
-           count(*) FILTER (WHERE status = 'completed') AS is_completed,
-           count(*) FILTER (WHERE status = 'failed') AS is_failed,
-           count(*) FILTER (WHERE status = 'cancelled') AS is_cancelled
-    FROM app.tasks t WHERE (t.job_id, t.run, t.stage) = (p.job_id, p.run, p.stage)
-) n
-WHERE (p.queued, p.processing, p.completed, p.failed, p.cancelled)
-    IS DISTINCT FROM (n.is_queued, n.is_processing, n.is_completed, n.is_failed, n.is_cancelled)
-"""
 
 
 class Storm:
