@@ -137,6 +137,15 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
+    -- Lock first, then look: who had to wait here for a heartbeat's commit finds the row in another place, which
+    -- only a new statement sees.
+    PERFORM 1 FROM unnest(p_indexes, p_fences) AS r (task_index, fence)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM app.tasks
+        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index = r.task_index
+          AND status = 'processing' AND fence = r.fence
+        FOR UPDATE
+    ) AS t;
     -- One look-up by the whole key for each task, whatever the statistics of a table just filled say.
     WITH reported AS MATERIALIZED (
         SELECT t.row_id, t.task_index, t.attempt, t.attempts, t.started_at,
