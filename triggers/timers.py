@@ -7,7 +7,8 @@ import azure.functions as func
 from engine import Engine
 
 EVERY_5_SECONDS = "*/5 * * * * *"
-EVERY_15_SECONDS = "*/15 * * * * *"
+EVERY_15_SECONDS = "3-59/15 * * * * *"
+"""Not at the same moment as the relay, which would pass before what is reconciled is there to be sent."""
 EVERY_HOUR = "0 7 * * * *"
 
 

@@ -47,8 +47,8 @@ RECOVERED = [
     "result: before the commit",
 ]
 """Where a worker dies with the default settings, and the time is taken until all is done."""
-HOSTS = 8
-ROUNDS = 5
+HOSTS = 6
+ROUNDS = 6
 PROMISED_SECONDS = 60.0
 
 
