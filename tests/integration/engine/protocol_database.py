@@ -21,7 +21,14 @@ RECORDED = (
     *("plan_repeated", "plan_interrupted", "plan_lease_lost", "leases_lost"),
     *("stage_planned", "stage_failing", "stage_completed", "stage_completed_with_errors"),
     *("stage_failed", "stage_cancelled"),
-    *("tasks_claimed", "tasks_retried", "tasks_completed", "tasks_failed", "tasks_cancelled"),
+    *(
+        "tasks_claimed",
+        "tasks_retried",
+        "tasks_deferred",
+        "tasks_completed",
+        "tasks_failed",
+        "tasks_cancelled",
+    ),
 )
 """The events of transitions; the others tell of dispatches."""
 

@@ -39,7 +39,7 @@ UNKNOWN = hashlib.sha256(b"no such job").hexdigest()
 MOST_TASKS = 4
 LATER = 3600.0
 FRACTIONS = st.sampled_from([None, 1.0, 0.5])
-OUTCOMES = ["completed", "completed", "completed", "failed", "retry", "cancelled", None]
+OUTCOMES = ["completed", "completed", "completed", "failed", "retry", "deferred", "cancelled", None]
 
 EVERY_KIND: list[type[Any]] = [
     *(Submit, Cancel, Retry, Fail),
@@ -86,10 +86,7 @@ def steps(draw: st.DrawFn, model: Model, tokens: Tokens) -> Any:
     if issubclass(kind, Holding):
         batch = tuple(draw(st.sampled_from([*tokens.batches, *tokens.batches[-3:] * 3])))
         if kind is Finish:
-            outcome = st.sampled_from(
-                ["completed", "completed", "completed", "failed", "retry", "cancelled", None]
-            )
-            outcomes = st.lists(outcome, min_size=len(batch), max_size=len(batch))
+            outcomes = st.lists(st.sampled_from(OUTCOMES), min_size=len(batch), max_size=len(batch))
             return Finish(batch, tuple(draw(outcomes)), draw(st.sampled_from([0.0, 0.0, LATER])))
         return kind(batch)
     if kind in (ReconcileLeases, ReconcilePlans):

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import floor
+
+from .protocol_rows import UNFINISHED, Job, Stage, Task
 
 TERMINAL = {"completed", "completed_with_errors", "failed", "cancelled"}
-UNFINISHED = {"queued", "processing"}
 MAX_ATTEMPTS = 3
 MAX_PLANS = 4
 TOTAL_STAGES = 2
@@ -26,57 +26,6 @@ Event = tuple[str, int, int | None, str, tuple[int, ...]]
 Untouchable = frozenset[object]
 """Task keys and job ids whose rows another transaction holds: SKIP LOCKED passes them by."""
 NOTHING: Untouchable = frozenset()
-
-
-@dataclass
-class Task:
-    """A task's row, as far as the protocol decides by it."""
-
-    status: str = "queued"
-    attempt: int = 0
-    fence: int | None = None
-    lease_over: bool = False
-    due: bool = True
-    worker: str = ""
-    suspicion: int = 0
-    """docs/adr/0004; a task with 2 is a suspect."""
-    history: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Stage:
-    """A stage's row with its tasks. `fraction` is None where one failure fails the job."""
-
-    tasks: list[Task]
-    fraction: float | None
-    status: str = "processing"
-
-    def count(self, status: str) -> int:
-        return sum(task.status == status for task in self.tasks)
-
-    @property
-    def unfinished(self) -> bool:
-        return any(task.status in UNFINISHED for task in self.tasks)
-
-    @property
-    def broken(self) -> bool:
-        allowed = 0 if self.fraction is None else floor(self.fraction * len(self.tasks))
-        return self.count("failed") > allowed
-
-
-@dataclass
-class Job:
-    """A job's row."""
-
-    status: str = "queued"
-    run: int = 1
-    stage: int = 1
-    plan_fence: int | None = None
-    plan_over: bool = False
-    plan_attempts: int = 0
-
-    def release_plan(self) -> None:
-        self.plan_fence, self.plan_over = None, False
 
 
 @dataclass
@@ -275,25 +224,28 @@ class Model:
         return task is not None
 
     def finish(self, key: StageKey, reports: list[tuple[int, int, str, float]]) -> dict[int, str]:
-        """Reports are (task index, fence, outcome, delay); the outcome may be `retry`."""
+        """Reports are (task index, fence, outcome, delay); the outcome may be `retry` or `deferred`."""
         row, job = self.stages.get(key), self.jobs[key[0]]
         if row is None or (job.run, job.stage) != key[1:]:
             return {}
-        accepted = {}
+        accepted, events = {}, dict[str, list[int]]()
         for index, fence, outcome, delay in reports:
             task = self.held((*key, index), fence)
             if task is None:
                 continue
-            status = outcome
-            if outcome == "retry":
+            status, again = outcome, {"retry": "retried"}.get(outcome, outcome)
+            if outcome in ("retry", "deferred"):
                 may_retry = job.status == row.status == "processing"
-                status = "queued" if may_retry else "cancelled" if job.status == "cancelling" else "failed"
+                swept = outcome == "deferred" or job.status == "cancelling"
+                status = "queued" if may_retry else "cancelled" if swept else "failed"
+            task.attempt -= outcome == "deferred"
             task.due = status != "queued" or delay == 0
-            self._leave(task, status, None if status == "completed" else outcome)
+            in_a_row = outcome == "deferred" and task.history[-1:] == ["deferred"]
+            self._leave(task, status, None if status == "completed" or in_a_row else outcome)
             accepted[index] = status
-        for status in set(accepted.values()):
-            event = "tasks_retried" if status == "queued" else f"tasks_{status}"
-            self._record(*key, event, [index for index, s in accepted.items() if s == status])
+            events.setdefault(again if status == "queued" else status, []).append(index)
+        for event, indexes in events.items():
+            self._record(*key, f"tasks_{event}", indexes)
         self._check_policy(key, "failed" in accepted.values())
         return accepted
 

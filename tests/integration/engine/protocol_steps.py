@@ -231,7 +231,8 @@ class Finish(Holding):
             TaskReport(
                 task_index=task.task_index,
                 fence=task.fence,
-                outcome=None if outcome == "retry" else TaskStatus(outcome),
+                outcome=None if outcome in ("retry", "deferred") else TaskStatus(outcome),
+                deferred=outcome == "deferred",
                 result="{}" if outcome == "completed" else None,
                 error=None if outcome == "completed" else outcome,
                 delay_seconds=self.delay,

@@ -166,6 +166,7 @@ METHODS = {
         SUBMIT,
         *(f"/api/jobs/{NO_JOB}/{action}" for action in ("cancel", "retry", "rerun")),
         *(f"/api/db/schema/{operation}" for operation in ("migrate", "redeploy", "nuke")),
+        "/api/db/maintenance/cleanup",
     ],
     "GET": [
         "/api/db/limits",
