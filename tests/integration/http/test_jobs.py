@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from pydantic import SecretStr
 
+from repositories import job_watch
+from repositories.job_watch import LOOK_SECONDS, JobWatch
+from tests.fix_app import until
 from tests.fix_engine import World
 from tests.integration.http.conftest import client_of
 from tests.unit.triggers.http_client import Answer, Client
@@ -87,26 +93,90 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%
 """
 
 
-@pytest.mark.parametrize("notified", [True, False], ids=["notified", "looking"])
-def test_waiting_returns_as_soon_as_the_job_has_ended(
-    make_world: Callable[..., World], database_url: str, notified: bool
-) -> None:
-    world = make_world(database_direct_url=SecretStr(database_url if notified else ""))
-    api = client_of(world)
-    jobs = [submit(api, n=2, name=str(i)) for i in range(3)]
+@dataclass
+class Looks:
+    """What the watch asked PostgreSQL, and whom it told."""
 
-    async def wait_and_work() -> list[Answer]:
+    done: int = 0
+    by_the_clock: list[float] = field(default_factory=list)
+    """When each look of the watch's own thread began."""
+    told: dict[str, float] = field(default_factory=dict)
+    """When who waits for a job was told first."""
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    """Observes every watch of this test."""
+    seen = Looks()
+    look, tell = JobWatch._look, JobWatch._tell
+
+    def observed_look(self: JobWatch, job_ids: list[str]) -> None:
+        if threading.current_thread() is self._thread:
+            seen.by_the_clock.append(time.monotonic())
+        look(self, job_ids)
+        seen.done += 1
+
+    def observed_tell(self: JobWatch, job_id: str) -> None:
+        seen.told.setdefault(job_id, time.monotonic())
+        tell(self, job_id)
+
+    monkeypatch.setattr(JobWatch, "_look", observed_look)
+    monkeypatch.setattr(JobWatch, "_tell", observed_tell)
+    return seen
+
+
+def wait_and_work(
+    api: Client, world: World, jobs: list[str], ready: Callable[[], bool]
+) -> tuple[list[Answer], float]:
+    """Wait twice for each job, and run them once everybody waits; answers also when all had ended."""
+
+    def work() -> float:
+        until(ready, 30)
+        for job_id in jobs:
+            world.run(job_id)
+        return time.monotonic()
+
+    async def together() -> tuple[list[Answer], float]:
         waiting = [
             asyncio.create_task(api.call("GET", f"/api/jobs/status/{job_id}?wait=60"))
             for job_id in jobs + jobs
         ]
-        await asyncio.to_thread(lambda: [world.run(job_id) for job_id in jobs])
-        return await asyncio.gather(*waiting)
+        ended = await asyncio.to_thread(work)
+        return await asyncio.gather(*waiting), ended
 
-    started = time.monotonic()
-    answers = asyncio.run(wait_and_work())
+    return asyncio.run(together())
+
+
+def test_whoever_waits_is_told_by_a_notification_and_nobody_looks(
+    make_world: Callable[..., World], database_url: str, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody looks by the clock before these waits are over: only a notification can tell.
+    monkeypatch.setattr(job_watch, "CHECK_SECONDS", 600)
+    monkeypatch.setattr(job_watch, "LOOK_SECONDS", 600)
+    world = make_world(database_direct_url=SecretStr(database_url))
+    api = client_of(world)
+    jobs = [submit(api, n=2, name=str(i)) for i in range(3)]
+    # Each of the six looks when it begins to wait, and whoever listens does once.
+    answers, _ = wait_and_work(api, world, jobs, lambda: looks.done == 7)
     assert [answer.json()["status"] for answer in answers] == ["completed"] * 6
-    assert time.monotonic() - started < 30
+    assert looks.told.keys() == set(jobs)
+    assert looks.done == 7
+
+
+def test_where_nobody_notifies_the_first_look_after_the_end_tells_everybody(
+    make_world: Callable[..., World], looks: Looks
+) -> None:
+    world = make_world()
+    api = client_of(world)
+    jobs = [submit(api, n=2, name=str(i)) for i in range(3)]
+    answers, ended = wait_and_work(api, world, jobs, lambda: len(looks.by_the_clock) >= 8)
+    assert [answer.json()["status"] for answer in answers] == ["completed"] * 6
+    assert looks.told.keys() == set(jobs)
+    told = max(looks.told.values())
+    assert sum(1 for began in looks.by_the_clock if ended < began < told) <= 1
+    # The shortest of many, because a busy machine only makes them longer.
+    assert min(later - earlier for earlier, later in pairwise(looks.by_the_clock)) < 1.5 * LOOK_SECONDS
+    assert LOOK_SECONDS <= 0.1
 
 
 def test_waiting_goes_on_when_notifications_break(
