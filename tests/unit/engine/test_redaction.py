@@ -101,9 +101,9 @@ def test_a_text_that_was_cut_says_so() -> None:
     "unit", ["a", "a.", "a=", "://a:", "password=", "'", '\\"', "eyJ", "sig=a&", "bearer "]
 )
 def test_long_texts_do_not_take_long(unit: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     redact(unit * (50_000 // len(unit)))
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_an_error_is_described_by_its_type_and_text() -> None:

@@ -32,4 +32,4 @@ def test_a_sleeping_task_notices_that_it_was_cancelled() -> None:
             GreetingParameters(number=1, message="Hi", name="Ann", sleep_seconds=60),
             Context(cancelled_after=0),
         )
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30

@@ -87,17 +87,17 @@ def test_reasonable_nesting_is_allowed(depth: int) -> None:
     assert "a" in json_object(body, max_bytes=LIMIT)
 
 
-def test_the_worst_body_of_a_megabyte_takes_no_more_than_a_few_seconds() -> None:
+def test_the_worst_body_of_a_megabyte_takes_a_few_seconds_of_processor_time_at_most() -> None:
     worst = [
         b"{" + b"".join(b'"k%d":1,' % n for n in range(80_000)) + b'"k79999":1}',
         b'{"' + b"x" * 300_000 + b'":[' + b"1," * 300_000 + b"1]}",
         b'{"a":[' + b"[]," * 300_000 + b"1]}",
         b'{"a":' + b"[" * 900_000,
     ]
-    started = time.monotonic()
+    started = time.thread_time()
     for body in worst:
         try:
             json_object(body, max_bytes=LIMIT)
         except InvalidRequest:
             continue
-    assert time.monotonic() - started < 10
+    assert time.thread_time() - started < 10
