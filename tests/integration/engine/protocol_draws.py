@@ -120,10 +120,35 @@ def useful_steps(draw: st.DrawFn, model: Model, tokens: Tokens) -> Step:
     return draw(st.sampled_from(_useful(model, tokens, job_id, count, fraction)))
 
 
+@st.composite
+def tempting_steps(draw: st.DrawFn, model: Model, tokens: Tokens) -> Step:
+    """A step that must be refused as things are, and would do harm: by whom a guard keeps out."""
+    job_id = draw(st.sampled_from([*JOBS, JOBS[0]]))
+    job = model.jobs.get(job_id)
+    if job is None:
+        return Cancel(job_id)
+    key = (job_id, job.run, job.stage)
+    tempting: list[Step] = [
+        Claim(key, 0, MOST_TASKS),
+        FinishStage(key),
+        ClaimPlan(key),
+        Cancel(job_id),
+        Retry(job_id),
+    ]
+    for token in tokens.plans:
+        if stage_of(token.real) == key and token.fence != job.plan_fence:
+            tempting += [Complete(token)] * 3 if job.stage > TOTAL_STAGES else [FanOut(token, 1, None)] * 3
+    for batch in tokens.batches:
+        if stage_of(batch[0].real) == key and not any(_owns(model, token) for token in batch):
+            late = Finish(tuple(batch), ("completed",) * len(batch), 0.0)
+            tempting += [late, late, late, Extend(tuple(batch))]
+    return draw(st.sampled_from(tempting))
+
+
 def likely_steps(model: Model, tokens: Tokens) -> st.SearchStrategy[Step]:
-    """Useful steps and any steps: few sequences of the latter alone get far."""
+    """Useful, tempting and any steps: few sequences of the latter alone get far, or near harm."""
     useful = useful_steps(model, tokens)
-    return st.one_of(useful, useful, steps(model, tokens))
+    return st.one_of(useful, useful, tempting_steps(model, tokens), steps(model, tokens))
 
 
 def _useful(model: Model, tokens: Tokens, job_id: str, n: int, fraction: float | None) -> list[Step]:
