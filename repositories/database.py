@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -80,6 +81,7 @@ class Database:
                     max_size=max(1, self._settings.database_pool_size - self._listens),
                     timeout=self._settings.database_timeout_seconds,
                     max_idle=120,
+                    check=self._check_open,
                     max_lifetime=1800,
                     # Retried by whoever needs the connection, not in the background for minutes.
                     reconnect_timeout=self._settings.database_timeout_seconds,
@@ -87,6 +89,23 @@ class Database:
                     name="database",
                 )
             return self._pool
+
+    def _check_open(self, connection: Connection) -> None:
+        """Raise when the server has ended the connection, so that the pool makes another one.
+
+        Costs no round trip: nothing comes by itself on an idle connection, except for the server's farewell.
+        """
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN)
+        if not waiting.poll(0):
+            return
+        try:
+            ConnectionPool.check_connection(connection)
+        except psycopg.OperationalError:
+            # The others have most likely been ended too: looked at at once, they are replaced at once.
+            if self._pool is not None:
+                self._pool.check()
+            raise
 
     def _connect_arguments(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {
