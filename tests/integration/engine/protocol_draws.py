@@ -138,6 +138,8 @@ def tempting_steps(draw: st.DrawFn, model: Model, tokens: Tokens) -> Step:
         Cancel(job_id),
         Retry(job_id),
     ]
+    if job.status != "processing":
+        tempting += [Claim(key, 0, MOST_TASKS)] * 3
     for token in tokens.plans:
         if stage_of(token.real) == key and token.fence != job.plan_fence:
             tempting += [Complete(token)] * 3 if job.stage > TOTAL_STAGES else [FanOut(token, 1, None)] * 3

@@ -100,6 +100,12 @@ class ProtocolMachine(RuleBasedStateMachine):
     def another_step(self, data: st.DataObject, worker: int) -> None:
         self._do(data.draw(likely_steps(self.model, self.tokens)), worker)
 
+    @rule(commits=st.booleans(), job_id=st.sampled_from(JOBS))
+    def a_stage_is_finished_while_its_job_is_retried(self, commits: bool, job_id: str) -> None:
+        """The first look of whoever finishes it sees no unfinished task; the second must."""
+        if job_id in self.model.jobs and self.model.jobs[job_id].status in TERMINAL:
+            self._race(Retry(job_id), FinishStage(self._current(job_id)), commits)
+
     @rule(parity=st.integers(0, 1))
     def leases_end(self, parity: int) -> None:
         database.end_of_leases(self.admin, self.model, parity)
@@ -111,11 +117,15 @@ class ProtocolMachine(RuleBasedStateMachine):
         likely = likely_steps(self.model, self.tokens)
         self._race(data.draw(likely), data.draw(likely), commits)
 
-    @rule(fate=st.sampled_from(["sent", "sent", "not sent", "died"]))
+    @rule(fate=st.sampled_from(["sent", "judged", "not sent", "died"]))
     def the_relay_takes_dispatches(self, fate: str) -> None:
         taken = [dispatch.dispatch_id for dispatch in self.outbox.take(None, 10, HOLD)]
         if fate == "sent":
             self.outbox.mark_sent(taken, HOLD, HOLD)
+        elif fate == "judged":
+            # Time to look whether anybody took the work up.
+            self.outbox.mark_sent(taken, timedelta(0), timedelta(0))
+            self.sessions[2].recovery.vanished_messages()
         elif fate == "not sent":
             self.outbox.release(taken)
         self._check([])
