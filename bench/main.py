@@ -31,6 +31,7 @@ from .targets import OURS, OURS_POLLING
 from .throughput import as_json, compare
 
 EXPERIMENTS = ("transactions", "submission", "burst", "floor", "scaling", "listing", "cogs")
+PUBLISHED = "docs/benchmarks"
 QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing")
 
 
@@ -49,9 +50,14 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--profile", action="store_true", help="ours alone, with the statements that take longest"
     )
     parser.add_argument("--publish", action="store_true", help="copy results and chart to docs/benchmarks/")
+    parser.add_argument(
+        "--again", action="store_true", help="beside what is published, the parts of --only measured anew"
+    )
     options = parser.parse_args(arguments)
     if unknown := {*options.peers} - {*PEERS}:
         parser.error(f"--peers: {', '.join(sorted(unknown))}?")
+    if options.again and not options.only:
+        parser.error("--again: which parts? say so with --only")
     if unknown := {*(options.only or ())} - {"throughput", *EXPERIMENTS}:
         parser.error(f"--only: {', '.join(sorted(unknown))}?")
     return options
@@ -102,6 +108,9 @@ def _measure(options: argparse.Namespace, paths: Paths, progress: Progress) -> i
             results["throughput"] = as_json(compare(sides, sizes.rounds, sizes.limit, progress))
         experiments = Experiments(ours, peers, servers, sizes, progress)
         results |= experiments.run([name for name in EXPERIMENTS if name in parts])
+    if options.again:
+        published = json.loads((paths.root / PUBLISHED / "results.json").read_text())
+        results = measured_again(published, results, parts)
     _write(results, paths, chart_python, publish=options.publish)
     return 0
 
@@ -132,6 +141,15 @@ def _profile(options: argparse.Namespace, paths: Paths, progress: Progress) -> i
     return 0
 
 
+def measured_again(
+    published: dict[str, Any], results: dict[str, Any], parts: Sequence[str]
+) -> dict[str, Any]:
+    """What is published, with these parts replaced; each of them keeps when and of what it was measured."""
+    anew = {name: results[name] for name in parts if name in results}
+    again = {**published.get("again", {}), **dict.fromkeys(anew, results["machine"])}
+    return {**published, **anew, "again": again}
+
+
 def _machine(paths: Paths) -> dict[str, object]:
     git = ["git", "-C", str(paths.root), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
@@ -158,7 +176,7 @@ def _write(results: dict[str, Any], paths: Paths, chart_python: Path, *, publish
         del files["chart.png"]
     print(f"\n{text}\nWritten: {', '.join(str(file) for file in files.values())}")
     if publish:
-        target = paths.root / "docs/benchmarks"
+        target = paths.root / PUBLISHED
         target.mkdir(parents=True, exist_ok=True)
         for file in files.values():
             shutil.copyfile(file, target / file.name)

@@ -26,10 +26,15 @@ def _machine(results: Mapping[str, Any]) -> list[str]:
     if "machine" not in results:
         return []
     machine, sizes = results["machine"], results["sizes"]
+    again = "".join(
+        f" Again at {one['measured_at']}, commit {one['commit']}, load {one['load_before']:.1f}: {name}."
+        for name, one in results.get("again", {}).items()
+    )
     return [
         f"Measured at {machine['measured_at']}, commit {machine['commit']}, {machine['cores']} cores, "
-        f"Python {machine['python']}, load {machine['load_before']:.1f} before; rounds: {sizes['rounds']}, "
-        f"longest run {sizes['limit']:.0f} s."
+        f"Python {machine['python']}, load {machine['load_before']:.1f} before. Medians of {sizes['rounds']} rounds "
+        f"in the comparison and {sizes['floor_rounds']} of the floor; the other parts ran once. "
+        f"Longest run {sizes['limit']:.0f} s.{again}"
     ]
 
 
