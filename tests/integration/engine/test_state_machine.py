@@ -117,7 +117,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         likely = likely_steps(self.model, self.tokens)
         self._race(data.draw(likely), data.draw(likely), commits)
 
-    @rule(fate=st.sampled_from(["sent", "judged", "not sent", "died"]))
+    @rule(fate=st.sampled_from(["sent", "judged", "judged", "not sent", "died"]))
     def the_relay_takes_dispatches(self, fate: str) -> None:
         taken = [dispatch.dispatch_id for dispatch in self.outbox.take(None, 10, HOLD)]
         if fate == "sent":
