@@ -81,4 +81,5 @@ def test_a_storage_that_is_away_is_noticed_within_seconds() -> None:
     began = time.monotonic()
     [failure] = queues.send([OutgoingMessage(queue="jobs", body="{}")])
     assert isinstance(failure, ServiceUnavailable)
-    assert time.monotonic() - began < 3
+    # With the patience that blobs are read with it would be twenty.
+    assert time.monotonic() - began < 10
