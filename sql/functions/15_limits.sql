@@ -45,17 +45,18 @@ BEGIN
     PERFORM app.record_event(p_job_id, p_run, p_stage, 'job_waits', jsonb_build_object('limit', p_type));
 END $$;
 
--- Park what is left of a batch, of which only a part could be claimed.
+-- Park what is left of a message's tasks, of which only a part could be claimed. Its dispatch begins where the
+-- message did, or later, where the message is a repeat: one that begins before speaks for other tasks too.
 CREATE OR REPLACE FUNCTION app.park_tasks(
-    p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_type text
+    p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_left integer, p_type text
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE app.outbox SET parked = p_type, first = p_first, sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+    UPDATE app.outbox SET parked = p_type, first = p_left, sent_at = NULL, redeliver_at = NULL, taken_until = NULL
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'tasks'
-      AND first <= p_first AND last = p_last;
+      AND first BETWEEN p_first AND p_left AND last = p_last;
     IF NOT FOUND THEN
         INSERT INTO app.outbox (queue, job_id, run, stage, first, last, parked)
-        VALUES ('tasks', p_job_id, p_run, p_stage, p_first, p_last, p_type);
+        VALUES ('tasks', p_job_id, p_run, p_stage, p_left, p_last, p_type);
     END IF;
 END $$;
 

@@ -48,7 +48,7 @@ BEGIN
           AND status = 'queued' AND due_at <= now() + interval '1 second' AND suspicion < 2
           AND task_index <> ALL (coalesce(v_queued, '{}'));
         IF v_left IS NOT NULL THEN
-            PERFORM app.park_tasks(p_job_id, p_run, p_stage, v_left, p_last, v_type);
+            PERFORM app.park_tasks(p_job_id, p_run, p_stage, p_first, p_last, v_left, v_type);
         END IF;
     END IF;
     IF v_queued IS NULL AND v_lost IS NULL AND v_free IS DISTINCT FROM 0 THEN

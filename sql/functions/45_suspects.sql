@@ -19,11 +19,11 @@ BEGIN
     -- Two threads of the worker must not both find that it runs none.
     PERFORM pg_advisory_xact_lock(hashtextextended('suspects of ' || p_worker, 0));
     IF EXISTS (SELECT 1 FROM app.tasks WHERE worker = p_worker AND status = 'processing' AND suspicion = 2) THEN
-        PERFORM app.put_back(p_job_id, p_run, p_stage, v_due[1]);
+        PERFORM app.put_back(p_job_id, p_run, p_stage, p_first, v_due[1]);
         RETURN NULL;
     END IF;
     IF cardinality(v_due) > 1 THEN
-        PERFORM app.put_back(p_job_id, p_run, p_stage, v_due[2]);
+        PERFORM app.put_back(p_job_id, p_run, p_stage, p_first, v_due[2]);
     END IF;
     RETURN (
         SELECT array_agg(task_index) FROM (
@@ -34,14 +34,16 @@ BEGIN
         ) AS locked);
 END $$;
 
--- Send what speaks for this task again in a few seconds; to which process is for the queue to decide.
-CREATE OR REPLACE FUNCTION app.put_back(p_job_id text, p_run integer, p_stage integer, p_index integer)
+-- Send what speaks for this task, from where the message about it began, again in a few seconds; to which
+-- process is for the queue to decide.
+CREATE OR REPLACE FUNCTION app.put_back(
+    p_job_id text, p_run integer, p_stage integer, p_first integer, p_index integer)
 RETURNS void LANGUAGE sql AS $$
     UPDATE app.outbox
     SET sent_at = NULL, redeliver_at = NULL, taken_until = NULL,
         not_before = now() + make_interval(secs => 1 + 4 * random())
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'tasks'
-      AND p_index BETWEEN first AND last
+      AND first BETWEEN p_first AND p_index AND p_index <= last
       -- A repeated message finds it put back already.
       AND (sent_at IS NOT NULL OR not_before <= now())
 $$;

@@ -92,7 +92,6 @@ CREATE TABLE app.stages (
 CREATE INDEX stages_uncleaned ON app.stages (completed_at)
     WHERE completed_at IS NOT NULL AND (cleaned_at IS NULL OR cleaned_at < completed_at);
 CREATE INDEX stages_live_of_type ON app.stages (task_type) WHERE status IN ('processing', 'failing');
-CREATE INDEX stages_live ON app.stages (job_id, run, stage) WHERE status IN ('processing', 'failing');
 
 CREATE TABLE app.tasks (
     job_id          text NOT NULL,
@@ -178,6 +177,8 @@ CREATE TABLE app.outbox (
     CHECK (parked IS NULL OR sent_at IS NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX outbox_pending ON app.outbox (dispatch_id) WHERE sent_at IS NULL AND parked IS NULL;
+-- Whoever committed dispatches sends its own, however many of others wait.
+CREATE INDEX outbox_pending_of_job ON app.outbox (job_id, dispatch_id) WHERE sent_at IS NULL AND parked IS NULL;
 CREATE INDEX outbox_parked ON app.outbox (parked, dispatch_id) WHERE parked IS NOT NULL;
 CREATE INDEX outbox_sent ON app.outbox (redeliver_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX outbox_of_stage ON app.outbox (job_id, run, stage, first);

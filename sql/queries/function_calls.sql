@@ -69,7 +69,7 @@ SELECT app.free_slots('task:function_test')
 SELECT app.park_job(%(job_id)s, 1, 1, 'job:function_test')
 
 -- name: park_tasks
-SELECT app.park_tasks(%(job_id)s, 1, 1, 0, 0, 'task:function_test')
+SELECT app.park_tasks(%(job_id)s, 1, 1, 0, 0, 0, 'task:function_test')
 
 -- name: unpark
 SELECT app.unpark('task:function_test')
@@ -108,7 +108,7 @@ SELECT * FROM app.claim_tasks(%(job_id)s, 1, 1, 0, 0, 'function_test', interval 
 SELECT app.pick_suspect(%(job_id)s, 1, 1, 0, 0, 'function_test')
 
 -- name: put_back
-SELECT app.put_back(%(job_id)s, 1, 1, 0)
+SELECT app.put_back(%(job_id)s, 1, 1, 0, 0)
 
 -- name: with_attempt
 SELECT app.with_attempt(NULL, 1, 'failed', 'function test', 'function_test', now())
