@@ -33,8 +33,8 @@ def _machine(results: Mapping[str, Any]) -> list[str]:
     return [
         f"Measured at {machine['measured_at']}, commit {machine['commit']}, {machine['cores']} cores, "
         f"Python {machine['python']}, load {machine['load_before']:.1f} before. Medians of "
-        f"{sizes['rounds']} rounds in the comparison and {sizes['floor_rounds']} of the floor; the other parts ran once. "
-        f"Longest run {sizes['limit']:.0f} s.{again}"
+        f"{sizes['rounds']} rounds in the comparison and {sizes['floor_rounds']} of the floor; "
+        f"the others ran once. Longest run {sizes['limit']:.0f} s.{again}"
     ]
 
 
