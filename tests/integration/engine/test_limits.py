@@ -215,6 +215,30 @@ def test_a_cancelled_job_gives_up_its_place(world: World, gauge: Gauge) -> None:
     assert gauge.total == 3
 
 
+def test_a_message_without_room_leaves_those_alone_that_speak_for_other_tasks_too(world: World) -> None:
+    world.register(
+        ScriptedJob(
+            "job", [StageDefinition("a", "work")], lambda s, p, r: Tasks([{}] * 10, expected_seconds=0)
+        ),
+        task_type("work", lambda p, c: {}, max_batch=50),
+    )
+    job = world.submit("job")
+    world.engine.limits.set("task", "work", 0)
+    message = world.queues.receive(world.settings.jobs_queue)
+    assert message is not None
+    world.deliver(message, world.settings.jobs_queue)
+    # As if the whole batch had been let go and sent, and then a message about its last task came.
+    world.rows("UPDATE app.outbox SET parked = NULL, sent_at = now(), redeliver_at = now()", fetch=False)
+    world.rows("SELECT * FROM app.claim_tasks(%s, 1, 1, 9, 9, 'w', '30 s')", job.job_id)
+    dispatches = world.rows("SELECT first, last, parked FROM app.outbox ORDER BY first")
+    assert dispatches == [
+        {"first": 0, "last": 9, "parked": None},
+        {"first": 9, "last": 9, "parked": "task:work"},
+    ]
+    world.engine.limits.set("task", "work", 5)
+    assert world.run(job.job_id)["status"] == "completed"
+
+
 def test_failed_tasks_free_their_slots_and_are_retried_within_the_limit(world: World) -> None:
     failures = iter([ValueError("once"), ValueError("and again")])
 
