@@ -147,6 +147,14 @@ def problems(admin: Admin) -> list[dict[str, Any]]:
     return admin.execute(_FIND_PROBLEMS).fetchall()
 
 
+def somebody_waits(admin: Admin) -> bool:
+    """Whether a session waits for another's commit."""
+    waiting = admin.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return waiting.fetchone() is not None
+
+
 def forget_everything(admin: Admin) -> None:
     """Empty the tables. DELETE, because TRUNCATE costs more than such few rows."""
     for row in admin.execute(

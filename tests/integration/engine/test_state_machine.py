@@ -50,8 +50,7 @@ from .protocol_steps import (
     refused,
 )
 
-BLOCKED_SECONDS = 0.02
-"""A step that takes longer waits for another's commit."""
+POLL_SECONDS = 0.002
 STUCK_SECONDS = 20.0
 HOLD = timedelta(minutes=10)
 
@@ -101,16 +100,25 @@ class ProtocolMachine(RuleBasedStateMachine):
         self._do(data.draw(likely_steps(self.model, self.tokens)), worker)
 
     @rule(commits=st.booleans(), job_id=st.sampled_from(JOBS))
+    def nothing_is_claimed_once_a_job_is_cancelled(self, commits: bool, job_id: str) -> None:
+        claim = Claim(self._current(job_id), 0, MOST_TASKS)
+        self._race(Cancel(job_id), claim, commits)
+        if commits:
+            self._do(claim)
+
+    @rule(commits=st.booleans(), job_id=st.sampled_from(JOBS))
     def a_stage_is_finished_while_its_job_is_retried(self, commits: bool, job_id: str) -> None:
         """The first look of whoever finishes it sees no unfinished task; the second must."""
         if job_id in self.model.jobs and self.model.jobs[job_id].status in TERMINAL:
             self._race(Retry(job_id), FinishStage(self._current(job_id)), commits)
 
-    @rule(parity=st.integers(0, 1))
-    def leases_end(self, parity: int) -> None:
+    @rule(parity=st.integers(0, 1), noticed=st.booleans())
+    def leases_end(self, parity: int, noticed: bool) -> None:
         database.end_of_leases(self.admin, self.model, parity)
         database.end_of_plan_leases(self.admin, self.model)
         self._check([])
+        if noticed:
+            self._do(ReconcileLeases())
 
     @rule(data=st.data(), commits=st.booleans())
     def two_steps_at_once(self, data: st.DataObject, commits: bool) -> None:
@@ -170,7 +178,9 @@ class ProtocolMachine(RuleBasedStateMachine):
         with holder.database.holding() as connection:
             before = first.perform(holder)
             running = self.thread.submit(second.perform, other)
-            wait([running], BLOCKED_SECONDS)
+            # Not for some time: what happens must depend on the steps alone, or Hypothesis cannot repeat it.
+            while not running.done() and not database.somebody_waits(self.admin):
+                wait([running], POLL_SECONDS)
             if commits:
                 connection.commit()
         after = running.result(STUCK_SECONDS)
