@@ -18,8 +18,8 @@ from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskPar
 from interfaces.plans import StageDefinition, StagePlan, Tasks
 from interfaces.states import FailurePolicy
 from interfaces.workflows import RetryPolicy, TaskContext, TaskDefinition, TaskResults
+from tests.chaos.deadly_attempts import MAX_ATTEMPTS
 
-MAX_ATTEMPTS = 3
 SOON = RetryPolicy(MAX_ATTEMPTS, base_delay=timedelta(seconds=0.1), max_delay=timedelta(seconds=1))
 
 

@@ -17,7 +17,7 @@ from local.stack.postgres import PostgresServer
 from tests.fix_app import App, MakeApp, until
 
 from .checks import Load, audit, check, every, report
-from .deadly_app import MAX_ATTEMPTS
+from .deadly_attempts import MAX_ATTEMPTS
 from .fault_proxy import Cut, Fault, FaultProxy, Moment, answered_at_all
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
