@@ -93,7 +93,8 @@ BEGIN
           WHERE t.job_id = p_job_id AND t.run = p_run
             AND (t.stage, t.task_index) > (coalesce(p_after[1], -1), coalesce(p_after[2], -1))
           ORDER BY t.stage, t.task_index LIMIT p_limit FOR UPDATE SKIP LOCKED) AS page;
-    -- The rows are locked, so they stay where they are.
+    -- A row that a straggler moved before it was locked here is missed, and met again at the next removal:
+    -- forget_run keeps the run until no row of it is left.
     DELETE FROM app.tasks WHERE ctid = ANY (v_rows);
     GET DIAGNOSTICS removed = ROW_COUNT;
     RETURN NEXT;
