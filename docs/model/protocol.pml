@@ -70,6 +70,7 @@ byte failures = FAILURES, cancels = CANCELS, retries = RETRIES, thefts = THEFTS;
 /* A worker is killed by a handshake with it, which takes no time. */
 chan kill[3] = [0] of { bit };
 bool busy[3];                           /* at work; to kill an idle worker changes nothing */
+bool claiming[3];                       /* holds the lock that claims share and a cancellation takes alone */
 
 /* For the properties only. */
 byte written;                           /* tasks of the stage whose result was written */
@@ -104,6 +105,11 @@ bool moved;
 #define SEEN_FINISHED(s) true
 #else
 #define SEEN_FINISHED(s) !(s == stage && STAGE_UNFINISHED)
+#endif
+#ifdef NO_CLAIM_LOCK
+#define NO_CLAIM_UNDER_WAY true
+#else
+#define NO_CLAIM_UNDER_WAY (!claiming[1] && !claiming[2])
 #endif
 
 ltl every_job_ends { <> finished }
@@ -190,7 +196,7 @@ inline claim_tasks() {
             if
             :: s == stage && (mask & (1 << i)) &&
                (task[i] == Queued || (task[i] == Running && leaseOver[i])) ->
-               assert(planned && !TERMINAL);
+               assert(planned && !TERMINAL && job != JobCancelling);
                task[i] = Running;
                taskFence[i] = taskFence[i] + 1;
                owner[i] = me;
@@ -338,13 +344,13 @@ to_claim:
         /* app.claim_tasks reads the job in one statement and takes the rows in the next. */
         atomic {
             if
-            :: s == stage && planned && !failing && job == JobProcessing
+            :: s == stage && planned && !failing && job == JobProcessing -> claiming[me] = true
             :: else -> s = 0; mask = 0; busy[me] = false; goto end_idle
             fi
         };
         atomic {
             claim_tasks();
-            mask = 0;
+            mask = 0; claiming[me] = false;
             if
             :: held[0] || held[1] || held[2]
             :: else -> s = 0; busy[me] = false; goto end_idle
@@ -374,7 +380,7 @@ to_claim:
     } unless {
         atomic {
             kill[me] ? _ ->
-            s = 0; plan = 0; mask = 0; busy[me] = false;
+            s = 0; plan = 0; mask = 0; busy[me] = false; claiming[me] = false;
             for (i : 0 .. TASKS - 1) {
                 held[i] = 0;
                 if
@@ -576,7 +582,7 @@ end_idle:
     :: atomic { crashes > 0 && busy[2] -> crashes--; kill[2] ! 0 }
     :: atomic { losses > 0 && jobQueue[stage] -> losses--; jobQueue[stage] = false }
     :: atomic { losses > 0 && taskQueue[stage] -> losses--; taskQueue[stage] = 0 }
-    :: atomic { cancels > 0 && (job == JobQueued || job == JobProcessing) ->
+    :: atomic { cancels > 0 && (job == JobQueued || job == JobProcessing) && NO_CLAIM_UNDER_WAY ->
                 cancels--; job = JobCancelling }
 #if THEFTS
     :: atomic { thefts > 0 && !TERMINAL -> thefts--; clear_outbox() }

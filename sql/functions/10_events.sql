@@ -60,3 +60,11 @@ END $$;
 -- The single key of the lock under which a job's stage is advanced.
 CREATE OR REPLACE FUNCTION app.lock_job(p_job_id text) RETURNS void
 LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended(p_job_id, 0)) $$;
+
+-- Claims share this lock until they commit, and a cancellation takes it alone: so no claim that saw the job
+-- running is still under way when the cancellation commits. Claims never wait for each other.
+CREATE OR REPLACE FUNCTION app.lock_claims(p_job_id text) RETURNS void
+LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('claims of ' || p_job_id, 0)) $$;
+
+CREATE OR REPLACE FUNCTION app.share_claims(p_job_id text) RETURNS void
+LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock_shared(hashtextextended('claims of ' || p_job_id, 0)) $$;

@@ -113,13 +113,14 @@ BEGIN
     RETURN true;
 END $$;
 
--- Ask a job to stop. NULL: no such job. After the commit nothing of it is claimed any more.
+-- Ask a job to stop. No row: no such job. After the commit nothing of it is claimed any more.
 CREATE OR REPLACE FUNCTION app.cancel_job(p_job_id text)
 RETURNS TABLE (changed boolean, run integer, stage smallint, status app.job_status)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE j app.jobs;
 BEGIN
+    PERFORM app.lock_claims(p_job_id);
     UPDATE app.jobs SET status = 'cancelling', updated_at = now()
     WHERE job_id = p_job_id AND jobs.status IN ('queued', 'processing')
     RETURNING * INTO j;

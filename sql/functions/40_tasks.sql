@@ -16,6 +16,7 @@ DECLARE
     v_free integer;
     v_left integer;
 BEGIN
+    PERFORM app.share_claims(p_job_id);
     SELECT st.* INTO s FROM app.stages st JOIN app.jobs j USING (job_id, run, stage)
     WHERE st.job_id = p_job_id AND st.run = p_run AND st.stage = p_stage
       AND st.status = 'processing' AND j.status = 'processing';
@@ -242,13 +243,16 @@ BEGIN
     END IF;
 END $$;
 
--- Cancel up to `p_limit` queued tasks of a stage that takes no more claims. Answers how many.
+-- Cancel up to `p_limit` queued tasks of a stage that takes no more claims. Answers how many. Called after the
+-- commit of a failure, so it looks at the policy once more: of failures that commit at the same time, none saw
+-- the others when it was written.
 CREATE OR REPLACE FUNCTION app.sweep_stage(p_job_id text, p_run integer, p_stage integer, p_limit integer)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_from integer;
     v_indexes integer[];
 BEGIN
+    PERFORM app.check_policy(p_job_id, p_run, p_stage);
     PERFORM 1 FROM app.stages s JOIN app.jobs j USING (job_id, run, stage)
     WHERE s.job_id = p_job_id AND s.run = p_run AND s.stage = p_stage
       AND (j.status = 'cancelling' OR (j.status = 'processing' AND s.status = 'failing'));
