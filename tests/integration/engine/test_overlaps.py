@@ -88,6 +88,4 @@ def test_failures_that_commit_at_once_break_the_policy_together(make_world: Call
 
 
 def _failed(task: ClaimedTask) -> TaskReport:
-    return TaskReport(
-        task_index=task.task_index, fence=task.fence, outcome=TaskStatus.FAILED, error="broken"
-    )
+    return TaskReport(task_index=task.task_index, fence=task.fence, outcome=TaskStatus.FAILED, error="broken")
