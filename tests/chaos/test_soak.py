@@ -32,6 +32,9 @@ MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 WARM_UP = 0.15
 """The part of the time after which a worker has loaded all that it will."""
 GROWTH = 1.05
+TWICE_INTERRUPTED = 120.0
+"""Seconds. A fault strikes every few seconds, so that a recovery is often struck itself and begins anew, with
+a lease to wait for again. How long one takes that is left alone, `test_crashes.py` measures."""
 API_VERSION = "2025-11-05"
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(MINUTES * 60 + 900)]
@@ -180,7 +183,8 @@ def test_half_an_hour_of_everything(
         memory_mib={"start": round(before, 1), "end": round(after, 1)},
         left_over=0,
     )
-    assert percentile[98] < 60
+    assert percentile[49] < 15
+    assert percentile[98] < TWICE_INTERRUPTED
     assert after < GROWTH * before, memory
 
 
