@@ -1,4 +1,4 @@
-"""What every test has: the local stack's fixtures, and the option that selects the chaos tests."""
+"""What every test has: the local stack's fixtures, and the options that select the chaos tests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --chaos."""
+    """Add --chaos and --thorough."""
     parser.addoption("--chaos", action="store_true", help="run only the tests marked chaos, for minutes")
+    parser.addoption("--thorough", action="store_true", help="with --chaos: end a worker at more operations")
 
 
 def pytest_configure(config: pytest.Config) -> None:

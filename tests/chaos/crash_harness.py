@@ -22,7 +22,8 @@ from psycopg.rows import DictRow, dict_row
 
 from local.stack.postgres import PostgresServer
 from tests.chaos.crash_injection import ARMED, FIRED
-from tests.chaos.crash_shapes import RESULTS, SHAPES, Shape
+from tests.chaos.crash_shape import RESULTS, Shape
+from tests.chaos.crash_shapes import SHAPES
 from tests.chaos.crash_steps import OPERATION, Step
 from tests.fix_app import TERMINAL, App, serving
 from tests.fix_stack import CHECKOUT

@@ -7,6 +7,7 @@ comes to the first of them takes the file away, leaves the rest of the list in i
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import inspect
@@ -17,10 +18,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
+import aiohttp
 import psycopg
+from urllib3.connection import HTTPConnection
 
 from tests.chaos.crash_steps import OPERATION
 
@@ -28,11 +32,19 @@ ARMED = "armed"
 FIRED = "fired.jsonl"
 WRITES = (
     "azure.storage.queue:QueueClient.send_message",
+    "azure.storage.queue:QueueClient.create_queue",
     "azure.storage.queue.aio:QueueClient.send_message",
     "azure.storage.queue.aio:QueueClient.delete_message",
     "azure.storage.queue.aio:QueueClient.update_message",
     "azure.storage.blob:BlobClient.upload_blob",
+    "azure.storage.blob:BlobServiceClient.create_container",
+    "azure.storage.blob:ContainerClient.delete_blobs",
 )
+FLUSHED_SECONDS = 0.02
+"""In this time a request is on its way that the event loop has been given to write."""
+
+_unanswered: ContextVar[bool] = ContextVar("unanswered", default=False)
+"""Set within a request of whose answer the process is not to learn."""
 
 
 class Trap:
@@ -100,6 +112,7 @@ def install(trap: Trap, places: Iterable[str]) -> None:
     for place in WRITES:
         _wrap(place, OPERATION, trap)
     _watch_round_trips(trap)
+    _watch_answers()
 
 
 def _wrap(place: str, name: str, trap: Trap) -> None:
@@ -112,20 +125,36 @@ def _wrap(place: str, name: str, trap: Trap) -> None:
 
 
 def _watched(function: Callable[..., Any], place: str, trap: Trap) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(inspect.unwrap(function)):
+    unwrapped = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(unwrapped):
 
         @functools.wraps(function)
         async def asynchronous(*arguments: Any, **named: Any) -> Any:
             trap.reach(place, "before")
+            if trap.springs(place, "during"):
+                _unanswered.set(True)
             answer = await function(*arguments, **named)
             trap.reach(place, "after", moved=bool(answer))
             return answer
 
         return asynchronous
 
+    if inspect.isgeneratorfunction(unwrapped):
+
+        @functools.wraps(function)
+        def by_steps(*arguments: Any, **named: Any) -> Any:
+            trap.reach(place, "before")
+            for answer in function(*arguments, **named):
+                trap.reach(place, "after", moved=bool(answer))
+                yield answer
+
+        return by_steps
+
     @functools.wraps(function)
     def synchronous(*arguments: Any, **named: Any) -> Any:
         trap.reach(place, "before")
+        if trap.springs(place, "during"):
+            _unanswered.set(True)
         answer = function(*arguments, **named)
         trap.reach(place, "after", moved=bool(answer))
         return answer
@@ -148,3 +177,24 @@ def _watch_round_trips(trap: Trap) -> None:
         return wait(self, generator, *arguments, **named)
 
     psycopg.Connection.wait = watched  # type: ignore[method-assign,assignment]
+
+
+def _watch_answers() -> None:
+    """A request to storage has been sent when its answer is waited for, by either client of the SDK."""
+    getresponse, start = HTTPConnection.getresponse, aiohttp.ClientResponse.start
+
+    @functools.wraps(getresponse)
+    def answered(self: HTTPConnection) -> Any:
+        if _unanswered.get():
+            die()
+        return getresponse(self)
+
+    @functools.wraps(start)
+    async def started(self: aiohttp.ClientResponse, connection: Any) -> Any:
+        if _unanswered.get():
+            await asyncio.sleep(FLUSHED_SECONDS)
+            die()
+        return await start(self, connection)
+
+    HTTPConnection.getresponse = answered  # type: ignore[method-assign]
+    aiohttp.ClientResponse.start = started  # type: ignore[method-assign]

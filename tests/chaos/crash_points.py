@@ -7,30 +7,27 @@ world are named once: after one step is before the next.
 
 from __future__ import annotations
 
+from tests.chaos.crash_places import (
+    ADVANCED,
+    EXECUTOR,
+    GREETER,
+    JOBS,
+    LISTENER,
+    MESSAGE_LEASE,
+    OUTBOX,
+    OUTPUT,
+    PROCESSOR,
+    RECLAIMED,
+    RECOVERY,
+    REPEATED,
+    REPLANNED,
+    SEND,
+    SENT_AGAIN,
+    STAGES,
+    TASKS,
+    TRANSACTION,
+)
 from tests.chaos.crash_steps import CrashPoint, after, before
-
-JOBS = "repositories.jobs:JobRepository"
-STAGES = "repositories.stages:StageRepository"
-TASKS = "repositories.tasks:TaskRepository"
-OUTBOX = "repositories.outbox:OutboxRepository"
-RECOVERY = "repositories.recovery:RecoveryRepository"
-SEND = "azure.storage.queue:QueueClient.send_message"
-TRANSACTION = "psycopg.transaction:Transaction"
-LISTENER = "local.functions_host.queue_listener:QueueListener"
-PROCESSOR = "local.functions_host.queue_processor:QueueProcessor"
-OUTPUT = "local.functions_host.outputs:QueueOutput"
-GREETER = "controllers.hello_world:HelloWorld"
-EXECUTOR = "engine.execution:Executor"
-
-SENT_AGAIN = "the dead sender's hold ends, and the relay sends it; a second message finds nothing to do"
-RECLAIMED = "the leases end, the tasks are queued again and run by another attempt"
-ADVANCED = "the reconciler sees that nothing is unfinished, and advances"
-REPLANNED = "the planner's lease ends, and the stage is planned by another, once"
-REPEATED = "the message comes back when the host's lease of it ends, and finds nothing to do"
-
-# The queue's own lease of a message is ten minutes, and only what is malformed waits for it.
-MESSAGE_LEASE = {"CRASH_MESSAGE_LEASE_SECONDS": "4"}
-
 
 SUBMISSION = (
     CrashPoint(

@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.chaos]
 
 SWEPT = ("brief", "many", "retries", "discover", "large", "lenient", "failing", "cancelled", "retried")
 """Shapes of which every operation is a crash point."""
+THOROUGH, BRIEFLY = 25, 5
+"""So many operations are tried one by one, with --thorough or without; later ones are much alike, and of
+those ever fewer are."""
 
 RECOVERED = [
     "submit: after the commit, nothing sent",
@@ -98,14 +101,15 @@ def test_a_worker_may_die_at_every_named_point(
 @pytest.mark.parametrize("moment", ["before", "during"])
 @pytest.mark.parametrize("shape", SWEPT)
 def test_a_worker_may_die_at_every_operation(
-    host_with: Callable[..., CrashHost], shape: str, moment: Moment
+    host_with: Callable[..., CrashHost], shape: str, moment: Moment, pytestconfig: pytest.Config
 ) -> None:
+    """`during`: the request is sent, and nobody will read the answer."""
     host = host_with(SHORT)
+    dense = THOROUGH if pytestconfig.getoption("--thorough") else BRIEFLY
     k, trials = 1, 0
     while host.trial(shape, [Step(OPERATION, moment, k)])[1]:
         trials += 1
-        # One by one at first; later operations are much alike.
-        k += 1 + k // 25
+        k += 1 + k // dense
     # Each shape at least submits, plans, runs, completes and makes a result.
     assert k > 20
     report(
