@@ -21,8 +21,9 @@ from azure.storage.blob import BlobServiceClient
 from psycopg.rows import DictRow, dict_row
 
 from local.stack.postgres import PostgresServer
-from tests.chaos.crash_injection import ARMED, FIRED
-from tests.chaos.crash_shape import RESULTS, Shape
+from tests.chaos.crash_injection import ARMED, AWAY, FIRED
+from tests.chaos.crash_removal import REMOVALS
+from tests.chaos.crash_shape import ARCHIVE, RESULTS, Shape
 from tests.chaos.crash_shapes import SHAPES
 from tests.chaos.crash_steps import OPERATION, Step
 from tests.fix_app import TERMINAL, App, serving
@@ -34,9 +35,16 @@ SHORT = {
     "REDELIVERY_SECONDS": "1",
     "REDELIVERY_MAX_SECONDS": "2",
     "CRASH_HOLD_SECONDS": "1.5",
+    "BREAKER_PAUSE_SECONDS": "0.5",
 }
 """So that what a dead worker held is let go of soon."""
-PAGES = {"DISCOVER_PAGE_ITEMS": "10"}
+SMALL = {
+    "DISCOVER_PAGE_ITEMS": "10",
+    "MAX_INLINE_RESULT_BYTES": "1000",
+    "CRASH_RETENTION_PAGE": "4",
+    "RETENTION_ARCHIVE_CONTAINER": ARCHIVE,
+}
+"""So that little work comes to what else only much work does."""
 SECONDS = 60
 """So long may a job take in all, and whatever else must come true after it."""
 
@@ -101,7 +109,10 @@ class CrashHost:
             app.database_url, autocommit=True, row_factory=dict_row
         )
         self._sql.execute(AUDIT)
+        self._sql.execute(REMOVALS)
         self._fired_at = 0.0
+        self.notes: dict[str, Any] = {}
+        """What a shape remembers of a job, by its id."""
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -110,6 +121,9 @@ class CrashHost:
 
     def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         return self._sql.execute(query, parameters or None).fetchall()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        self._sql.execute(statement, parameters or None)
 
     def job(self, job_id: str) -> dict[str, Any]:
         [row] = self.rows("SELECT * FROM app.jobs WHERE job_id = %s", job_id)
@@ -129,6 +143,11 @@ class CrashHost:
             assert time.monotonic() < end, f"no answer to {path}\n{self.app.tail()}"
             time.sleep(0.05)
 
+    def ask_once(self, method: str, path: str, body: object = None) -> None:
+        """Ask, and never mind whether there is an answer."""
+        with suppress(httpx.TransportError):
+            self._http.request(method, f"/api{path}", json=body)
+
     def submit_shape(self, name: str, label: str) -> str:
         """Submit a job of this shape; answers its id."""
         job_type, parameters = SHAPES[name].submission(label)
@@ -139,6 +158,20 @@ class CrashHost:
         new = self._folder / f"new-{uuid.uuid4().hex[:8]}"
         new.write_text(json.dumps([step.as_dict() for step in steps]))
         new.rename(self._folder / ARMED)
+
+    def armed(self) -> bool:
+        """Whether somebody is still to die."""
+        with suppress(FileNotFoundError):
+            return bool(json.loads((self._folder / ARMED).read_text()))
+        return False
+
+    def storage_leaves(self) -> None:
+        """Blob storage answers nobody any more."""
+        (self._folder / AWAY).touch()
+
+    def storage_returns(self) -> None:
+        """Blob storage answers."""
+        (self._folder / AWAY).unlink(missing_ok=True)
 
     def disarm(self) -> bool:
         """Let nobody die any more; false when nothing was armed."""
@@ -159,21 +192,32 @@ class CrashHost:
         (self._folder / FIRED).unlink(missing_ok=True)
 
     def until(
-        self, condition: Callable[[], object], what: str | Callable[[], str], seconds: float = SECONDS
+        self,
+        condition: Callable[[], object],
+        what: str | Callable[[], str],
+        seconds: float = SECONDS,
+        firing: str = "",
     ) -> None:
-        """Wait until the condition holds. The timers are fired after a crash, so as not to wait for them:
-        a dead worker keeps their lock for a quarter of a minute."""
+        """Wait until the condition holds, and let a timer fire meanwhile, if one is named. Those that recover
+        are fired after a crash, so as not to wait for them: a dead worker keeps their lock for a quarter of a
+        minute."""
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
                 expected = what if isinstance(what, str) else what()
                 raise AssertionError(f"not within {seconds} s: {expected}\n{self.app.tail(80)}")
-            if self._fire_timers and self.crashes() and time.monotonic() > self._fired_at + 0.4:
-                for name in ("reconcile", "relay_outbox"):
-                    with suppress(httpx.TransportError):
-                        self._http.post(f"/admin/functions/{name}", json={})
+            if time.monotonic() > self._fired_at + 0.4:
+                recovering = self._fire_timers and self.crashes()
+                for name in ("reconcile", "relay_outbox") if recovering else ():
+                    self._fire(name)
+                if firing:
+                    self._fire(firing)
                 self._fired_at = time.monotonic()
             time.sleep(0.03)
+
+    def _fire(self, timer: str) -> None:
+        with suppress(httpx.TransportError):
+            self._http.post(f"/admin/functions/{timer}", json={})
 
     def until_running(self, job_id: str) -> None:
         """Wait until a task of the job runs."""
@@ -198,7 +242,8 @@ class CrashHost:
         job_id = self._known(shape, label) or self.submit_shape(name, label)
         if shape.act:
             shape.act(self, job_id)
-        self.until_ended(job_id)
+        if not shape.removed:
+            self.until_ended(job_id)
         # An operation of that number may not come; a named point must.
         patience = 0.5 if any(step.place == OPERATION for step in steps) else 15
         with suppress(AssertionError):
@@ -220,6 +265,10 @@ class CrashHost:
     def check(self, name: str, label: str, job_id: str) -> None:
         """The job ended as its shape must, with the right results, each written once, and nothing is left."""
         shape, story = SHAPES[name], self._story(job_id)
+        if shape.removed:
+            self.until(lambda: shape.verify(self, job_id), f"{name}: {story}")
+            self._check_invariants()
+            return
         job = self.job(job_id)
         assert job["status"] == shape.status, story
         assert shape.error in (job["error"] or ""), story
@@ -241,6 +290,9 @@ class CrashHost:
         left = "SELECT * FROM app.outbox WHERE job_id = %s"
         self.until(lambda: not self.rows(left, job_id), f"an ended job's dispatches are gone: {story}", 120)
         assert self.rows(MISCOUNTED, job_id) == [], story
+        self._check_invariants()
+
+    def _check_invariants(self) -> None:
         violations = self.app.get("/db/invariants").json()
         assert violations["total_violations"] == 0, violations
 
@@ -302,7 +354,7 @@ def crash_host(
         folder,
         *("--app", "tests.chaos.crash_app:app", "--workers", str(workers)),
         module="tests.chaos.crash_host" if fast else "local.host",
-        environment={**PAGES, **environment, "CRASH_FOLDER": str(trap)},
+        environment={**SMALL, **environment, "CRASH_FOLDER": str(trap)},
     ) as app:
         host = CrashHost(app, trap, fire_timers=fast)
         try:

@@ -30,6 +30,8 @@ from tests.chaos.crash_steps import OPERATION
 
 ARMED = "armed"
 FIRED = "fired.jsonl"
+AWAY = "away"
+"""While this file is in the folder, blob storage is away for the workers."""
 WRITES = (
     "azure.storage.queue:QueueClient.send_message",
     "azure.storage.queue:QueueClient.create_queue",

@@ -28,6 +28,7 @@ from tests.chaos.crash_places import (
     TRANSACTION,
 )
 from tests.chaos.crash_steps import CrashPoint, after, before
+from tests.chaos.crash_upkeep_points import DEFERRAL, OPERATION_OF_QUEUES, OPERATORS, REMOVAL, RULES
 
 SUBMISSION = (
     CrashPoint(
@@ -381,5 +382,18 @@ BOUNDARY = (
     ),
 )
 
-CRASH_POINTS = (*SUBMISSION, *HOST, *PLANNING, *EXECUTION, *STEERING, *RECONCILIATION, *BOUNDARY)
+CRASH_POINTS = (
+    *SUBMISSION,
+    *HOST,
+    *PLANNING,
+    *EXECUTION,
+    *STEERING,
+    *RECONCILIATION,
+    *BOUNDARY,
+    *DEFERRAL,
+    *REMOVAL,
+    *OPERATORS,
+    *RULES,
+    *OPERATION_OF_QUEUES,
+)
 BY_NAME = {point.name: point for point in CRASH_POINTS}

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 RESULTS = "job-results"
 """The container of large results."""
+ARCHIVE = "run-archive"
+"""The container of runs that were removed."""
 
 Results = dict[tuple[int, int], dict[str, Any] | None]
 """(stage, task index) → its result; None where the task must have failed."""
@@ -32,6 +34,8 @@ class Shape:
     """Brings a job, given by its label, to where the crash is to meet it."""
     act: Callable[[CrashHost, str], None] | None = None
     """What is done to the submitted job, given by its id, while workers die."""
+    removed: bool = False
+    """Whether nothing is left of the job in the end."""
     verify: Callable[[CrashHost, str], bool] = field(default=lambda host, job_id: True)
     """What else must come true."""
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from azure.storage.blob import BlobClient
 
+from tests.chaos.crash_removal import REMOVAL
 from tests.chaos.crash_shape import RESULTS, Results, Shape, greetings, hello, numbered, squares, total
+from tests.chaos.crash_upkeep import UPKEEP
 from tests.chaos.crash_workflows import ITEMS, LARGE
 
 if TYPE_CHECKING:
@@ -177,4 +179,6 @@ SHAPES = {
         verify=recorded_once("failed"),
     ),
     "given up": numbered("slow", 1, act=give_up, verify=recorded_once("dispatched_again")),
+    **REMOVAL,
+    **UPKEEP,
 }

@@ -16,6 +16,8 @@ OPERATION = "operation"
 class Step:
     """The `nth` time that a process comes to this moment of this function.
 
+    Of a function that yields, each of its steps is an `after`.
+
     With `moved`, only calls count that answered something: a claim that got tasks, a rule that moved any.
     """
 
@@ -58,3 +60,8 @@ def before(place: str, nth: int = 1) -> Step:
 def after(place: str, nth: int = 1, *, moved: bool = False) -> Step:
     """The moment at which it has done its work."""
     return Step(place, "after", nth, moved)
+
+
+def during(place: str, nth: int = 1) -> Step:
+    """The moment at which a request to storage has been sent, and its answer has not been read."""
+    return Step(place, "during", nth)

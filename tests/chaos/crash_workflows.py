@@ -18,6 +18,12 @@ LARGE = 1536 * 1024
 """Characters of a result that is not kept in its row."""
 ITEMS = 25
 """What each finder finds."""
+MIXED = 4
+"""Tasks of a batch of which only one is slow."""
+FEW = 6
+"""What a finder of few finds."""
+KEPT = 1500
+"""Characters of a result that is not kept in its row where a row keeps no more than 1,000."""
 PATIENT = RetryPolicy(
     max_attempts=6, base_delay=timedelta(milliseconds=1), max_delay=timedelta(milliseconds=1)
 )
@@ -47,6 +53,32 @@ def find(p: dict[str, Any], c: TaskContext) -> JsonObject:
 def large(p: dict[str, Any], c: TaskContext) -> JsonObject:
     """A result of 1.5 MiB."""
     return {"text": str(p["i"]) * LARGE}
+
+
+def keep(p: dict[str, Any], c: TaskContext) -> JsonObject:
+    """A result that goes to blob storage."""
+    return {"text": str(p["i"]) * KEPT}
+
+
+def find_few(p: dict[str, Any], c: TaskContext) -> JsonObject:
+    """Finds few items."""
+    return {"found": c.discover({"i": i} for i in range(FEW))}
+
+
+def find_untidily(p: dict[str, Any], c: TaskContext) -> JsonObject:
+    """Leaves the items of its first attempt behind; its result goes to blob storage."""
+    c.discover({"i": i} for i in range(FEW))
+    if c.attempt == 1:
+        raise ConnectionError("not this time")
+    return {"text": "0" * KEPT}
+
+
+def mixed(p: dict[str, Any], c: TaskContext) -> JsonObject:
+    """The last of the batch takes so long that the others are written before."""
+    for _ in range(50 if p["i"] == MIXED - 1 else 0):
+        c.check()
+        time.sleep(0.05)
+    return square(p, c)
 
 
 def slow(p: dict[str, Any], c: TaskContext) -> JsonObject:
@@ -111,16 +143,30 @@ def register(jobs: JobCatalog, tasks: TaskCatalog) -> None:
     tasks.register(task_type("crash_slow", slow, retry=PATIENT))
     tasks.register(task_type("crash_limited", square, retry=PATIENT))
     tasks.register(task_type("crash_hung", hung, retry=PATIENT, timeout=timedelta(seconds=0.7)))
+    tasks.register(task_type("crash_keep", keep, retry=PATIENT))
+    tasks.register(task_type("crash_find_few", find_few, retry=PATIENT))
+    tasks.register(task_type("crash_find_untidily", find_untidily, retry=PATIENT))
+    tasks.register(task_type("crash_held", square, retry=PATIENT))
+    tasks.register(task_type("crash_forgotten", square, retry=PATIENT))
+    together = {"max_batch": MIXED, "expected_duration": timedelta(milliseconds=1)}
+    tasks.register(task_type("crash_mixed", mixed, retry=PATIENT, **together))
+    _register_jobs(jobs)
+
+
+def _register_jobs(jobs: JobCatalog) -> None:
     one = [StageDefinition("a", "crash_square")]
     two = [*one, StageDefinition("b", "crash_square")]
     finders = [StageDefinition("a", "crash_find"), StageDefinition("b", "crash_square")]
     jobs.register(ScriptedJob("crash_two", two, None, total))
     jobs.register(ScriptedJob("crash_retries", [StageDefinition("a", "crash_flaky")], None, total))
     jobs.register(ScriptedJob("crash_discover", finders, discover, total))
-    jobs.register(ScriptedJob("crash_large", [StageDefinition("a", "crash_large")], None, total))
-    jobs.register(ScriptedJob("crash_slow", [StageDefinition("a", "crash_slow")], None, total))
-    jobs.register(ScriptedJob("crash_hung", [StageDefinition("a", "crash_hung")], None, total))
-    jobs.register(ScriptedJob("crash_limited", [StageDefinition("a", "crash_limited")], None, total))
+    for kind in ("large", "slow", "hung", "limited", "held", "forgotten", "mixed", "keep"):
+        stages = [StageDefinition("a", f"crash_{kind}")]
+        jobs.register(ScriptedJob(f"crash_{kind}", stages, None, total))
+    survey = [StageDefinition("a", "crash_find_few"), StageDefinition("b", "crash_keep")]
+    jobs.register(ScriptedJob("crash_survey", survey, discover, total))
+    untidy = [StageDefinition("a", "crash_find_untidily"), StageDefinition("b", "crash_square")]
+    jobs.register(ScriptedJob("crash_untidy", untidy, discover, total))
     jobs.register(ScriptedJob("crash_refused", two, refuse, total))
     jobs.register(ScriptedJob("crash_early", two, early, total))
     jobs.register(ScriptedJob("crash_unsure", one, unsure, total))

@@ -1,0 +1,187 @@
+"""What befalls jobs from outside: storage that is away, limits, lost rows and queues, poison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContainerClient
+from azure.storage.queue import QueueClient
+
+from tests.chaos.crash_shape import RESULTS, Shape, greetings, hello, numbered, squares, total
+from tests.chaos.crash_workflows import KEPT
+
+if TYPE_CHECKING:
+    from tests.chaos.crash_harness import CrashHost
+
+PUT_OFF = 8
+"""Tasks that wait for storage: more than a process takes up at once."""
+OUTAGE_SECONDS = 3
+"""So long storage is away at most, once tasks have been put off."""
+DEFERRED = "SELECT 1 FROM app.job_events WHERE job_id = %s AND event = 'tasks_deferred' LIMIT 1"
+PARKED = "SELECT 1 FROM app.outbox WHERE job_id = %s AND parked IS NOT NULL"
+GIVEN_UP = "SELECT action FROM app.poison_messages WHERE job_id = %s ORDER BY poison_id"
+LIMIT = "SELECT at_most FROM app.concurrency_limits WHERE limited_type = %s"
+
+
+def storage_leaves(host: CrashHost, label: str) -> None:
+    """Blob storage is away."""
+    host.storage_leaves()
+
+
+def storage_returns(host: CrashHost, job_id: str) -> None:
+    """Blob storage is back when tasks were put off and everybody died who was to die meanwhile."""
+    try:
+        host.until(lambda: host.rows(DEFERRED, job_id), "tasks are put off")
+        with suppress(AssertionError):
+            host.until(lambda: not host.armed(), "everybody died", OUTAGE_SECONDS)
+    finally:
+        host.storage_returns()
+
+
+def waited(host: CrashHost, job_id: str) -> bool:
+    """Every result is in storage, and the outage cost no attempt: only who dies takes one along."""
+    rows = host.rows(
+        "SELECT task_index, attempt, result_location AS l FROM app.tasks WHERE job_id = %s", job_id
+    )
+    assert len(rows) == PUT_OFF
+    assert max(row["attempt"] for row in rows) <= 1 + len(host.crashes()), rows
+    with ContainerClient.from_connection_string(host.app.storage, RESULTS) as container:
+        for row in rows:
+            name = row["l"]["url"].rpartition(f"/{RESULTS}/")[2]
+            text = json.loads(container.download_blob(name).readall())["text"]
+            assert text == str(row["task_index"]) * KEPT
+    return True
+
+
+def hold_back(kind: str) -> Callable[[CrashHost, str], None]:
+    """No such task may run."""
+
+    def prepare(host: CrashHost, label: str) -> None:
+        host.rows("SELECT app.set_limit(%s, 0)", f"task:crash_{kind}")
+
+    return prepare
+
+
+def raise_limit(host: CrashHost, job_id: str) -> None:
+    """Let two such tasks run at a time; whoever got no answer looks whether it was done."""
+    host.until(lambda: host.rows(PARKED, job_id), "tasks are parked")
+    while host.rows(LIMIT, "task:crash_held")[0]["at_most"] != 2:
+        host.ask_once("PUT", "/db/limits/task/crash_held", {"at_most": 2})
+
+
+def forget_dispatches(host: CrashHost, job_id: str) -> None:
+    """Nothing speaks for the tasks any more."""
+    host.until(lambda: host.rows(PARKED, job_id), "tasks are parked")
+    host.execute("DELETE FROM app.concurrency_limits WHERE limited_type = 'task:crash_forgotten'")
+    host.execute("DELETE FROM app.outbox WHERE job_id = %s", job_id)
+    finished = "SELECT 1 FROM app.jobs WHERE job_id = %s AND completed_at IS NOT NULL"
+    host.until(lambda: host.rows(finished, job_id), "the job ends", firing="reconcile")
+
+
+def miscount(host: CrashHost, job_id: str) -> None:
+    """The counters of the stage do not add up."""
+    host.until_running(job_id)
+    host.execute("UPDATE app.stage_counters SET queued = queued + 5 WHERE job_id = %s AND slot = 0", job_id)
+    drifted = (
+        "SELECT 1 FROM app.stage_counters WHERE job_id = %s HAVING sum(queued + processing + completed) > 2"
+    )
+    host.until(lambda: not host.rows(drifted, job_id), "counters add up", firing="reconcile")
+
+
+def delete_queue(host: CrashHost, label: str) -> None:
+    """The queue of tasks is gone."""
+    with (
+        QueueClient.from_connection_string(
+            host.app.storage, host.app.tasks_queue, api_version="2025-11-05"
+        ) as queue,
+        suppress(ResourceNotFoundError),
+    ):
+        queue.delete_queue()
+
+
+def give_up_for_good(host: CrashHost, job_id: str) -> None:
+    """One message after another about the first task that the host gave up on."""
+    host.until_running(job_id)
+    body = {"job_id": job_id, "run": 1, "stage": 1, "first": 0, "last": 0, "correlation_id": "given up"}
+    for times in range(1, 5):
+        host.app.put(f"{host.app.tasks_queue}-poison", json.dumps(body))
+        host.until(partial(_recorded, host, job_id, times), "it is recorded")
+
+
+def _recorded(host: CrashHost, job_id: str, times: int) -> bool:
+    return len(host.rows(GIVEN_UP, job_id)) == times
+
+
+def failed_at_last(host: CrashHost, job_id: str) -> bool:
+    """Three times its work was woken, and then failed."""
+    actions = [row["action"] for row in host.rows(GIVEN_UP, job_id)]
+    assert actions == ["dispatched_again"] * 3 + ["failed"], actions
+    return True
+
+
+def send_malformed_plan(host: CrashHost, job_id: str) -> None:
+    """A message about the job, and none of its tasks, that nobody can read."""
+    host.until_running(job_id)
+    host.app.put(
+        host.app.jobs_queue, json.dumps({"job_id": job_id, "run": 1, "stage": 1, "correlation_id": 7})
+    )
+
+
+def look_at_invariants(host: CrashHost, job_id: str) -> None:
+    """An operator looks, and again where there was no answer."""
+    host.ask_once("GET", "/db/invariants")
+
+
+MANY, MANY_RESULT = hello(12)
+
+UPKEEP = {
+    "put off": Shape(
+        "crash_keep",
+        {"n": PUT_OFF},
+        result=lambda label: {"sum": 0},
+        prepare=storage_leaves,
+        act=storage_returns,
+        verify=waited,
+    ),
+    "held": numbered("held", 4, prepare=hold_back("held"), act=raise_limit),
+    "forgotten": numbered("forgotten", 3, prepare=hold_back("forgotten"), act=forget_dispatches),
+    "miscounted": Shape("hello_world", greetings(2, 4.0), label="name", act=miscount),
+    "no queue": Shape(
+        "crash_two",
+        {"n": 3},
+        results=lambda label: squares(3) | squares(3, stage=2),
+        result=total(3),
+        prepare=delete_queue,
+    ),
+    "given up for good": Shape(
+        "hello_world",
+        greetings(2, 30.0),
+        "failed",
+        error="cannot be processed",
+        label="name",
+        act=give_up_for_good,
+        verify=failed_at_last,
+    ),
+    "malformed plan": Shape(
+        "hello_world",
+        greetings(2, 4.0),
+        "failed",
+        error="cannot be processed",
+        label="name",
+        act=send_malformed_plan,
+    ),
+    "mixed": numbered("mixed", 4),
+    "looked at": Shape(
+        "hello_world",
+        greetings(12, 0.05),
+        results=MANY,
+        result=MANY_RESULT,
+        label="name",
+        act=look_at_invariants,
+    ),
+}
