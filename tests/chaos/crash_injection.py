@@ -1,4 +1,4 @@
-"""Lets a worker process end itself with SIGKILL at a named moment. Runs inside the worker.
+"""Lets a worker process end itself with SIGKILL at a named moment, or lose a connection. Runs inside it.
 
 What is to happen lies in a file, `armed`, in the folder that CRASH_FOLDER names: a list of steps. Whoever
 comes to the first of them takes the file away, leaves the rest of the list in its place, notes in
@@ -14,6 +14,7 @@ import inspect
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -45,8 +46,8 @@ WRITES = (
 FLUSHED_SECONDS = 0.02
 """In this time a request is on its way that the event loop has been given to write."""
 
-_unanswered: ContextVar[bool] = ContextVar("unanswered", default=False)
-"""Set within a request of whose answer the process is not to learn."""
+_unanswered: ContextVar[str] = ContextVar("unanswered", default="")
+"""Within a request of whose answer the process is not to learn: `during` or `cut`."""
 
 
 class Trap:
@@ -133,8 +134,7 @@ def _watched(function: Callable[..., Any], place: str, trap: Trap) -> Callable[.
         @functools.wraps(function)
         async def asynchronous(*arguments: Any, **named: Any) -> Any:
             trap.reach(place, "before")
-            if trap.springs(place, "during"):
-                _unanswered.set(True)
+            _leave_unanswered(place, trap)
             answer = await function(*arguments, **named)
             trap.reach(place, "after", moved=bool(answer))
             return answer
@@ -155,13 +155,18 @@ def _watched(function: Callable[..., Any], place: str, trap: Trap) -> Callable[.
     @functools.wraps(function)
     def synchronous(*arguments: Any, **named: Any) -> Any:
         trap.reach(place, "before")
-        if trap.springs(place, "during"):
-            _unanswered.set(True)
+        _leave_unanswered(place, trap)
         answer = function(*arguments, **named)
         trap.reach(place, "after", moved=bool(answer))
         return answer
 
     return synchronous
+
+
+def _leave_unanswered(place: str, trap: Trap) -> None:
+    for moment in ("during", "cut"):
+        if trap.springs(place, moment):
+            _unanswered.set(moment)
 
 
 def _watch_round_trips(trap: Trap) -> None:
@@ -176,6 +181,14 @@ def _watch_round_trips(trap: Trap) -> None:
             with suppress(StopIteration):
                 next(generator)
             die()
+        if trap.springs(OPERATION, "cut"):
+            try:
+                next(generator)
+            except StopIteration as done:
+                # It needs no answer; the next statement will find out.
+                return done.value
+            finally:
+                _cut(self.pgconn.socket)
         return wait(self, generator, *arguments, **named)
 
     psycopg.Connection.wait = watched  # type: ignore[method-assign,assignment]
@@ -187,16 +200,31 @@ def _watch_answers() -> None:
 
     @functools.wraps(getresponse)
     def answered(self: HTTPConnection) -> Any:
-        if _unanswered.get():
+        moment = _unanswered.get()
+        _unanswered.set("")
+        if moment == "during":
             die()
+        if moment == "cut":
+            _cut(self.sock.fileno())
         return getresponse(self)
 
     @functools.wraps(start)
     async def started(self: aiohttp.ClientResponse, connection: Any) -> Any:
-        if _unanswered.get():
+        moment = _unanswered.get()
+        _unanswered.set("")
+        if moment:
             await asyncio.sleep(FLUSHED_SECONDS)
+        if moment == "during":
             die()
+        if moment == "cut":
+            _cut(connection.transport.get_extra_info("socket").fileno())
         return await start(self, connection)
 
     HTTPConnection.getresponse = answered  # type: ignore[method-assign]
     aiohttp.ClientResponse.start = started  # type: ignore[method-assign]
+
+
+def _cut(socket_number: int) -> None:
+    """What was sent has been sent; what is answered will not arrive."""
+    with socket.socket(fileno=os.dup(socket_number)) as other:
+        other.shutdown(socket.SHUT_RDWR)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-Moment = Literal["before", "after", "during"]
+Moment = Literal["before", "after", "during", "cut"]
+"""`during`: a request has been sent, and nobody will read its answer. `cut`: the same, but the process lives
+on, and only the connection is gone."""
 
 OPERATION = "operation"
 """Stands for every round trip to the database and every request to a queue or a blob that writes."""

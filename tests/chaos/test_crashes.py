@@ -15,14 +15,18 @@ import pytest
 
 from local.stack.postgres import PostgresServer
 from tests.chaos.crash_harness import SHORT, CrashHost, crash_host, report
+from tests.chaos.crash_places import MESSAGE_LEASE
 from tests.chaos.crash_points import BY_NAME, CRASH_POINTS
 from tests.chaos.crash_shapes import SHAPES
 from tests.chaos.crash_steps import OPERATION, CrashPoint, Moment, Step
 
 pytestmark = [pytest.mark.chaos]
 
-SWEPT = ("brief", "many", "retries", "discover", "large", "lenient", "failing", "cancelled", "retried")
-"""Shapes of which every operation is a crash point."""
+SWEPT = {
+    shape: MESSAGE_LEASE if shape in ("malformed", "malformed plan", "given up", "given up for good") else {}
+    for shape in SHAPES
+}
+"""Shapes of which every operation is a crash point, and what their host needs."""
 THOROUGH, BRIEFLY = 25, 5
 """So many operations are tried one by one, with --thorough or without; later ones are much alike, and of
 those ever fewer are."""
@@ -98,13 +102,13 @@ def test_a_worker_may_die_at_every_named_point(
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("moment", ["before", "during"])
+@pytest.mark.parametrize("moment", ["before", "during", "cut"])
 @pytest.mark.parametrize("shape", SWEPT)
 def test_a_worker_may_die_at_every_operation(
     host_with: Callable[..., CrashHost], shape: str, moment: Moment, pytestconfig: pytest.Config
 ) -> None:
-    """`during`: the request is sent, and nobody will read the answer."""
-    host = host_with(SHORT)
+    """Before it is sent, or when it has been and nobody reads the answer; or the process only loses that."""
+    host = host_with({**SHORT, **SWEPT[shape]})
     dense = THOROUGH if pytestconfig.getoption("--thorough") else BRIEFLY
     k, trials = 1, 0
     while host.trial(shape, [Step(OPERATION, moment, k)])[1]:
