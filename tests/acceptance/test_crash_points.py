@@ -20,6 +20,9 @@ SELECTED = [
     "claim: after the commit",
     "complete: between completing and advancing",
     "reconcile: ended leases queued again, nothing sent",
+    "send: the job's message sent, never answered",
+    "put off: committed, its message not sent",
+    "removal: the job out of sight",
 ]
 
 

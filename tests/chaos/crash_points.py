@@ -28,7 +28,7 @@ from tests.chaos.crash_places import (
     TRANSACTION,
 )
 from tests.chaos.crash_steps import CrashPoint, after, before
-from tests.chaos.crash_upkeep_points import DEFERRAL, OPERATION_OF_QUEUES, OPERATORS, REMOVAL, RULES
+from tests.chaos.crash_upkeep_points import BOUNDARIES, DEFERRAL, OPERATORS, REMOVAL, RULES
 
 SUBMISSION = (
     CrashPoint(
@@ -394,6 +394,6 @@ CRASH_POINTS = (
     *REMOVAL,
     *OPERATORS,
     *RULES,
-    *OPERATION_OF_QUEUES,
+    *BOUNDARIES,
 )
 BY_NAME = {point.name: point for point in CRASH_POINTS}

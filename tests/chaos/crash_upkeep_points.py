@@ -234,7 +234,7 @@ RULES = (
     ),
 )
 
-OPERATION_OF_QUEUES = (
+BOUNDARIES = (
     CrashPoint("send: the job's message sent, never answered", "many", during(SEND), SENT_AGAIN),
     CrashPoint("send: a task's message sent, never answered", "many", during(SEND, 6), SENT_AGAIN),
     CrashPoint(
@@ -254,6 +254,18 @@ OPERATION_OF_QUEUES = (
         "send: before the queue is made anew", "no queue", before(f"{QUEUES}.ensure"), "the relay makes it"
     ),
     CrashPoint("send: the queue made anew", "no queue", after(f"{QUEUES}.ensure"), "the relay sends"),
+    CrashPoint(
+        "large result: its container missing",
+        "no container",
+        before(f"{BLOBS}.ensure_container"),
+        RECLAIMED,
+    ),
+    CrashPoint(
+        "large result: its container made, nothing written",
+        "no container",
+        after(f"{BLOBS}.ensure_container"),
+        RECLAIMED,
+    ),
     CrashPoint("complete: by the clock, before the commit", "mixed", before(f"{TASKS}.finish"), RECLAIMED),
     CrashPoint(
         "complete: by the clock, while the rest runs",

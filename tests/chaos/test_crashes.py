@@ -182,6 +182,7 @@ def quantile(ordered: list[float], fraction: float) -> float:
     return round(ordered[max(0, math.ceil(fraction * len(ordered)) - 1)], 1)
 
 
+@pytest.mark.timeout(900)
 def test_every_shape_ends_rightly_when_nobody_dies(host_with: Callable[..., CrashHost]) -> None:
     host = host_with({**SHORT, "CRASH_MESSAGE_LEASE_SECONDS": "4"})
     for shape in SHAPES:
