@@ -43,6 +43,22 @@ def storage_returns(host: CrashHost, job_id: str) -> None:
         host.storage_returns()
 
 
+def few_while_storage_leaves(host: CrashHost, label: str) -> None:
+    """Blob storage is away from tasks of which two may run at a time."""
+    host.rows("SELECT app.set_limit('task:crash_keep_few', 2)")
+    host.storage_leaves()
+
+
+def cancel_while_storage_is_away(host: CrashHost, job_id: str) -> None:
+    """The job is cancelled when its tasks have been put off; then blob storage is back."""
+    try:
+        host.until(lambda: host.rows(DEFERRED, job_id), "tasks are put off")
+        host.post(f"/jobs/{job_id}/cancel", expected=(200, 202))
+        host.until_ended(job_id)
+    finally:
+        host.storage_returns()
+
+
 def stored(host: CrashHost, job_id: str) -> bool:
     """Every result is in storage, and no outage cost an attempt: only who dies takes one along."""
     rows = host.rows(
@@ -152,6 +168,21 @@ UPKEEP = {
         prepare=storage_leaves,
         act=storage_returns,
         verify=stored,
+    ),
+    "put off, limited": Shape(
+        "crash_keep_few",
+        {"n": PUT_OFF},
+        result=lambda label: {"sum": 0},
+        prepare=few_while_storage_leaves,
+        act=storage_returns,
+        verify=stored,
+    ),
+    "put off, cancelled": Shape(
+        "crash_keep",
+        {"n": PUT_OFF},
+        "cancelled",
+        prepare=storage_leaves,
+        act=cancel_while_storage_is_away,
     ),
     "held": numbered("held", 4, prepare=hold_back("held"), act=raise_limit),
     "forgotten": numbered("forgotten", 3, prepare=hold_back("forgotten"), act=forget_dispatches),

@@ -18,6 +18,7 @@ from tests.chaos.crash_places import (
     RETENTION,
     SEND,
     SENT_AGAIN,
+    STAGES,
     TASKS,
     UPLOAD,
 )
@@ -66,6 +67,30 @@ DEFERRAL = (
         "put off",
         after(f"{TASKS}.postpone", moved=True),
         "the relay's timer sends it, for when it is due",
+    ),
+    CrashPoint(
+        "put off, of a limited type: its slot freed, what waits not let go",
+        "put off, limited",
+        before(f"{TASKS}.unpark"),
+        "the reconciler lets it go",
+    ),
+    CrashPoint(
+        "put off, of a limited type: what waits let go, nothing sent",
+        "put off, limited",
+        after(f"{TASKS}.unpark", moved=True),
+        "the relay sends the messages",
+    ),
+    CrashPoint(
+        "put off: cancelled, not swept",
+        "put off, cancelled",
+        after(f"{JOB}.cancel"),
+        "the reconciler sweeps and ends the job",
+    ),
+    CrashPoint(
+        "put off: cancelled and swept, not ended",
+        "put off, cancelled",
+        after(f"{STAGES}.sweep"),
+        "the reconciler ends the job",
     ),
     CrashPoint("breaker: before a call tries", "put off", before(f"{BLOBS}.ping", 2), CLOSED_AGAIN),
     CrashPoint(

@@ -143,7 +143,8 @@ def register(jobs: JobCatalog, tasks: TaskCatalog) -> None:
     tasks.register(task_type("crash_slow", slow, retry=PATIENT))
     tasks.register(task_type("crash_limited", square, retry=PATIENT))
     tasks.register(task_type("crash_hung", hung, retry=PATIENT, timeout=timedelta(seconds=0.7)))
-    tasks.register(task_type("crash_keep", keep, retry=PATIENT))
+    for kind in ("keep", "keep_few"):
+        tasks.register(task_type(f"crash_{kind}", keep, retry=PATIENT))
     tasks.register(task_type("crash_find_few", find_few, retry=PATIENT))
     tasks.register(task_type("crash_find_untidily", find_untidily, retry=PATIENT))
     tasks.register(task_type("crash_held", square, retry=PATIENT))
@@ -160,7 +161,7 @@ def _register_jobs(jobs: JobCatalog) -> None:
     jobs.register(ScriptedJob("crash_two", two, None, total))
     jobs.register(ScriptedJob("crash_retries", [StageDefinition("a", "crash_flaky")], None, total))
     jobs.register(ScriptedJob("crash_discover", finders, discover, total))
-    for kind in ("large", "slow", "hung", "limited", "held", "forgotten", "mixed", "keep"):
+    for kind in ("large", "slow", "hung", "limited", "held", "forgotten", "mixed", "keep", "keep_few"):
         stages = [StageDefinition("a", f"crash_{kind}")]
         jobs.register(ScriptedJob(f"crash_{kind}", stages, None, total))
     survey = [StageDefinition("a", "crash_find_few"), StageDefinition("b", "crash_keep")]

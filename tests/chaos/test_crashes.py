@@ -27,7 +27,7 @@ SWEPT = {
     for shape in SHAPES
 }
 """Shapes of which every operation is a crash point, and what their host needs."""
-THOROUGH, BRIEFLY = 25, 5
+THOROUGH, BRIEFLY = 25, 2
 """So many operations are tried one by one, with --thorough or without; later ones are much alike, and of
 those ever fewer are."""
 
