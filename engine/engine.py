@@ -47,7 +47,10 @@ class Engine:
         self._settings = settings
         jobs, stages, tasks = JobRepository(database), StageRepository(database), TaskRepository(database)
         recovery = RecoveryRepository(database)
-        leases = LeaseKeeper(settings, tasks, jobs)
+        heartbeat = database.reserved()
+        leases = LeaseKeeper(
+            settings, TaskRepository(heartbeat), JobRepository(heartbeat), rest=heartbeat.close
+        )
         self._relay = Relay(settings, OutboxRepository(database), queues)
         self._planner = Planner(
             settings, job_types, task_types, jobs, stages, self._relay, leases, self.worker

@@ -151,7 +151,7 @@ class Executor:
             report = _ended(task, TaskStatus.CANCELLED, describe(error))
         except (LeaseLost, TaskTimedOut) as error:
             if not held.timed_out and isinstance(error, TaskTimedOut):
-                # The handler noticed before the heartbeat did.
+                # The handler noticed before the clock did.
                 report = self._failure(held, error, definition.retry)
             else:
                 logger.warning("job %s task %d: %s", task.job_id, task.task_index, error)
@@ -236,9 +236,9 @@ class Executor:
         return True
 
     def _report_timeout(self, batch: Batch, held: Held) -> None:
-        """Called by the heartbeat while the handler still runs: give its task, and those behind it, away.
+        """Called by the clock while the handler still runs: give its task, and those behind it, away.
 
-        What ended before it is not lost with it: the heartbeat writes that by the clock.
+        What ended before it is not lost with it: that is written by the clock, too.
         """
         definition = self._task_types.get(held.task.task_type)
         reports = [self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)]
@@ -250,7 +250,7 @@ class Executor:
         accepted = self._write(task, reports)
         if TaskStatus.FAILED in accepted:
             self._stages.sweep(task.job_id, task.run, task.stage)
-        # The heartbeat must not wait for the planning of a stage: that is left to the job's message.
+        # Other batches wait for the clock, which must not plan a stage: that is left to the job's message.
         self._stages.finish(task.job_id, task.run, task.stage, self._worker)
         self._relay.drain(task.job_id)
 
@@ -291,7 +291,7 @@ class Executor:
 class _Outcomes:
     """Collects a batch's outcomes and writes them when there are enough, or it is time.
 
-    The batch's own thread may be in a handler for long when it is time: then the heartbeat writes them.
+    The batch's own thread may be in a handler for long when it is time: then the clock's thread writes them.
     """
 
     def __init__(self, executor: Executor, batch: Batch) -> None:
@@ -315,7 +315,7 @@ class _Outcomes:
             self._flush()
 
     def flush_due(self) -> None:
-        """Called by the heartbeat, which must wait neither for a write that goes on nor to try again."""
+        """Called by the clock, which must wait neither for a write that goes on nor to try again."""
         if self._lock.acquire(blocking=False):
             try:
                 if self._reports and time.monotonic() - self._since > FLUSH_SECONDS:

@@ -1,4 +1,8 @@
-"""The heartbeat: one thread a process renews every lease that the process holds, in one statement."""
+"""The heartbeat: one thread a process renews every lease that the process holds, in one statement.
+
+It does nothing else, and has a connection of its own: nothing that other threads wait for can stop it. What
+else is to be done by the clock, and may have to wait, is a second thread's.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,9 @@ from .redaction import describe, trace
 logger = logging.getLogger(__name__)
 
 TICK = 0.5
-"""Seconds between two looks at deadlines."""
+"""Seconds between two looks at deadlines, and at least between two tries to renew."""
+IDLE_SECONDS = 120.0
+"""After so long without a lease to renew, the heartbeat's connection is closed."""
 
 
 def _nothing() -> None:
@@ -81,17 +87,23 @@ class Batch:
 
 
 class LeaseKeeper:
-    """Renews leases from a thread of its own, so that a handler that blocks cannot stop it."""
+    """Renews leases from a thread of its own, so that a handler that blocks cannot stop it.
 
-    def __init__(self, settings: Settings, tasks: TaskRepository, jobs: JobRepository) -> None:
+    `tasks` and `jobs` are on a connection that nobody else uses, which `rest` closes.
+    """
+
+    def __init__(
+        self, settings: Settings, tasks: TaskRepository, jobs: JobRepository, rest: Callable[[], None]
+    ) -> None:
         self._tasks = tasks
         self._jobs = jobs
+        self._rest = rest
         self._lease = settings.lease
         self._period = settings.heartbeat_seconds
         self._batches: list[Batch] = []
         self._plans: list[ClaimedPlan] = []
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._threads: dict[str, threading.Thread] = {}
 
     @contextmanager
     def holding(
@@ -121,26 +133,36 @@ class LeaseKeeper:
                 self._plans.remove(plan)
 
     def _wake(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
-            self._thread.start()
+        for name, work in (("lease-keeper", self._renew_by_the_clock), ("batch-clock", self._watch_batches)):
+            thread = self._threads.get(name)
+            if thread is None or not thread.is_alive():
+                self._threads[name] = thread = threading.Thread(target=work, name=name, daemon=True)
+                thread.start()
         self._changed.notify_all()
 
-    def _run(self) -> None:
+    def _renew_by_the_clock(self) -> None:
         due = time.monotonic() + self._period
         while True:
             with self._changed:
                 if not self._batches and not self._plans:
-                    self._changed.wait()
+                    if not self._changed.wait(IDLE_SECONDS):
+                        self._rest()
+                        self._changed.wait()
                     due = time.monotonic() + self._period
-                else:
-                    self._changed.wait(min(TICK, max(due - time.monotonic(), 0.01)))
+                elif (left := due - time.monotonic()) > 0:
+                    self._changed.wait(left)
                 batches, plans = list(self._batches), list(self._plans)
-            self._flush(batches)
+            if (began := time.monotonic()) >= due:
+                # After a failure again soon, and at once if it took its time: a lease has room for two tries.
+                due = began + (self._period if self._renew(batches, plans) else TICK)
+
+    def _watch_batches(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait(TICK if self._batches else None)
+                batches = list(self._batches)
             self._expire(batches)
-            if time.monotonic() >= due:
-                # After a failure again soon: the lease is three periods long.
-                due = time.monotonic() + (self._period if self._renew(batches, plans) else TICK)
+            self._flush(batches)
 
     def _renew(self, batches: list[Batch], plans: list[ClaimedPlan]) -> bool:
         held = [h for batch in batches for h in batch.open()]

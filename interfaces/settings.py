@@ -22,7 +22,14 @@ class Settings(BaseSettings):
     """A connection string past PgBouncer, to be notified of ended jobs at once; empty: look for them."""
     database_identity: bool = False
     database_pool_size: Annotated[int, Field(ge=1, le=4)] = 4
+    """Connections of a process: the heartbeat's, one to be notified with, and the pool's (at least one)."""
     database_timeout_seconds: Seconds = 30
+    """How long to wait for a free connection."""
+    database_answer_seconds: Seconds = 60
+    """A connection on which nothing moves for so long during a statement is given up."""
+    database_long_seconds: Annotated[float, Field(gt=0, le=240)] = 240
+    """The same for what may work for long before it answers, such as the fan-out of a million tasks; and how
+    long one waits for others of its kind to end. Twice this is below `functionTimeout`."""
 
     storage_connection_string: SecretStr = Field(
         default=SecretStr(""),

@@ -1,24 +1,33 @@
-"""One connection pool per process. Connections are taken per statement or per transaction."""
+"""One connection pool per process, and the heartbeat's connection beside it (docs/adr/0008).
+
+Connections of the pool are taken per statement or per transaction.
+"""
 
 from __future__ import annotations
 
-import select
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import BoundedSemaphore, Lock
+from time import monotonic
 from typing import Any
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from interfaces.errors import ServiceUnavailable
 from interfaces.settings import Settings
 
-Connection = psycopg.Connection[DictRow]
+from .connection import Connection, Silence
 
 TokenProvider = Callable[[], str]
 """Returns a fresh Entra token for the database; asked at each new connection, caches by itself."""
+
+MAX_LIFETIME = 1800.0
+"""Seconds after which a connection is made anew, as tokens and the servers behind a name change."""
+LEAST_PATIENCE = 1.0
+"""The heartbeat does not take a server for silent that is only busy."""
 
 
 class Database:
@@ -32,9 +41,13 @@ class Database:
     def __init__(self, settings: Settings, token: TokenProvider | None = None) -> None:
         self._settings = settings
         self._token = token
-        self._listens = bool(settings.database_direct_url.get_secret_value())
+        listens = bool(settings.database_direct_url.get_secret_value())
+        # One is the heartbeat's and one is kept for the session that listens: a process has so many in all.
+        self._size = max(1, settings.database_pool_size - 1 - listens)
+        self._turns = BoundedSemaphore(max(1, self._size - 1))
         self._lock = Lock()
         self._pool: ConnectionPool[Connection] | None = None
+        self._reserved: list[ReservedConnection] = []
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -54,10 +67,42 @@ class Database:
         with self.connection() as connection, connection.transaction():
             yield connection
 
+    @contextmanager
+    def patient_transaction(self) -> Iterator[Connection]:
+        """A transaction whose statements may work for minutes before they answer."""
+        with self.connection() as connection:
+            usual, connection.patience = connection.patience, self._settings.database_long_seconds
+            try:
+                with connection.transaction():
+                    yield connection
+            finally:
+                connection.patience = usual
+
+    @contextmanager
+    def long_transaction(self) -> Iterator[Connection]:
+        """A patient transaction that may hold its connection for minutes.
+
+        All connections of the pool but one may be held so; who comes then waits for a turn. So short
+        statements, which are all that others need, find one.
+        """
+        if not self._turns.acquire(timeout=self._settings.database_long_seconds):
+            raise ServiceUnavailable("database: other long transactions did not end in time")
+        try:
+            with self.patient_transaction() as connection:
+                yield connection
+        finally:
+            self._turns.release()
+
     def session(self) -> Connection:
         """A connection of its own past PgBouncer, outside the pool: for LISTEN. The caller closes it."""
         url = self._settings.database_direct_url.get_secret_value()
-        return psycopg.Connection[DictRow].connect(url, **self._connect_arguments())
+        return self._connect(url)
+
+    def reserved(self) -> ReservedConnection:
+        """A connection beside the pool, for one thread that must not wait for others."""
+        made = ReservedConnection(self._settings, self._token)
+        self._reserved.append(made)
+        return made
 
     def close(self) -> None:
         """Close the pool; it opens again when next used."""
@@ -65,24 +110,37 @@ class Database:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
+        for reserved in self._reserved:
+            reserved.close()
+
+    def _url(self) -> str:
+        url = self._settings.database_url.get_secret_value()
+        if not url:
+            raise ServiceUnavailable("database: DATABASE_URL is not set")
+        return url
+
+    def _connect(self, url: str) -> Connection:
+        connection = Connection.connect(url, **self._connect_arguments())
+        self._configure(connection)
+        return connection
+
+    def _configure(self, connection: Connection) -> None:
+        connection.patience = self._settings.database_answer_seconds
 
     def _opened(self) -> ConnectionPool[Connection]:
         with self._lock:
             if self._pool is None:
-                url = self._settings.database_url.get_secret_value()
-                if not url:
-                    raise ServiceUnavailable("database: DATABASE_URL is not set")
                 self._pool = ConnectionPool(
-                    url,
-                    connection_class=psycopg.Connection[DictRow],
+                    self._url(),
+                    connection_class=Connection,
                     kwargs=self._connect_arguments,
+                    configure=self._configure,
                     min_size=0,
-                    # One is kept for the session that listens: a process has so many in all.
-                    max_size=max(1, self._settings.database_pool_size - self._listens),
+                    max_size=self._size,
                     timeout=self._settings.database_timeout_seconds,
                     max_idle=120,
                     check=self._check_open,
-                    max_lifetime=1800,
+                    max_lifetime=MAX_LIFETIME,
                     # Retried by whoever needs the connection, not in the background for minutes.
                     reconnect_timeout=self._settings.database_timeout_seconds,
                     open=True,
@@ -95,9 +153,7 @@ class Database:
 
         Costs no round trip: nothing comes by itself on an idle connection, except for the server's farewell.
         """
-        waiting = select.poll()
-        waiting.register(connection.fileno(), select.POLLIN)
-        if not waiting.poll(0):
+        if not connection.has_word():
             return
         try:
             ConnectionPool.check_connection(connection)
@@ -114,7 +170,8 @@ class Database:
             "row_factory": dict_row,
             "connect_timeout": 10,
             "application_name": "geospatial-orchestrator",
-            # A server that vanished is noticed within half a minute, not after two hours.
+            # A server that vanished is noticed within half a minute, not after two hours. Behind a proxy,
+            # which acknowledges for it, only `Connection.patience` notices.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -125,11 +182,57 @@ class Database:
         return arguments
 
 
+class ReservedConnection(Database):
+    """One connection, opened when it is needed and again whenever it breaks. It belongs to one thread.
+
+    It gives up so early that an attempt on a connection that fell silent, and another one on a new
+    connection, fit between a renewal that is due and the end of the lease.
+    """
+
+    def __init__(self, settings: Settings, token: TokenProvider | None = None) -> None:
+        super().__init__(settings, token)
+        spare = settings.lease_seconds - settings.heartbeat_seconds
+        self._patience = max(LEAST_PATIENCE, spare / 4)
+        self._connection: Connection | None = None
+        self._made_at = 0.0
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """As `Database.connection`, without a wait for others."""
+        try:
+            yield self._open()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            raise ServiceUnavailable(f"database: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Close it; it opens again when next used."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> Connection:
+        old = self._connection is not None and monotonic() - self._made_at > MAX_LIFETIME
+        if self._connection is None or self._connection.closed or old or self._connection.has_word():
+            self.close()
+            self._connection, self._made_at = self._connect(self._url()), monotonic()
+        return self._connection
+
+    def _configure(self, connection: Connection) -> None:
+        connection.patience = self._patience
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        # Two seconds are the least that libpq takes for a timeout.
+        return {**super()._connect_arguments(), "connect_timeout": max(2, math.ceil(self._patience))}
+
+
 def _reason(error: Exception) -> str:
     """What went wrong, without the host, user or password that libpq likes to quote."""
     if isinstance(error, PoolTimeout):
         return "no connection became free in time"
     if isinstance(error, PoolClosed):
         return "the connection pool is closed"
+    if isinstance(error, Silence):
+        return str(error)
     sqlstate = getattr(error, "sqlstate", None)
     return f"connection failed ({type(error).__name__}{f', SQLSTATE {sqlstate}' if sqlstate else ''})"

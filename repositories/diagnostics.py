@@ -11,7 +11,8 @@ import psycopg
 
 from interfaces.states import FailurePolicy, JobStatus, StageStatus, TaskStatus
 
-from .database import Connection, Database
+from .connection import Connection
+from .database import Database
 from .keyset import Document
 from .sql_files import ROOT, queries
 

@@ -8,7 +8,8 @@ from interfaces.errors import NotFound
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 
-from .database import Connection, Database
+from .connection import Connection
+from .database import Database
 from .keyset import Document
 from .sql_files import queries
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import migrations
-from .database import Connection, Database
+from .connection import Connection
+from .database import Database
 from .keyset import Document
 from .sql_files import queries
 
@@ -31,13 +32,13 @@ class Schema:
 
     def migrate(self) -> Document:
         """Apply what is pending."""
-        with self._database.transaction() as connection:
+        with self._database.patient_transaction() as connection:
             _bound_lock_wait(connection)
             return {"dropped": [], "made": migrations.migrate(connection)}
 
     def redeploy(self) -> Document:
         """Drop the schema with all jobs and make it anew."""
-        with self._database.transaction() as connection:
+        with self._database.patient_transaction() as connection:
             _bound_lock_wait(connection)
             dropped = migrations.drop(connection)
             applied = migrations.migrate(connection)
@@ -45,7 +46,7 @@ class Schema:
 
     def nuke(self) -> Document:
         """Drop the schema with all jobs."""
-        with self._database.transaction() as connection:
+        with self._database.patient_transaction() as connection:
             _bound_lock_wait(connection)
             return {"dropped": migrations.drop(connection), "made": []}
 

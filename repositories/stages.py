@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import psycopg
 from pydantic import JsonValue
@@ -14,12 +16,17 @@ from interfaces.jobs import ClaimedPlan
 from interfaces.plans import FanOut, Tasks, TasksFromItems
 from interfaces.states import FailurePolicy
 
-from .database import Connection, Database
+from .connection import Connection
+from .database import Database
 from .json_text import to_json
 from .sql_files import queries
 
 BatchSize = Callable[[int], int]
 """How many tasks one message carries, of a stage of so many."""
+
+
+BRIEF = 100
+"""So few tasks are inserted in a moment: they do not wait for the fan-outs of large stages to end."""
 
 
 class TooManyTasks(Exception):
@@ -61,8 +68,12 @@ class StageRepository:
         Returns the number of tasks, or None when the plan was overtaken and nothing was written.
         Raises `TooManyTasks` beyond `limit`.
         """
+        fan_out, brief = _looked_into(fan_out)
+        within: AbstractContextManager[Connection] = (
+            self._database.transaction() if brief else self._database.long_transaction()
+        )
         try:
-            with self._database.transaction() as connection:
+            with within as connection:
                 count = self._insert_tasks(connection, plan, fan_out, limit)
                 if count > limit:
                     raise TooManyTasks(f"stage {plan.stage} has more than {limit} tasks")
@@ -174,6 +185,15 @@ class StageRepository:
                 copy.write_row((plan.job_id, plan.run, plan.stage, index, _task_json(index, task)))
                 count = index + 1
         return count
+
+
+def _looked_into(fan_out: FanOut) -> tuple[FanOut, bool]:
+    """The same fan-out, and whether it is known to be of a few tasks only."""
+    if not isinstance(fan_out, Tasks):
+        return fan_out, False
+    parameters = iter(fan_out.parameters)
+    first = list(islice(parameters, BRIEF + 1))
+    return replace(fan_out, parameters=chain(first, parameters)), len(first) <= BRIEF
 
 
 def _task_json(index: int, parameters: object) -> str:

@@ -21,8 +21,8 @@ LONGEST_DELAY = 1.0
 LONGEST_MARK = 16
 """So many last bytes of an answer tell whether it has ended."""
 HANGS_SECONDS = 3.0
-"""How long a dropped connection stays open without a sound. Beyond a proxy nobody's keep-alives fail, so
-the end comes from here."""
+"""How long a dropped connection stays open without a sound, unless it does for good. Beyond a proxy nobody's
+keep-alives fail, so no end comes but from here, or from a client that gives up."""
 
 
 class Fault(StrEnum):
@@ -35,18 +35,19 @@ class Fault(StrEnum):
     RESET = "reset"
     """It does not arrive, and both sides see a reset (SO_LINGER 0)."""
     DROP = "drop"
-    """Neither it nor anything after it arrives; for a while both sides only see silence."""
+    """Neither it nor anything after it arrives; for a while, or for good, both sides only see silence."""
 
 
-Moment = Literal["before", "after"]
+Moment = Literal["before", "after", "silence"]
 
 
 @dataclass
 class Cut:
-    """A connection to be reset at the next request that holds these bytes.
+    """What happens to a connection at the next request that holds these bytes.
 
-    `before`: the request does not reach the server. `after`: the server has answered, and the answer does
-    not reach the client, who cannot know what became of its request.
+    `before`: it is reset, and the request does not reach the server. `after`: it is reset when the server has
+    answered, and the answer does not reach the client, who cannot know what became of its request.
+    `silence`: it stays open, and nothing arrives on it any more, in either direction.
     """
 
     containing: bytes
@@ -68,12 +69,19 @@ class FaultProxy:
     """Stands before a server on the loopback interface, with an event loop and a thread of its own."""
 
     def __init__(
-        self, target: int, *, answered: Callable[[bytes], bool] = answered_query, seed: int = 0
+        self,
+        target: int,
+        *,
+        answered: Callable[[bytes], bool] = answered_query,
+        seed: int = 0,
+        hangs_seconds: float | None = HANGS_SECONDS,
     ) -> None:
+        """`hangs_seconds` None: a dropped connection stays open until its client gives it up."""
         self.port = 0
         self.done: Counter[str] = Counter()
         self._target = target
         self._answered = answered
+        self._hangs_seconds = hangs_seconds
         self._random = random.Random(seed)
         self._faults: Sequence[Fault] = ()
         self._probability = 0.0
@@ -108,7 +116,7 @@ class FaultProxy:
             self._probability = 0.0
 
     def cut_next(self, containing: bytes, moment: Moment) -> Cut:
-        """Reset the connection of the next request that holds these bytes, once."""
+        """Break the connection of the next request that holds these bytes, once."""
         cut = Cut(containing, moment)
         self._cuts.append(cut)
         return cut
@@ -149,8 +157,9 @@ class FaultProxy:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
-                if self._cut(link, data, outgoing=outgoing):
-                    return
+                if link.silent or self._cut(link, data, outgoing=outgoing):
+                    # Read on, so that the end is seen: a proxy acknowledges what goes nowhere.
+                    continue
                 if link.cut is not None and not outgoing:
                     # The rest of an answer that must not arrive.
                     continue
@@ -183,7 +192,10 @@ class FaultProxy:
 
     def _cut_now(self, link: _Link, cut: Cut) -> None:
         self.done[f"cut {cut.moment}"] += 1
-        link.reset()
+        if cut.moment == "silence":
+            link.silent = True
+        else:
+            link.reset()
         cut.happened.set()
 
     async def _suffer(self, link: _Link, data: bytes) -> bytes:
@@ -199,7 +211,10 @@ class FaultProxy:
             link.over = True
             return data[: len(data) // 2]
         if fault is Fault.DROP:
-            await asyncio.sleep(HANGS_SECONDS)
+            link.silent = True
+            if self._hangs_seconds is None:
+                return b""
+            await asyncio.sleep(self._hangs_seconds)
         link.reset()
         return b""
 
@@ -215,6 +230,8 @@ class _Link:
         """The end of that answer so far: its last bytes may come in two chunks."""
         self.over = False
         """Nothing more is forwarded."""
+        self.silent = False
+        """Nothing more is forwarded, and nobody is told."""
 
     def reset(self) -> None:
         self.over = True

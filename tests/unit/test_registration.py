@@ -110,3 +110,5 @@ def test_the_settings_know_the_hosts_function_timeout() -> None:
     hours, minutes, seconds = json.loads(HOST_JSON.read_text())["functionTimeout"].split(":")
     host = timedelta(hours=int(hours), minutes=int(minutes), seconds=int(seconds))
     assert Settings().function_timeout == host
+    # A long transaction may wait for another one first.
+    assert 2 * Settings().database_long_seconds < host.total_seconds()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from interfaces.jobs import ClaimedPlan, ClaimedTask
 from interfaces.settings import Settings
-from repositories.database import Connection, Database
+from repositories.connection import Connection
+from repositories.database import Database
 from repositories.jobs import JobRepository
 from repositories.recovery import RecoveryRepository
 from repositories.stages import StageRepository

@@ -1,26 +1,30 @@
-"""The pool of connections: those that the server ended are replaced before anybody gets them."""
+"""The pool of connections: how many there are, who waits for whom, and what becomes of broken ones."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
+from interfaces.errors import ServiceUnavailable
 from interfaces.settings import Settings
 from repositories.database import Database
+from tests.fix_app import until
 
-CONNECTIONS = 4
+CONNECTIONS = 3
+"""Of the pool: one more is the heartbeat's."""
 OURS = "datname = current_database() AND application_name = 'geospatial-orchestrator'"
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    made = Database(Settings(database_url=SecretStr(database_url), database_pool_size=CONNECTIONS))
+    made = Database(Settings(database_url=SecretStr(database_url), database_pool_size=CONNECTIONS + 1))
     yield made
     made.close()
 
@@ -54,3 +58,91 @@ def test_nobody_notices_that_the_server_ended_all_idle_connections(
                     assert connection.execute("SELECT 1 AS one").fetchone() == {"one": 1}
             # One backs off from connections that are found dead one after the other, for 1, 2, 4 s.
             assert time.monotonic() - began < 1
+
+
+def test_a_process_has_no_more_connections_than_it_may(database_url: str) -> None:
+    """With one to be notified with, and the heartbeat's, two are left for the pool."""
+    url = SecretStr(database_url)
+    made = Database(Settings(database_url=url, database_direct_url=url, database_pool_size=4))
+    gate, threads = Event(), ThreadPoolExecutor(8)
+
+    def use(_: int) -> None:
+        with made.connection() as connection:
+            connection.execute("SELECT 1")
+            gate.wait(10)
+
+    with made.session() as listener, made.reserved().connection() as heartbeat, threads:
+        listener.execute("SELECT 1")
+        running = threads.map(use, range(8))
+        time.sleep(1)
+        [found] = heartbeat.execute(f"SELECT count(*) AS n FROM pg_stat_activity WHERE {OURS}").fetchall()
+        gate.set()
+        list(running)
+    made.close()
+    assert found == {"n": 4}
+
+
+def test_long_transactions_wait_for_each_other_and_leave_a_connection(database: Database) -> None:
+    inside, gate = Counter[str](), Event()
+
+    def take_long(_: int) -> None:
+        with database.long_transaction() as connection:
+            connection.execute("SELECT 1")
+            inside["now"] += 1
+            gate.wait(10)
+
+    with ThreadPoolExecutor(5) as threads:
+        running = threads.map(take_long, range(5))
+        time.sleep(0.5)
+        assert inside["now"] == CONNECTIONS - 1
+        began = time.monotonic()
+        with database.connection() as connection:
+            connection.execute("SELECT 1")
+        assert time.monotonic() - began < 1
+        gate.set()
+        list(running)
+    assert inside["now"] == 5
+
+
+def test_a_statement_may_take_its_time_while_rows_come(database_url: str) -> None:
+    database = Database(Settings(database_url=SecretStr(database_url), database_answer_seconds=0.5))
+    slowly = "SELECT repeat('x', 10000) AS row, pg_sleep(0.05) FROM generate_series(1, 40)"
+    with database.connection() as connection:
+        assert len(connection.execute(slowly).fetchall()) == 40
+    database.close()
+
+
+def test_a_statement_without_a_word_is_given_up_and_its_connection_replaced(database_url: str) -> None:
+    settings = Settings(
+        database_url=SecretStr(database_url), database_answer_seconds=0.5, database_long_seconds=30
+    )
+    database = Database(settings)
+    began = time.monotonic()
+    with pytest.raises(ServiceUnavailable, match="no word from the database"):  # noqa: SIM117
+        with database.transaction() as connection:
+            connection.execute("SELECT pg_sleep(20)")
+    assert time.monotonic() - began < 5
+    with database.patient_transaction() as connection:
+        connection.execute("SELECT pg_sleep(1)")
+    with pytest.raises(ServiceUnavailable), database.connection() as connection:
+        connection.execute("SELECT pg_sleep(20)")
+    database.close()
+
+
+def test_the_heartbeats_connection_is_made_again_when_it_breaks(
+    database: Database, database_url: str
+) -> None:
+    heartbeat = database.reserved()
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        for _ in range(2):
+            with heartbeat.connection() as connection:
+                pid = connection.info.backend_pid
+                assert connection.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        with pytest.raises(ServiceUnavailable), heartbeat.connection() as connection:
+            connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        with heartbeat.connection() as connection:
+            assert connection.info.backend_pid != pid
+        heartbeat.close()
+        left = f"SELECT count(*) FROM pg_stat_activity WHERE {OURS}"
+        until(lambda: admin.execute(left).fetchone() == (0,), 10)
