@@ -10,26 +10,30 @@ from engine import Arrival, Engine, waking
 from interfaces.settings import Settings
 
 from .outputs import CONNECTION, wake, with_outputs
+from .threads import MESSAGES_AT_ONCE, Threads
 
 
 def build(engine: Engine, settings: Settings) -> func.Blueprint:
     """The triggers of both queues and of their poison queues.
 
-    They are plain functions, because handlers block: the worker runs them on its thread pool.
+    Handlers block, and so does planning: each queue's messages are processed on threads of its own.
     """
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
     def on_queue(name: str, queue: str, process: Callable[[Arrival], None]) -> None:
-        def receive(message: func.QueueMessage, jobs: func.Out[str], tasks: func.Out[str]) -> None:
+        threads = Threads(name, MESSAGES_AT_ONCE)
+
+        async def receive(
+            message: func.QueueMessage, jobs: func.Out[str], tasks: func.Out[str], context: func.Context
+        ) -> None:
+            arrival = Arrival(
+                queue=queue,
+                message_id=message.id or "",
+                dequeue_count=message.dequeue_count or 0,
+                body=message.get_body(),
+            )
             with waking() as wakes:
-                process(
-                    Arrival(
-                        queue=queue,
-                        message_id=message.id or "",
-                        dequeue_count=message.dequeue_count or 0,
-                        body=message.get_body(),
-                    )
-                )
+                await threads.run(context, process, arrival)
             wake(wakes, jobs, tasks)
 
         receive.__name__ = name

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import azure.functions as func
 
 from engine import Engine
+
+from .threads import Threads
 
 EVERY_5_SECONDS = "*/5 * * * * *"
 EVERY_15_SECONDS = "3-59/15 * * * * *"
@@ -16,21 +20,19 @@ def build(engine: Engine) -> func.Blueprint:
     """The timers. All do what any number of others may be doing at the same time."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
-    @blueprint.function_name("relay_outbox")
-    @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_5_SECONDS, use_monitor=False)
-    def relay_outbox(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
-        engine.relay()
+    def on_timer(name: str, schedule: str, work: Callable[[], object], *, at_start: bool = False) -> None:
+        threads = Threads(name, 1)
 
-    @blueprint.function_name("reconcile")
-    @blueprint.timer_trigger(
-        arg_name="timer", schedule=EVERY_15_SECONDS, run_on_startup=True, use_monitor=False
-    )
-    def reconcile(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
-        engine.reconcile()
+        async def tick(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 - passed by name
+            await threads.run(context, work)
 
-    @blueprint.function_name("retention")
-    @blueprint.timer_trigger(arg_name="timer", schedule=EVERY_HOUR, use_monitor=False)
-    def retention(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the host passes it by name
-        engine.retention.run()
+        tick.__name__ = name
+        trigger = blueprint.timer_trigger(
+            arg_name="timer", schedule=schedule, run_on_startup=at_start, use_monitor=False
+        )
+        trigger(blueprint.function_name(name)(tick))
 
+    on_timer("relay_outbox", EVERY_5_SECONDS, engine.relay)
+    on_timer("reconcile", EVERY_15_SECONDS, engine.reconcile, at_start=True)
+    on_timer("retention", EVERY_HOUR, engine.retention.run)
     return blueprint

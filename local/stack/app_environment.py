@@ -16,11 +16,7 @@ TASKS_QUEUE = "geospatial-tasks"
 
 def app_settings(database_url: str, storage: str) -> dict[str, str]:
     """The app's settings; those that a person may choose are taken from the environment where it has them."""
-    chosen = {
-        "JOBS_QUEUE": JOBS_QUEUE,
-        "TASKS_QUEUE": TASKS_QUEUE,
-        "PYTHON_THREADPOOL_THREAD_COUNT": "8",
-    }
+    chosen = {"JOBS_QUEUE": JOBS_QUEUE, "TASKS_QUEUE": TASKS_QUEUE}
     given = bool(os.environ.get("DATABASE_URL"))
     return {
         "DATABASE_URL": database_url,

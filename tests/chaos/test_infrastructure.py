@@ -80,8 +80,9 @@ def test_all_database_connections_ended_again_and_again(make_app: MakeApp) -> No
 def test_a_network_that_breaks_connections_to_the_database(
     make_app: MakeApp, postgres_server: PostgresServer, seed: int
 ) -> None:
-    with FaultProxy(postgres_server.port, seed=seed).serving() as proxy:
-        app = make_app(through={postgres_server.port: proxy.port})
+    # What it drops stays silent for good: only the app can put an end to that.
+    with FaultProxy(postgres_server.port, seed=seed, hangs_seconds=None).serving() as proxy:
+        app = make_app(through={postgres_server.port: proxy.port}, DATABASE_ANSWER_SECONDS="6")
         audit(app)
         load = Load(app, seed=10 + seed)
         with load.going_on(), proxy.faulty(0.005):

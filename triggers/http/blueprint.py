@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import azure.functions as func
 
+from triggers.threads import REQUESTS_AT_ONCE, Threads
+
 from . import health, limits, listings, maintenance, operations, results, status, submission
 from .dependencies import HttpDependencies
 from .routing import register
@@ -12,7 +14,8 @@ from .routing import register
 def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+    threads = Threads("http", REQUESTS_AT_ONCE)
     for module in (submission, status, results, listings, operations, limits, maintenance, health):
         for endpoint in module.endpoints(api):
-            register(blueprint, endpoint, api.settings)
+            register(blueprint, endpoint, api.settings, threads)
     return blueprint

@@ -67,8 +67,8 @@ class Health:
         self._lock = Lock()
         self._ready: tuple[float, int, Document] | None = None
 
-    def livez(self, request: Request) -> func.HttpResponse:
-        """The process answers; nothing else is asked."""
+    async def livez(self, request: Request) -> func.HttpResponse:
+        """The process answers; nothing else is asked, and no thread is waited for."""
         request.query(Query)
         return answer({"status": "alive"})
 

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import azure.functions as func
 
@@ -19,6 +18,7 @@ from engine import waking
 from engine.redaction import trace
 from interfaces.settings import Settings
 from triggers.outputs import wake, with_outputs
+from triggers.threads import Threads
 
 from .problems import MethodNotAllowed, known, problem
 from .requests import Request
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], func.HttpResponse]
 AsyncHandler = Callable[[Request], Awaitable[func.HttpResponse]]
+Answer = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
 CORRELATION_HEADER = "x-correlation-id"
 
@@ -52,15 +53,13 @@ class Endpoint:
         """The methods answered here, as the Allow header lists them."""
         return ", ".join(sorted({*self.methods, "OPTIONS", *(["HEAD"] if "GET" in self.methods else [])}))
 
-    @property
-    def waits(self) -> bool:
-        """Whether a handler is a coroutine; such a function runs on the event loop, others on threads."""
-        return any(inspect.iscoroutinefunction(handler) for handler in self.methods.values())
 
+def register(blueprint: func.Blueprint, endpoint: Endpoint, settings: Settings, threads: Threads) -> None:
+    """Add the endpoint as a function that takes every method.
 
-def register(blueprint: func.Blueprint, endpoint: Endpoint, settings: Settings) -> None:
-    """Add the endpoint as a function that takes every method."""
-    answer = _on_the_loop(endpoint) if endpoint.waits else _on_a_thread(endpoint)
+    A handler that is a coroutine runs on the event loop and must not block it, others on `threads`.
+    """
+    answer = _answering(endpoint, threads)
     entry = _waking(answer) if endpoint.dispatches else answer
     entry.__name__ = endpoint.name
     routed = blueprint.route(
@@ -71,34 +70,27 @@ def register(blueprint: func.Blueprint, endpoint: Endpoint, settings: Settings) 
         with_outputs(blueprint, settings, function)
 
 
-def _waking(answer: Callable[[func.HttpRequest], Any]) -> Callable[..., Any]:
-    def entry(req: func.HttpRequest, jobs: func.Out[str], tasks: func.Out[str]) -> func.HttpResponse:
+def _waking(answer: Answer) -> Callable[..., Awaitable[func.HttpResponse]]:
+    async def entry(
+        req: func.HttpRequest, jobs: func.Out[str], tasks: func.Out[str], context: func.Context
+    ) -> func.HttpResponse:
         with waking() as wakes:
-            response: func.HttpResponse = answer(req)
+            response = await answer(req, context)
         wake(wakes, jobs, tasks)
         return response
 
     return entry
 
 
-def _on_a_thread(endpoint: Endpoint) -> Callable[[func.HttpRequest], func.HttpResponse]:
-    def entry(req: func.HttpRequest) -> func.HttpResponse:
+def _answering(endpoint: Endpoint, threads: Threads) -> Answer:
+    async def entry(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         request, started = Request(req), perf_counter()
         try:
-            response = _chosen(endpoint, request)(request)
-        except Exception as error:  # noqa: BLE001 - the caller gets a problem, never a trace
-            response = _failed(request, error)
-        return _finished(endpoint, request, response, started)  # type: ignore[arg-type]
-
-    return entry
-
-
-def _on_the_loop(endpoint: Endpoint) -> Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]:
-    async def entry(req: func.HttpRequest) -> func.HttpResponse:
-        request, started = Request(req), perf_counter()
-        try:
-            answered = _chosen(endpoint, request)(request)
-            response = await answered if inspect.isawaitable(answered) else answered
+            handler = _chosen(endpoint, request)
+            if inspect.iscoroutinefunction(handler):
+                response = await handler(request)
+            else:
+                response = await threads.run(context, handler, request)
         except Exception as error:  # noqa: BLE001 - the caller gets a problem, never a trace
             response = _failed(request, error)
         return _finished(endpoint, request, response, started)

@@ -67,6 +67,7 @@ def listening(world: World, engine: Engine, *, tasks: int, jobs: int) -> Iterato
         over.set()
         for thread in threads:
             thread.join(30)
+    assert not any(thread.is_alive() for thread in threads), "some wait for an answer that never comes"
 
 
 def long_handler(parameters: dict[str, Any], context: TaskContext) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import azure.functions as func
+
+from local.functions_host.invocation_context import InvocationContext
 
 PREFIX = "/api"
 
@@ -110,8 +111,8 @@ class Client:
             body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         )
         self.outputs = {name: Output() for name in route.outputs}
-        answered = route.handler(req=request, **self.outputs)
-        response = await answered if inspect.isawaitable(answered) else answered
+        context = InvocationContext("test", route.name, "")
+        response = await route.handler(req=request, context=context, **self.outputs)
         assert isinstance(response, func.HttpResponse)
         return Answer(
             response.status_code, dict(response.headers), response.get_body(), str(response.mimetype)
