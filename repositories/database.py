@@ -186,13 +186,14 @@ class ReservedConnection(Database):
     """One connection, opened when it is needed and again whenever it breaks. It belongs to one thread.
 
     It gives up so early that an attempt on a connection that fell silent, and another one on a new
-    connection, fit between a renewal that is due and the end of the lease.
+    connection, fit between a renewal that is due and the end of the lease. Each time that this did not help,
+    it has twice the patience: a server that stalls is not to be left with ever more abandoned sessions.
     """
 
     def __init__(self, settings: Settings, token: TokenProvider | None = None) -> None:
         super().__init__(settings, token)
         spare = settings.lease_seconds - settings.heartbeat_seconds
-        self._patience = max(LEAST_PATIENCE, spare / 4)
+        self._first_patience = self._patience = max(LEAST_PATIENCE, spare / 4)
         self._connection: Connection | None = None
         self._made_at = 0.0
 
@@ -201,8 +202,11 @@ class ReservedConnection(Database):
         """As `Database.connection`, without a wait for others."""
         try:
             yield self._open()
+            self._patience = self._first_patience
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self.close()
+            if isinstance(error, Silence):
+                self._patience = min(2 * self._patience, self._settings.database_answer_seconds)
             raise ServiceUnavailable(f"database: {_reason(error)}") from error
 
     def close(self) -> None:
@@ -216,14 +220,12 @@ class ReservedConnection(Database):
         if self._connection is None or self._connection.closed or old or self._connection.has_word():
             self.close()
             self._connection, self._made_at = self._connect(self._url()), monotonic()
+        self._connection.patience = self._patience
         return self._connection
-
-    def _configure(self, connection: Connection) -> None:
-        connection.patience = self._patience
 
     def _connect_arguments(self) -> dict[str, Any]:
         # Two seconds are the least that libpq takes for a timeout.
-        return {**super()._connect_arguments(), "connect_timeout": max(2, math.ceil(self._patience))}
+        return {**super()._connect_arguments(), "connect_timeout": max(2, math.ceil(self._first_patience))}
 
 
 def _reason(error: Exception) -> str:

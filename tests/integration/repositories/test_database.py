@@ -129,6 +129,24 @@ def test_a_statement_without_a_word_is_given_up_and_its_connection_replaced(data
     database.close()
 
 
+def test_the_heartbeat_is_more_patient_with_a_server_that_stalls(database_url: str) -> None:
+    """Else it would leave it a session a second, each still at work on what nobody waits for."""
+    settings = Settings(database_url=SecretStr(database_url), lease_seconds=4, heartbeat_seconds=2)
+    database = Database(settings)
+    heartbeat, took = database.reserved(), []
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(ServiceUnavailable, match="no word"), heartbeat.connection() as connection:
+            connection.execute("SELECT pg_sleep(20)")
+        took.append(time.monotonic() - began)
+    assert took == [pytest.approx(seconds, abs=0.9) for seconds in (1, 2, 4)]
+    with heartbeat.connection() as connection:
+        connection.execute("SELECT pg_sleep(2)")
+    with pytest.raises(ServiceUnavailable, match="no word"), heartbeat.connection() as again:
+        again.execute("SELECT pg_sleep(2)")
+    database.close()
+
+
 def test_the_heartbeats_connection_is_made_again_when_it_breaks(
     database: Database, database_url: str
 ) -> None:
