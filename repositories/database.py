@@ -68,30 +68,29 @@ class Database:
             yield connection
 
     @contextmanager
-    def patient_transaction(self) -> Iterator[Connection]:
-        """A transaction whose statements may work for minutes before they answer."""
-        with self.connection() as connection:
-            usual, connection.patience = connection.patience, self._settings.database_long_seconds
-            try:
-                with connection.transaction():
+    def long_connection(self) -> Iterator[Connection]:
+        """A connection that may be held for minutes, by statements that work for long before they answer.
+
+        All connections of the pool but one may be held so; who comes then waits for a turn. So short
+        statements, which are all that running tasks need, find one.
+        """
+        if not self._turns.acquire(timeout=self._settings.database_long_seconds):
+            raise ServiceUnavailable("database: others held their connections for too long")
+        try:
+            with self.connection() as connection:
+                usual, connection.patience = connection.patience, self._settings.database_long_seconds
+                try:
                     yield connection
-            finally:
-                connection.patience = usual
+                finally:
+                    connection.patience = usual
+        finally:
+            self._turns.release()
 
     @contextmanager
     def long_transaction(self) -> Iterator[Connection]:
-        """A patient transaction that may hold its connection for minutes.
-
-        All connections of the pool but one may be held so; who comes then waits for a turn. So short
-        statements, which are all that others need, find one.
-        """
-        if not self._turns.acquire(timeout=self._settings.database_long_seconds):
-            raise ServiceUnavailable("database: other long transactions did not end in time")
-        try:
-            with self.patient_transaction() as connection:
-                yield connection
-        finally:
-            self._turns.release()
+        """As `transaction`, on a connection that may be held for minutes."""
+        with self.long_connection() as connection, connection.transaction():
+            yield connection
 
     def session(self) -> Connection:
         """A connection of its own past PgBouncer, outside the pool: for LISTEN. The caller closes it."""

@@ -39,7 +39,7 @@ class Diagnostics:
 
     def stats(self) -> Document:
         """Jobs by type and state, tasks by state, the outbox, poison messages and table sizes."""
-        with self._database.connection() as connection:
+        with self._database.long_connection() as connection:
             by_type = self._rows(connection, "jobs_by_type")
             poison = connection.execute(queries("inspection")["poison_queues"]).fetchall()
             return {

@@ -49,7 +49,7 @@ class Invariants:
         Raises `ServiceUnavailable` when the database or the queues cannot be reached.
         """
         seen = {queue: self._peek(queue) for queue in self._poison_queues}
-        with self._database.connection() as connection:
+        with self._database.long_connection() as connection:
             for queue, message_ids in seen.items():
                 self._note(connection, queue, message_ids)
             found = [self._read(connection, name) for name in INVARIANTS]
@@ -57,7 +57,7 @@ class Invariants:
 
     def counts(self) -> dict[str, int]:
         """The number of violations of each invariant, without a new look into the poison queues."""
-        with self._database.connection() as connection:
+        with self._database.long_connection() as connection:
             return {name: self._read(connection, name)[0] for name in INVARIANTS}
 
     def _read(self, connection: Connection, name: str) -> tuple[int, Document]:

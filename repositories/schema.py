@@ -32,13 +32,13 @@ class Schema:
 
     def migrate(self) -> Document:
         """Apply what is pending."""
-        with self._database.patient_transaction() as connection:
+        with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
             return {"dropped": [], "made": migrations.migrate(connection)}
 
     def redeploy(self) -> Document:
         """Drop the schema with all jobs and make it anew."""
-        with self._database.patient_transaction() as connection:
+        with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
             dropped = migrations.drop(connection)
             applied = migrations.migrate(connection)
@@ -46,7 +46,7 @@ class Schema:
 
     def nuke(self) -> Document:
         """Drop the schema with all jobs."""
-        with self._database.patient_transaction() as connection:
+        with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
             return {"dropped": migrations.drop(connection), "made": []}
 

@@ -122,7 +122,7 @@ def test_a_statement_without_a_word_is_given_up_and_its_connection_replaced(data
         with database.transaction() as connection:
             connection.execute("SELECT pg_sleep(20)")
     assert time.monotonic() - began < 5
-    with database.patient_transaction() as connection:
+    with database.long_transaction() as connection:
         connection.execute("SELECT pg_sleep(1)")
     with pytest.raises(ServiceUnavailable), database.connection() as connection:
         connection.execute("SELECT pg_sleep(20)")
