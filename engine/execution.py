@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import tenacity
 from pydantic import BaseModel, ValidationError
 
 from interfaces.blobs import BlobRepository
@@ -26,7 +25,6 @@ from interfaces.errors import (
     NotFound,
     PayloadTooLarge,
     PermanentTaskError,
-    ServiceUnavailable,
     TaskCancelled,
     TaskTimedOut,
 )
@@ -42,6 +40,7 @@ from repositories.tasks import TaskRepository
 from . import result_blobs
 from .context import RunningTask
 from .leases import Batch, Held, LeaseKeeper
+from .patience import patient
 from .planning import Planner
 from .redaction import describe
 from .relay import Relay
@@ -258,13 +257,7 @@ class Executor:
         self, task: ClaimedTask, reports: list[TaskReport], tries: int | None = None
     ) -> set[TaskStatus]:
         """Write outcomes, again and again while the leases last; answers the states that resulted."""
-        patience = tenacity.stop_after_delay(self._settings.lease_seconds)
-        write = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(ServiceUnavailable),
-            stop=patience if tries is None else tenacity.stop_after_attempt(tries),
-            wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
-            reraise=True,
-        )
+        write = patient(self._settings, tries)
         accepted = write(self._tasks.finish, task.job_id, task.run, task.stage, self._worker, reports)
         if deferred := [report for report in reports if report.deferred]:
             # One line, not one for each of thousands of tasks at every try.

@@ -23,6 +23,7 @@ from repositories.stages import NewStage, StageRepository, TooManyTasks
 
 from .batching import Batching
 from .leases import LeaseKeeper
+from .patience import patient
 from .redaction import describe, trace
 from .relay import Relay
 
@@ -74,9 +75,8 @@ class Planner:
             return None
         try:
             with self._leases.planning(plan):
-                return self._carry_out(plan)
-        except ServiceUnavailable as error:
-            self._jobs.release_plan(plan, describe(error))
+                return self._try(plan)
+        except ServiceUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a workflow raises fails its job, loudly
             logger.error("job %s: stage %d not planned: %s", plan.job_id, plan.stage, trace(error))
@@ -97,6 +97,15 @@ class Planner:
             logger.warning("job %s stage %d left to its message: %s", job_id, stage + 1, describe(error))
             self._relay.drain(job_id)
             return None
+
+    def _try(self, plan: ClaimedPlan) -> TaskMessage | None:
+        try:
+            return self._carry_out(plan)
+        except ServiceUnavailable as error:
+            # With patience: what took this connection may have taken the next one too, and a plan that is not
+            # given back looks like one whose planner died.
+            patient(self._settings)(self._jobs.release_plan, plan, describe(error))
+            raise
 
     def _carry_out(self, plan: ClaimedPlan) -> TaskMessage | None:
         controller = self._job_types.get(plan.job_type)

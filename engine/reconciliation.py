@@ -27,8 +27,9 @@ class Reconciler:
         relay's timer sends what became pending.
         """
         moved = {
-            "leases_ended": self._ended_leases(),
+            # Planners first: what else a dead one held can be told only while it is not given to others.
             "planners_died": len(self._recovery.dead_planners()),
+            "leases_ended": self._ended_leases(),
             **self._stalled_stages(),
             "messages_vanished": self._vanished_messages(),
             "undispatched": len(self._recovery.undispatched()),

@@ -53,7 +53,7 @@ BEGIN
         UPDATE app.jobs
         SET run = jobs.run + 1, stage = 1, status = 'queued', total_stages = p_total_stages,
             result = NULL, error = NULL, correlation_id = p_correlation_id,
-            plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0,
+            plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0, plan_interruptions = 0,
             queued_at = now(), started_at = NULL, completed_at = NULL, updated_at = now()
         WHERE job_id = p_job_id
         RETURNING * INTO j;
@@ -167,7 +167,8 @@ BEGIN
     UPDATE app.jobs
     SET status = 'processing', stage = coalesce(v_stage, jobs.stage), result = NULL, error = NULL,
         correlation_id = p_correlation_id, completed_at = NULL, updated_at = now(),
-        started_at = coalesce(started_at, now()), plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0
+        started_at = coalesce(started_at, now()), plan_fence = NULL, plan_lease_until = NULL,
+        plan_attempts = 0, plan_spared = 0, plan_interruptions = 0
     WHERE job_id = p_job_id
     RETURNING * INTO j;
     SELECT array_agg(t.task_index) INTO v_indexes FROM app.tasks t

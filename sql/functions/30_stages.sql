@@ -1,63 +1,4 @@
--- Stages: claim the planning of one, insert its tasks, finish it.
-
--- Take up the planning of a stage, or of the job's result when all stages have ended. No row: a repeat,
--- somebody else is at it, or the job has moved on. A job whose planner keeps dying is failed.
-CREATE OR REPLACE FUNCTION app.claim_plan(
-    p_job_id text, p_run integer, p_stage integer, p_worker text, p_lease interval, p_max_attempts integer
-) RETURNS SETOF app.jobs LANGUAGE plpgsql AS $$
-DECLARE
-    j app.jobs;
-    v_first boolean;
-    v_type text;
-BEGIN
-    SELECT * INTO j FROM app.jobs
-    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing')
-      AND (plan_lease_until IS NULL OR plan_lease_until < now())
-    FOR UPDATE;
-    -- Looked at with the row locked: who held it may just have planned the stage.
-    IF NOT FOUND OR EXISTS (SELECT 1 FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage) THEN
-        RETURN;
-    END IF;
-    IF j.plan_attempts >= p_max_attempts THEN
-        PERFORM app.end_job(p_job_id, p_run, 'failed', NULL,
-            format('stage %s could not be planned: %s attempts ended without an answer', p_stage, j.plan_attempts));
-        RETURN;
-    END IF;
-    v_first := j.status = 'queued';
-    v_type := app.limited('job:' || j.job_type);
-    IF v_first AND v_type IS NOT NULL THEN
-        PERFORM app.lock_limit(v_type);
-        IF app.free_slots(v_type) = 0 THEN
-            PERFORM app.park_job(p_job_id, p_run, p_stage, v_type);
-            RETURN;
-        END IF;
-    END IF;
-    UPDATE app.jobs
-    SET status = 'processing', started_at = coalesce(started_at, now()), updated_at = now(),
-        plan_fence = nextval('app.fences'), plan_lease_until = now() + p_lease, plan_attempts = plan_attempts + 1
-    WHERE job_id = p_job_id
-    RETURNING * INTO j;
-    IF v_first THEN
-        PERFORM app.record_event(p_job_id, p_run, p_stage, 'job_started', p_worker => p_worker);
-    END IF;
-    IF j.plan_attempts > 1 THEN
-        PERFORM app.record_event(p_job_id, p_run, p_stage, 'plan_repeated',
-                                 jsonb_build_object('attempt', j.plan_attempts), p_worker => p_worker);
-    END IF;
-    RETURN NEXT j;
-END $$;
-
--- Give the planning back after an error that may pass, so that the next delivery can take it up at once.
-CREATE OR REPLACE FUNCTION app.release_plan(p_job_id text, p_fence bigint, p_error text) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE j app.jobs;
-BEGIN
-    UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now()
-    WHERE job_id = p_job_id AND plan_fence = p_fence RETURNING * INTO j;
-    IF FOUND THEN
-        PERFORM app.record_event(p_job_id, j.run, j.stage, 'plan_interrupted', jsonb_build_object('error', p_error));
-    END IF;
-END $$;
+-- Stages: insert the tasks of one, finish it.
 
 -- One task for each item that completed attempts of the previous stage discovered.
 CREATE OR REPLACE FUNCTION app.insert_tasks_from_items(p_job_id text, p_run integer, p_stage integer, p_limit integer)
@@ -156,7 +97,8 @@ CREATE OR REPLACE FUNCTION app.seal_stage(
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE v_held_from integer := CASE WHEN p_canary > 0 AND p_canary < p_task_count THEN p_canary END;
 BEGIN
-    UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, updated_at = now()
+    UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0,
+        plan_interruptions = 0, updated_at = now()
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing' AND plan_fence = p_fence;
     IF NOT FOUND THEN
         RETURN false;
@@ -271,7 +213,7 @@ BEGIN
         PERFORM app.end_job(p_job_id, p_run, 'failed', NULL, v_error);
     ELSE
         UPDATE app.jobs SET stage = p_stage + 1, updated_at = now(),
-            plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0
+            plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0, plan_interruptions = 0
         WHERE job_id = p_job_id;
         PERFORM app.dispatch_job(p_job_id, p_run, p_stage + 1);
     END IF;

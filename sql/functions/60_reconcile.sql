@@ -174,25 +174,20 @@ CREATE OR REPLACE FUNCTION app.reconcile_plans()
 RETURNS TABLE (job_id text, run integer, stage smallint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE g record;
 BEGIN
-    RETURN QUERY
-    WITH died AS (
-        UPDATE app.jobs j SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now()
-        WHERE j.job_id IN (
-            SELECT d.job_id FROM app.jobs d
-            WHERE d.status IN ('queued', 'processing') AND d.plan_lease_until < now()
-            ORDER BY d.job_id FOR UPDATE SKIP LOCKED)
-        RETURNING j.job_id, j.run, j.stage
-    ), removed AS (
-        DELETE FROM app.outbox o USING died
-        WHERE (o.job_id, o.run, o.stage, o.queue) = (died.job_id, died.run, died.stage, 'jobs')
-    ), dispatched AS (
-        INSERT INTO app.outbox (queue, job_id, run, stage) SELECT 'jobs', d.job_id, d.run, d.stage FROM died d
-    ), noted AS (
-        INSERT INTO app.job_events (job_id, run, stage, event)
-        SELECT d.job_id, d.run, d.stage, 'plan_lease_lost' FROM died d
-    )
-    SELECT d.job_id, d.run, d.stage FROM died d;
+    PERFORM app.note_shared_plans();
+    FOR g IN
+        SELECT j.job_id, j.run, j.stage FROM app.jobs j
+        WHERE j.status IN ('queued', 'processing') AND j.plan_lease_until < now()
+        ORDER BY j.job_id FOR UPDATE SKIP LOCKED
+    LOOP
+        PERFORM app.lose_plan(g.job_id);
+        DELETE FROM app.outbox o
+        WHERE o.job_id = g.job_id AND o.run = g.run AND o.stage = g.stage AND o.queue = 'jobs';
+        PERFORM app.dispatch_job(g.job_id, g.run, g.stage);
+        RETURN QUERY SELECT g.job_id, g.run, g.stage;
+    END LOOP;
 END $$;
 
 -- Counters of live stages that do not add up to the number of tasks are counted anew.

@@ -1,5 +1,5 @@
 -- One harmless call of each SQL function that can be called about a job that does not exist. They run in a
--- transaction that is rolled back. Functions that act on whatever they find (reconcile_plans,
+-- transaction that is rolled back. Functions that act on whatever they find (reconcile_plans, note_shared_plans,
 -- reconcile_undispatched, reconcile_limits) are not called: they would hold locks on real rows until the rollback.
 
 -- name: task_ranges
@@ -43,6 +43,12 @@ SELECT * FROM app.claim_plan(%(job_id)s, 1, 1, 'function_test', interval '1 seco
 
 -- name: release_plan
 SELECT app.release_plan(%(job_id)s, 0, 'function test')
+
+-- name: planner_holds_more
+SELECT app.planner_holds_more(j) FROM app.jobs j WHERE job_id = %(job_id)s
+
+-- name: lose_plan
+SELECT app.lose_plan(job_id) FROM app.jobs WHERE job_id = %(job_id)s
 
 -- name: insert_tasks_from_items
 SELECT app.insert_tasks_from_items(%(job_id)s, 1, 2, 1)

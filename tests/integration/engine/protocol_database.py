@@ -36,7 +36,7 @@ _STATE = """
 SELECT
     (SELECT coalesce(json_agg(json_build_array(
          job_id, status, run, stage, plan_fence::text, coalesce(plan_lease_until < now(), false),
-         plan_attempts)), '[]') FROM app.jobs) AS jobs,
+         plan_attempts, plan_spared, plan_interruptions)), '[]') FROM app.jobs) AS jobs,
     (SELECT coalesce(json_agg(json_build_array(job_id, run, stage, status)), '[]') FROM app.stages) AS stages,
     (SELECT coalesce(json_agg(json_build_array(
          job_id, run, stage, task_index, status, attempt, suspicion, fence::text,
@@ -106,8 +106,8 @@ def snapshot(admin: Admin, after: int) -> tuple[Snapshot, int]:
     row = admin.execute(_STATE, {"after": after, "recorded": list(RECORDED)}).fetchone()
     assert row is not None
     jobs: dict[str, tuple[object, ...]] = {
-        job_id: (status, run, stage, _number(fence), over, attempts)
-        for job_id, status, run, stage, fence, over, attempts in row["jobs"]
+        job_id: (status, run, stage, _number(fence), over, *attempts)
+        for job_id, status, run, stage, fence, over, *attempts in row["jobs"]
     }
     tasks: dict[Any, tuple[object, ...]] = {
         tuple(key): (status, attempt, suspicion, _number(fence), over, due, tuple(history))
@@ -126,7 +126,10 @@ def expected(model: Model, fences: Mapping[int, int]) -> Snapshot:
 
     return Snapshot(
         jobs={
-            job_id: (j.status, j.run, j.stage, real(j.plan_fence), j.plan_over, j.plan_attempts)
+            job_id: (
+                *(j.status, j.run, j.stage, real(j.plan_fence), j.plan_over),
+                *(j.plan_attempts, j.plan_spared, j.plan_interruptions),
+            )
             for job_id, j in model.jobs.items()
         },
         stages={key: row.status for key, row in model.stages.items()},

@@ -132,6 +132,8 @@ class Model:
         job = self.current(key, "queued", "processing")
         if job is None or key in self.stages or (job.plan_fence is not None and not job.plan_over):
             return False
+        if job.plan_fence is not None:
+            self._lose_plan(key[0])
         if job.plan_attempts >= MAX_PLANS:
             self._end(key[0], "failed")
             return False
@@ -139,7 +141,8 @@ class Model:
             self._record(*key, "job_started")
         job.status, job.plan_fence, job.plan_over = "processing", self._fence(key), False
         job.plan_attempts += 1
-        if job.plan_attempts > 1:
+        job.plan_worker, job.plan_shared = self.worker, False
+        if job.plan_attempts + job.plan_spared + job.plan_interruptions > 1:
             self._record(*key, "plan_repeated")
         return True
 
@@ -147,6 +150,8 @@ class Model:
         job = self.jobs[key[0]]
         if job.plan_fence == fence:
             job.release_plan()
+            job.plan_attempts -= 1
+            job.plan_interruptions += 1
             self._record(key[0], job.run, job.stage, "plan_interrupted")
 
     def extend_plan(self, key: StageKey, fence: int) -> bool:
@@ -160,7 +165,7 @@ class Model:
         if job is None or job.plan_fence != fence or key in self.stages:
             return None
         job.release_plan()
-        job.plan_attempts = 0
+        job.plan_attempts = job.plan_spared = job.plan_interruptions = 0
         self.stages[key] = Stage([Task() for _ in range(count)], fraction)
         self._record(*key, "stage_planned")
         return count
@@ -340,13 +345,33 @@ class Model:
         task.due = True
         return status
 
+    def _planner_holds_more(self, job_id: str) -> bool:
+        worker = self.jobs[job_id].plan_worker
+        held = [key for key, job in self.jobs.items() if job.plan_fence is not None]
+        plans = [key for key in held if self.jobs[key].plan_worker == worker]
+        return any(task.worker == worker for task in self._running()) or plans not in ([], [job_id])
+
+    def _lose_plan(self, job_id: str) -> None:
+        """What died with others is held against the plan from the third time on."""
+        job = self.jobs[job_id]
+        spared = job.plan_spared < 2 and (job.plan_shared or self._planner_holds_more(job_id))
+        job.release_plan()
+        job.plan_attempts -= spared
+        job.plan_spared += spared
+        self._record(job_id, job.run, job.stage, "plan_lease_lost")
+
     def reconcile_plans(self, skipped: Untouchable = NOTHING) -> list[StageKey]:
+        live = {key: job for key, job in self.jobs.items() if job.status in UNFINISHED}
+        planned = {key: job for key, job in live.items() if job.plan_fence is not None}
+        over = {key for key, job in planned.items() if job.plan_over}
+        for job_id, job in planned.items():
+            lost = [task.worker for task in self._running() if task.lease_over]
+            lost += [self.jobs[other].plan_worker for other in over - {job_id}]
+            job.plan_shared = job.plan_shared or (job.plan_worker in lost and job_id not in skipped)
         moved = []
-        for job_id, job in sorted(self.jobs.items()):
-            if job.status in UNFINISHED and job.plan_over and job_id not in skipped:
-                job.release_plan()
-                self._record(job_id, job.run, job.stage, "plan_lease_lost")
-                moved.append((job_id, job.run, job.stage))
+        for job_id in sorted(over - skipped):
+            self._lose_plan(job_id)
+            moved.append((job_id, self.jobs[job_id].run, self.jobs[job_id].stage))
         return moved
 
     def advance_stalled(self) -> None:

@@ -54,6 +54,11 @@ class Job:
     plan_fence: int | None = None
     plan_over: bool = False
     plan_attempts: int = 0
+    plan_worker: str = ""
+    plan_shared: bool = False
+    """Something else that the planner held was lost."""
+    plan_spared: int = 0
+    plan_interruptions: int = 0
 
     def release_plan(self) -> None:
         self.plan_fence, self.plan_over = None, False

@@ -142,8 +142,8 @@ class ProtocolMachine(RuleBasedStateMachine):
     def an_hour_passes_before_the_reconciler_runs(self) -> None:
         database.hour_passes(self.admin, self.model)
         self.reconciler.run()
-        self.model.reconcile_leases()
         self.model.reconcile_plans()
+        self.model.reconcile_leases()
         self.model.advance_stalled()
         self._check([], late=True)
 
@@ -276,7 +276,7 @@ def _skipped(model: Model, step: Step, answer: Answer) -> Iterable[Untouchable]:
         rows = model.stages.items()
         held = [(*key, n) for key, row in rows for n, task in enumerate(row.tasks) if task.lease_over]
     elif isinstance(step, ReconcilePlans):
-        held = [job_id for job_id, job in model.jobs.items() if job.plan_over]
+        held = [job_id for job_id, job in model.jobs.items() if job.plan_fence is not None]
     return (frozenset(some) for n in range(len(held) + 1) for some in combinations(held, n))
 
 

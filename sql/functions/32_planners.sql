@@ -1,0 +1,123 @@
+-- Planners: who may plan a stage, and what becomes of one that dies, is interrupted, or freezes.
+
+-- Take up the planning of a stage, or of the job's result when all stages have ended. No row: a repeat,
+-- somebody else is at it, or the job has moved on. A job whose planner keeps dying is failed.
+CREATE OR REPLACE FUNCTION app.claim_plan(
+    p_job_id text, p_run integer, p_stage integer, p_worker text, p_lease interval, p_max_attempts integer
+) RETURNS SETOF app.jobs LANGUAGE plpgsql AS $$
+DECLARE
+    j app.jobs;
+    v_first boolean;
+    v_type text;
+BEGIN
+    SELECT * INTO j FROM app.jobs
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing')
+      AND (plan_lease_until IS NULL OR plan_lease_until < now())
+    FOR UPDATE;
+    -- Looked at with the row locked: who held it may just have planned the stage.
+    IF NOT FOUND OR EXISTS (SELECT 1 FROM app.stages WHERE job_id = p_job_id AND run = p_run AND stage = p_stage) THEN
+        RETURN;
+    END IF;
+    IF j.plan_lease_until IS NOT NULL THEN
+        j := app.lose_plan(p_job_id);
+    END IF;
+    IF j.plan_attempts >= p_max_attempts THEN
+        PERFORM app.end_job(p_job_id, p_run, 'failed', NULL,
+            format('stage %s could not be planned: %s attempts ended without an answer', p_stage, j.plan_attempts)
+            || CASE WHEN j.plan_interruptions > 0
+                    THEN format(', and %s were interrupted', j.plan_interruptions) ELSE '' END);
+        RETURN;
+    END IF;
+    v_first := j.status = 'queued';
+    v_type := app.limited('job:' || j.job_type);
+    IF v_first AND v_type IS NOT NULL THEN
+        PERFORM app.lock_limit(v_type);
+        IF app.free_slots(v_type) = 0 THEN
+            PERFORM app.park_job(p_job_id, p_run, p_stage, v_type);
+            RETURN;
+        END IF;
+    END IF;
+    UPDATE app.jobs
+    SET status = 'processing', started_at = coalesce(started_at, now()), updated_at = now(),
+        plan_fence = nextval('app.fences'), plan_lease_until = now() + p_lease, plan_attempts = plan_attempts + 1,
+        plan_worker = p_worker, plan_shared = false
+    WHERE job_id = p_job_id
+    RETURNING * INTO j;
+    IF v_first THEN
+        PERFORM app.record_event(p_job_id, p_run, p_stage, 'job_started', p_worker => p_worker);
+    END IF;
+    IF j.plan_attempts + j.plan_spared + j.plan_interruptions > 1 THEN
+        PERFORM app.record_event(p_job_id, p_run, p_stage, 'plan_repeated',
+            jsonb_build_object('attempt', j.plan_attempts, 'spared', j.plan_spared,
+                               'interrupted', j.plan_interruptions), p_worker => p_worker);
+    END IF;
+    RETURN NEXT j;
+END $$;
+
+-- Give the planning back after an error that may pass, so that the next delivery can take it up at once. It does
+-- not count as an attempt: the planner lives. Only beyond a hundred times it does, because some plans break what
+-- they need, as one that fills the disk, and each time they may do so to others too.
+CREATE OR REPLACE FUNCTION app.release_plan(p_job_id text, p_fence bigint, p_error text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE j app.jobs;
+BEGIN
+    UPDATE app.jobs
+    SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now(),
+        plan_attempts = plan_attempts - (plan_interruptions < 100)::integer,
+        plan_interruptions = least(plan_interruptions + 1, 100)
+    WHERE job_id = p_job_id AND plan_fence = p_fence RETURNING * INTO j;
+    IF FOUND THEN
+        PERFORM app.record_event(p_job_id, j.run, j.stage, 'plan_interrupted', jsonb_build_object('error', p_error));
+    END IF;
+END $$;
+
+-- Whether the process that plans for this job holds anything else now: tasks, or the plan of another job.
+CREATE OR REPLACE FUNCTION app.planner_holds_more(j app.jobs) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM app.tasks t WHERE t.status = 'processing' AND t.worker = j.plan_worker)
+        OR EXISTS (SELECT 1 FROM app.jobs o
+                   WHERE o.status IN ('queued', 'processing', 'cancelling')
+                     AND o.plan_worker = j.plan_worker AND o.plan_fence IS NOT NULL AND o.job_id <> j.job_id)
+$$;
+
+-- Take the plan from a planner whose lease has ended; the caller holds the job's row. The attempt counts if the
+-- planner held nothing else. Else nobody knows what it died of, and twice that is not held against the plan.
+CREATE OR REPLACE FUNCTION app.lose_plan(p_job_id text) RETURNS app.jobs
+LANGUAGE plpgsql AS $$
+DECLARE
+    j app.jobs;
+    v_spared boolean;
+    v_worker text;
+BEGIN
+    SELECT * INTO j FROM app.jobs WHERE job_id = p_job_id;
+    v_spared := j.plan_spared < 2 AND (j.plan_shared OR app.planner_holds_more(j));
+    v_worker := j.plan_worker;
+    UPDATE app.jobs
+    SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now(),
+        plan_attempts = plan_attempts - v_spared::integer, plan_spared = plan_spared + v_spared::integer
+    WHERE job_id = p_job_id
+    RETURNING * INTO j;
+    PERFORM app.record_event(p_job_id, j.run, j.stage, 'plan_lease_lost',
+                             jsonb_build_object('counted', NOT v_spared), p_worker => v_worker);
+    RETURN j;
+END $$;
+
+-- Note of plans that something else their planner held has been lost. To be called before that is given to others:
+-- afterwards nothing tells who held it.
+CREATE OR REPLACE FUNCTION app.note_shared_plans() RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    UPDATE app.jobs SET plan_shared = true
+    WHERE job_id IN (
+        SELECT j.job_id FROM app.jobs j
+        WHERE j.status IN ('queued', 'processing') AND j.plan_fence IS NOT NULL AND NOT j.plan_shared
+          AND (EXISTS (SELECT 1 FROM app.tasks t
+                       WHERE t.status = 'processing' AND t.worker = j.plan_worker AND t.lease_until < now())
+               OR EXISTS (SELECT 1 FROM app.jobs o
+                          WHERE o.status IN ('queued', 'processing') AND o.plan_worker = j.plan_worker
+                            AND o.plan_lease_until < now() AND o.job_id <> j.job_id))
+        ORDER BY j.job_id FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END $$;
