@@ -150,6 +150,7 @@ class Planner:
                 worker=self._worker,
                 limit=self._settings.max_tasks_per_stage,
                 batch_size=batching.size,
+                patience=self._settings.lease,
             )
         except TooManyTasks as error:
             self._fail(plan, str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import chain, islice
 
 import psycopg
@@ -62,11 +63,13 @@ class StageRepository:
         worker: str,
         limit: int,
         batch_size: BatchSize,
+        patience: timedelta,
     ) -> int | None:
         """Insert the stage, its tasks and their dispatches, if the plan's fence still holds.
 
-        Returns the number of tasks, or None when the plan was overtaken and nothing was written.
-        Raises `TooManyTasks` beyond `limit`.
+        Ends what a predecessor that is frozen left open. `patience` is how long a lock is waited for, and how
+        long this transaction may stand idle. Returns the number of tasks, or None when the plan was overtaken
+        and nothing was written. Raises `TooManyTasks` beyond `limit`.
         """
         fan_out, brief = _looked_into(fan_out)
         within: AbstractContextManager[Connection] = (
@@ -74,6 +77,7 @@ class StageRepository:
         )
         try:
             with within as connection:
+                self._begin(connection, plan, patience)
                 count = self._insert_tasks(connection, plan, fan_out, limit)
                 if count > limit:
                     raise TooManyTasks(f"stage {plan.stage} has more than {limit} tasks")
@@ -152,6 +156,20 @@ class StageRepository:
             if len(rows) < self._page_size:
                 return
             after = rows[-1]["task_index"]
+
+    def _begin(self, connection: Connection, plan: ClaimedPlan, patience: timedelta) -> None:
+        row = connection.execute(
+            self._sql["begin_fan_out"],
+            {
+                "job_id": plan.job_id,
+                "run": plan.run,
+                "stage": plan.stage,
+                "fence": plan.plan_fence,
+                "patience": patience,
+            },
+        ).fetchone()
+        if row is None or not row["begun"]:
+            raise _Overtaken
 
     def _insert_tasks(self, connection: Connection, plan: ClaimedPlan, fan_out: FanOut, limit: int) -> int:
         if isinstance(fan_out, Tasks):

@@ -56,7 +56,7 @@ class World:
         self.job_types = registration.job_catalog()
         self.task_types: TaskCatalog = registration.task_catalog(self.guarded)
         self.engine = self.new_engine()
-        self._admin = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        self._admin = psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row)
 
     def new_engine(self) -> Engine:
         """Another instance of the same app."""

@@ -121,3 +121,48 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END $$;
+
+-- Begin the transaction that inserts a stage's tasks, if this planner may still plan it. A predecessor that is not
+-- dead but frozen may have left such a transaction open, whose rows keep the same tasks from being inserted again:
+-- its session is ended. The lock of a stage's fan-out shows whose that is, although nothing of it is committed.
+CREATE OR REPLACE FUNCTION app.begin_fan_out(
+    p_job_id text, p_run integer, p_stage integer, p_fence bigint, p_patience interval
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_stage bigint := hashtextextended(format('fan-out of %s %s %s', p_job_id, p_run, p_stage), 0);
+    v_ms text := (extract(epoch FROM p_patience) * 1000)::bigint::text;
+    v_pid integer;
+BEGIN
+    IF NOT app.may_plan(p_job_id, p_run, p_stage, p_fence) THEN
+        RETURN false;
+    END IF;
+    -- Who freezes between two statements holds its locks no longer than this, and nobody waits for them longer.
+    PERFORM set_config('idle_in_transaction_session_timeout', v_ms, true), set_config('lock_timeout', v_ms, true);
+    -- The same claim cannot be its own predecessor.
+    IF pg_try_advisory_xact_lock(hashtextextended('fan-out with ' || p_fence, 0))
+       AND NOT pg_try_advisory_xact_lock(v_stage) THEN
+        SELECT l.pid INTO v_pid FROM pg_locks l
+        WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid <> pg_backend_pid()
+          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND (l.classid::bigint << 32 | l.objid::bigint) = v_stage
+          AND app.may_plan(p_job_id, p_run, p_stage, p_fence);
+        BEGIN
+            IF pg_terminate_backend(v_pid) THEN
+                PERFORM app.record_event(p_job_id, p_run, p_stage, 'planner_ended', jsonb_build_object('pid', v_pid));
+            END IF;
+        EXCEPTION WHEN insufficient_privilege THEN
+            -- It is of another role: all that can be done is to wait for it, and come back.
+            NULL;
+        END;
+    END IF;
+    PERFORM pg_advisory_xact_lock(v_stage);
+    RETURN app.may_plan(p_job_id, p_run, p_stage, p_fence);
+END $$;
+
+-- Whether this claim of a stage's planning is the newest.
+CREATE OR REPLACE FUNCTION app.may_plan(p_job_id text, p_run integer, p_stage integer, p_fence bigint) RETURNS boolean
+LANGUAGE sql VOLATILE AS $$
+    SELECT EXISTS (SELECT 1 FROM app.jobs
+                   WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing'
+                     AND plan_fence = p_fence)
+$$;

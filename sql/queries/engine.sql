@@ -45,6 +45,9 @@ SELECT app.seal_stage(%(job_id)s, %(run)s, %(stage)s, %(fence)s, %(worker)s, %(s
                       %(task_count)s, %(batch_size)s, %(parameters)s::jsonb, %(on_failure)s::app.failure_policy,
                       %(max_failed_fraction)s, %(max_attempts)s, %(canary)s) AS sealed
 
+-- name: begin_fan_out
+SELECT app.begin_fan_out(%(job_id)s, %(run)s, %(stage)s, %(fence)s, %(patience)s) AS begun
+
 -- name: judge_canary
 SELECT app.judge_canary(%(job_id)s, %(run)s, %(stage)s, %(worker)s) AS judged
 

@@ -44,6 +44,12 @@ SELECT * FROM app.claim_plan(%(job_id)s, 1, 1, 'function_test', interval '1 seco
 -- name: release_plan
 SELECT app.release_plan(%(job_id)s, 0, 'function test')
 
+-- name: begin_fan_out
+SELECT app.begin_fan_out(%(job_id)s, 1, 1, 0, interval '1 second')
+
+-- name: may_plan
+SELECT app.may_plan(%(job_id)s, 1, 1, 0)
+
 -- name: planner_holds_more
 SELECT app.planner_holds_more(j) FROM app.jobs j WHERE job_id = %(job_id)s
 

@@ -162,6 +162,7 @@ class FanOut(Planning):
             worker=session.name,
             limit=100,
             batch_size=lambda n: 2,
+            patience=LEASE,
         )
 
 

@@ -98,7 +98,8 @@ def test_a_batch_costs_a_claim_a_flush_and_a_probe(watched: Watched) -> None:
     rest = counted.total() - 2 * messages - counted["finish_tasks"]
     [session] = [session for session in watched.sessions() if "BEGIN" in session]
     began = session.index("BEGIN")
-    assert session[began : began + 4] == ["BEGIN", "insert_tasks_from_results", "seal_stage", "COMMIT"]
+    transaction = ["BEGIN", "begin_fan_out", "insert_tasks_from_results", "seal_stage", "COMMIT"]
+    assert session[began : began + 5] == transaction
     assert rest <= 20, counted
     assert watched.transactions() / 2000 < 0.02
 
@@ -113,9 +114,9 @@ def test_a_stage_is_planned_inserted_and_dispatched_in_one_transaction(watched: 
     assert len(world.tasks(world.rows("SELECT job_id FROM app.jobs")[0]["job_id"])) == 5000
     [session] = [session for session in watched.sessions() if "COPY" in session]
     began = session.index("BEGIN")
-    assert session[began : began + 4] == ["BEGIN", "COPY", "seal_stage", "COMMIT"]
+    assert session[began : began + 5] == ["BEGIN", "begin_fan_out", "COPY", "seal_stage", "COMMIT"]
     # Beside those: claim the plan, read what is before it, take the dispatches and mark them sent.
-    assert watched.counted().total() <= 8, watched.counted()
+    assert watched.counted().total() <= 9, watched.counted()
 
 
 def test_a_small_job_costs_few_transactions(watched: Watched) -> None:

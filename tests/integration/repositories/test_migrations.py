@@ -146,8 +146,8 @@ def test_a_database_migrated_step_by_step_equals_a_fresh_one(
 def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
     connection: Any, fresh: Any, release: Path
 ) -> None:
-    # The older release: no later migrations nor what needs their columns, other function bodies, another view,
-    # one function less.
+    # The older release: no later migrations nor what needs their columns, other function bodies, another
+    # view, one function less.
     current = release.parent / "current"
     shutil.copytree(release, current)
     for name in names(release / "migrations"):
