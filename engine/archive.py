@@ -54,7 +54,7 @@ class RunArchive:
         called as it goes, and may raise to give up.
         """
         at = old.completed_at.astimezone(UTC)
-        # A job of the same id that is submitted later counts its runs anew: the time tells them apart.
+        # A run that was retried since it was archived ends again: the time tells its ends apart.
         name = f"{at:%Y/%m/%d}/{old.job_id}-{old.run}-{at:%Y%m%dT%H%M%S.%f}.ndjson.gz"
         lines = self._lines(old, check)
         try:

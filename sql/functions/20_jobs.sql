@@ -28,9 +28,10 @@ BEGIN
     ON CONFLICT DO NOTHING
     RETURNING * INTO j;
     IF FOUND THEN
-        -- Rows of a job of this id that retention took out of sight may still be there: the new one counts its
-        -- runs from behind them. Looked up with the id taken, so that a removal that just committed is seen.
-        SELECT coalesce(max(p.run) + 1, 1) INTO v_run FROM app.past_runs p WHERE p.job_id = p_job_id;
+        -- A job of this id may have been here before, and a process be at work that removes it: no number of a run
+        -- comes twice. Looked up with the id taken, so that a removal that just committed is seen.
+        SELECT max(highest_run) INTO v_run FROM app.removed_jobs WHERE first_digits = left(p_job_id, 4);
+        v_run := coalesce(v_run, 0) + 1;
         IF v_run > 1 THEN
             UPDATE app.jobs SET run = v_run WHERE job_id = p_job_id;
         END IF;

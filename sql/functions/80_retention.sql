@@ -50,6 +50,8 @@ BEGIN
         UPDATE app.past_runs SET removed_at = now() WHERE job_id = p_job_id AND run = p_run;
         -- Its stages go with it.
         DELETE FROM app.jobs WHERE job_id = p_job_id;
+        INSERT INTO app.removed_jobs AS r (first_digits, highest_run) VALUES (left(p_job_id, 4), p_run)
+        ON CONFLICT (first_digits) DO UPDATE SET highest_run = greatest(r.highest_run, excluded.highest_run);
         v_gone := 'job';
     END IF;
     DELETE FROM app.stage_counters WHERE job_id = p_job_id AND run = p_run;

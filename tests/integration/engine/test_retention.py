@@ -108,15 +108,42 @@ def test_nothing_is_removed_when_it_is_switched_off(make_world: MakeWorld) -> No
     assert left(world, job.job_id) == before
 
 
-def test_a_removed_job_that_is_submitted_again_begins_at_run_1(world: World) -> None:
+def test_a_removed_job_that_is_submitted_again_goes_on_counting_its_runs(world: World) -> None:
     job_id = old(world)
     names = set(world.blobs.blobs)
+    for run in (2, 3):
+        assert world.engine.retention.run().jobs == 1
+        assert left(world, job_id) == {}
+        again = world.submit("survey")
+        assert (again.job_id, again.created, again.run) == (job_id, True, run)
+        assert world.run(job_id)["status"] == "completed"
+        assert names.isdisjoint(world.blobs.blobs)
+        assert world.events(job_id).count("submitted") == 1
+        age(world, job_id, 100)
+    assert world.rows("SELECT * FROM app.removed_jobs") == [{"first_digits": job_id[:4], "highest_run": 2}]
+
+
+def test_a_removal_that_was_slow_takes_nothing_of_the_same_job_submitted_again(world: World) -> None:
+    job_id = old(world)
+    repository = RetentionRepository(world.databases[0])
+    with pytest.raises(Crash):
+        retention(world, CrashingRepository(world, before="sweep_tasks")).run()
+    seen = repository.unswept()
+    assert [(run.job_id, run.run) for run in seen] == [(job_id, 1)]
     world.engine.retention.run()
-    again = world.submit("survey")
-    assert (again.job_id, again.created, again.run) == (job_id, True, 1)
-    assert world.run(job_id)["status"] == "completed"
-    assert names.isdisjoint(world.blobs.blobs)
-    assert world.events(job_id).count("submitted") == 1
+    assert world.submit("survey").created
+    world.run(job_id)
+    alive = left(world, job_id)
+
+    class Slow(RetentionRepository):
+        """Has looked for what is to be removed before all that."""
+
+        def unswept(self, limit: int = 1000) -> list[OldRun]:
+            return seen
+
+    retention(world, Slow(world.databases[0])).run()
+    assert left(world, job_id) == alive
+    assert alive["blobs"] > 0
 
 
 def test_a_job_submitted_again_while_rows_are_left_counts_its_runs_from_behind_them(world: World) -> None:

@@ -115,7 +115,7 @@ def test_each_run_has_a_file_of_its_own_also_when_the_job_comes_again(world: Wor
     assert old(world, 95) == job_id
     world.engine.retention.run()
     kept = archives(world)
-    assert sorted(lines[0]["run"] for lines in kept.values()) == [1, 1, 2]
+    assert sorted(lines[0]["run"] for lines in kept.values()) == [1, 2, 3]
     assert all(lines[0]["parameters"] == {"label": "x", "n": 1} for lines in kept.values())
     assert all(lines[0]["result"] == {"stages": 2} for lines in kept.values())
 

@@ -160,7 +160,10 @@ def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
     (release / "functions" / "70_poison.sql").unlink()
     migrate(connection)
     job = "0" * 64
-    connection.execute("SELECT app.submit_job(%s, 'kept', '{}', 1, 'c', false)", [job])
+    connection.execute(
+        "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages) VALUES (%s, 'kept', '{}', 1)",
+        [job],
+    )
 
     for folder in ("migrations", "functions", "views"):
         shutil.rmtree(release / folder)
