@@ -5,18 +5,27 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from time import monotonic
 
 from interfaces.blobs import BlobRepository
-from interfaces.errors import ContainerNotFound, FieldError, InvalidRequest
+from interfaces.errors import (
+    ContainerNotFound,
+    DependencyUnavailable,
+    FieldError,
+    InvalidRequest,
+    OrchestratorError,
+)
 from interfaces.retention import Attempt, Cleanup, EndedStage, OldRun
 from interfaces.settings import Settings
 from repositories.retention import KINDS, RetentionRepository
 
 from . import result_blobs
 from .archive import RunArchive
+from .redaction import describe
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +50,22 @@ class Retention:
     def run(self) -> Cleanup:
         """Remove what the settings no longer keep, and the leavings of attempts in stages that have ended.
 
-        Raises `ServiceUnavailable`, `AccessDenied`; what was done by then stays done.
+        A run or stage that cannot be removed now keeps no other: what was wrong with the first is raised at
+        the end. Raises `ServiceUnavailable`, `AccessDenied`, `Conflict`; what was done by then stays done.
         """
         days = self._settings.retention_days
         # An archive begun in time may take as long as the host lets it: the largest run must pass too.
         longest = self._settings.function_timeout.total_seconds() * 0.8
         seconds = self._settings.retention_seconds
         sweep = _Sweep(self._repository, self._blobs, self._settings, seconds, longest)
+        more = sweep.clean_stages(seconds / 2)
         try:
-            sweep.clean_stages()
             sweep.finish_removals()
             if days:
                 self._remove(sweep, self._repository.days_ago(days), NO_LIMIT)
-            more = False
         except OutOfTime:
             more = True
+        sweep.raise_failure()
         return _answer(sweep.counted, days, dry_run=False, more=more)
 
     def cleanup(self, older_than_days: int | None, *, dry_run: bool, limit: int) -> Cleanup:
@@ -80,6 +90,7 @@ class Retention:
                 more = self._remove(sweep, before, limit)
         except OutOfTime:
             more = True
+        sweep.raise_failure()
         return _answer(sweep.counted, days, dry_run=dry_run, more=more)
 
     def _remove(self, sweep: _Sweep, before: datetime, limit: int) -> bool:
@@ -88,13 +99,15 @@ class Retention:
         old_runs = self._repository.old_runs(before)
         if not self._archive.wanted:
             for old in islice(old_runs, limit):
-                sweep.remove(old)
+                with sweep.apart(old):
+                    sweep.remove(old)
             return next(old_runs, None) is not None
         self._archive.prepare()
         for old in islice(old_runs, limit):
             sweep.check_time()
-            if self._archive.write(old, sweep.check_archive):
-                sweep.remove(old)
+            with sweep.apart(old):
+                if self._archive.write(old, sweep.check_archive):
+                    sweep.remove(old)
         return next(old_runs, None) is not None
 
 
@@ -117,6 +130,26 @@ class _Sweep:
         self._end = monotonic() + seconds
         self._archive_end = monotonic() + archive_seconds
         self.counted: Counter[str] = Counter()
+        self._failure: OrchestratorError | None = None
+
+    @contextmanager
+    def apart(self, what: OldRun | EndedStage) -> Iterator[None]:
+        """What is wrong with this one, as a blob that cannot be deleted, is kept from the others.
+
+        Raises `DependencyUnavailable`: then nothing can be deleted now.
+        """
+        try:
+            yield
+        except DependencyUnavailable:
+            raise
+        except OrchestratorError as error:
+            logger.error("%s of job %s not removed: %s", type(what).__name__, what.job_id, describe(error))
+            self._failure = self._failure or error
+
+    def raise_failure(self) -> None:
+        """Raise the first that was kept from the others."""
+        if self._failure is not None:
+            raise self._failure
 
     def check_time(self) -> None:
         """Raise when the time is over."""
@@ -154,21 +187,34 @@ class _Sweep:
     def finish_removals(self) -> None:
         """Go on with the removals that others began."""
         for old in self._repository.unswept():
-            self._sweep(old)
+            with self.apart(old):
+                self._sweep(old)
 
     def sweep_leftovers(self, before: datetime) -> None:
         """Remove old rows that belong to no run."""
         while self._repository.sweep_leftovers(before):
             self.check_time()
 
-    def clean_stages(self) -> None:
-        """Remove what abandoned attempts left in stages that have ended."""
-        while self._repository.pass_clean_stages(self._age):
-            self.check_time()
-        while stages := self._repository.uncleaned_stages(self._age):
-            for stage in stages:
+    def clean_stages(self, seconds: float) -> bool:
+        """Remove what abandoned attempts left in stages that have ended; answers whether more is left."""
+        whole, self._end = self._end, min(self._end, monotonic() + seconds)
+        failed: set[EndedStage] = set()
+        try:
+            while self._repository.pass_clean_stages(self._age):
                 self.check_time()
-                self._clean(stage)
+            # Those that failed are found again each time.
+            while stages := set(self._repository.uncleaned_stages(self._age, 100 + len(failed))) - failed:
+                for stage in sorted(stages, key=attrgetter("completed_at")):
+                    self.check_time()
+                    failed.add(stage)
+                    with self.apart(stage):
+                        self._clean(stage)
+                        failed.remove(stage)
+        except OutOfTime:
+            return True
+        finally:
+            self._end = whole
+        return False
 
     def _sweep(self, old: OldRun) -> None:
         # The blobs first: once the rows are gone, nothing leads to them.

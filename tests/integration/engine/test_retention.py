@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from interfaces.errors import JobNotFound, ServiceUnavailable
+from interfaces.errors import JobNotFound
+from interfaces.retention import OldRun
 from repositories import retention as pages
 from repositories.inspection import Inspection
 from repositories.results import Results
@@ -323,24 +324,6 @@ def test_messages_about_removed_jobs_are_ignored(world: World) -> None:
     world.pump()
     assert left(world, job_id) == {}
     assert world.rows("SELECT * FROM app.poison_messages") == []
-
-
-def test_storage_that_cannot_be_reached_keeps_the_rows_until_it_can(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job_id = old(world, n=2)
-
-    def unreachable(*_: object) -> int:
-        raise ServiceUnavailable("storage cannot be reached")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(world.blobs, "delete", unreachable)
-        with pytest.raises(ServiceUnavailable):
-            world.engine.retention.run()
-    assert left(world, job_id)["tasks"] == 8
-    assert left(world, job_id)["blobs"] == 6
-    world.engine.retention.run()
-    assert left(world, job_id) == {}
 
 
 def test_when_its_time_is_over_the_next_one_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
