@@ -19,21 +19,21 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from interfaces.errors import field_errors
+from interfaces.errors import ServiceUnavailable, field_errors
 from interfaces.queues import JobMessage, QueueMessage, TaskMessage
 from repositories.jobs import JobRepository
 from repositories.recovery import PoisonMessage, RecoveryRepository
 from repositories.stages import StageRepository
 
 from .planning import Planner
-from .redaction import redact, trace
+from .redaction import describe, redact, trace
 from .relay import Relay
 
 logger = logging.getLogger(__name__)
 
 RAW_CHARACTERS = 1000
 GIVE_UP_AFTER = 3
-"""So often may the host give up on messages about the same work before the work itself is failed."""
+"""So many messages about the same work may raise errors and be given up before the work itself is failed."""
 
 M = TypeVar("M", bound=QueueMessage)
 
@@ -94,12 +94,15 @@ class Boundary:
                 _excerpt(arrival.body),
                 trace(error),
             )
+            if not isinstance(error, ServiceUnavailable):
+                self._note_raised(arrival, message, describe(error), correlation_id)
             raise
 
     def given_up(self, arrival: Arrival, model: type[JobMessage] | type[TaskMessage]) -> None:
         """Deal with a message from a poison queue: the host delivered it too often.
 
-        Well-formed: its work is woken again, a few times, because the reason may have been an outage.
+        Well-formed: its work is woken again. Work is failed only for errors of its own, which were noted when
+        its messages raised them: an outage makes the host give up on messages of all work (docs/adr/0009).
         """
         correlation_id = str(uuid4())
         arrival = unwrap(arrival)
@@ -108,30 +111,25 @@ class Boundary:
         except Malformed as error:
             self._reject(arrival, str(error), correlation_id)
             return
-        first = message.first if isinstance(message, TaskMessage) else None
-        last = message.last if isinstance(message, TaskMessage) else None
-        poison = PoisonMessage(
-            queue=arrival.queue,
-            message_id=arrival.message_id,
-            reason="delivered too often without being processed",
-            raw=_excerpt(arrival.body),
-            bytes=len(arrival.body),
-            dequeue_count=arrival.dequeue_count,
-            correlation_id=message.correlation_id or correlation_id,
-            job_id=message.job_id,
-            run=message.run,
-            stage=message.stage,
-            first=first,
-            last=last,
-        )
-        if self._recovery.times_given_up(poison) < GIVE_UP_AFTER:
+        poison = _about(arrival, message, "delivered too often without being processed", correlation_id)
+        raised, why = self._recovery.times_raised(poison)
+        if raised <= GIVE_UP_AFTER:
             if self._recovery.record(poison, "dispatched_again"):
-                self._recovery.dispatch_again(message.job_id, message.run, message.stage, first, last)
+                self._recovery.dispatch_again(
+                    message.job_id, message.run, message.stage, poison.first, poison.last
+                )
                 self._relay.drain(message.job_id)
         else:
-            self._fail(poison)
+            self._fail(replace(poison, reason=why))
             self._recovery.record(poison, "failed")
         logger.error("%s message %s given up: %s", arrival.queue, arrival.message_id, poison.raw)
+
+    def _note_raised(self, arrival: Arrival, message: QueueMessage, reason: str, correlation_id: str) -> None:
+        """Note an error that is not an outage. That it can be noted shows that the database is there."""
+        try:
+            self._recovery.record(_about(arrival, message, reason, correlation_id), "raised")
+        except ServiceUnavailable as error:
+            logger.warning("%s message %s: not noted: %s", arrival.queue, arrival.message_id, describe(error))
 
     def _reject(self, arrival: Arrival, reason: str, correlation_id: str) -> None:
         poison = recover_ids(
@@ -182,6 +180,24 @@ class Boundary:
         self._stages.sweep(poison.job_id, run, stage)
         self._planner.advance(poison.job_id, run, stage)
         self._relay.drain(poison.job_id)
+
+
+def _about(arrival: Arrival, message: QueueMessage, reason: str, correlation_id: str) -> PoisonMessage:
+    """What is recorded of a message that is well-formed."""
+    return PoisonMessage(
+        queue=arrival.queue,
+        message_id=arrival.message_id,
+        reason=reason,
+        raw=_excerpt(arrival.body),
+        bytes=len(arrival.body),
+        dequeue_count=arrival.dequeue_count,
+        correlation_id=message.correlation_id or correlation_id,
+        job_id=message.job_id,
+        run=message.run,
+        stage=message.stage,
+        first=message.first if isinstance(message, TaskMessage) else None,
+        last=message.last if isinstance(message, TaskMessage) else None,
+    )
 
 
 def unwrap(arrival: Arrival) -> Arrival:

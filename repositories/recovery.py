@@ -96,18 +96,17 @@ class RecoveryRepository:
         )
         return bool(row["recorded"])
 
-    def times_given_up(self, message: PoisonMessage) -> int:
-        """How many other messages about the same work the host gave up on so far."""
+    def times_raised(self, message: PoisonMessage) -> tuple[int, str]:
+        """How many messages about this work raised an error since it was last taken up; the newest error."""
         row = self._one(
-            "count_given_up",
-            queue=message.queue,
-            message_id=message.message_id,
+            "count_raised",
             job_id=message.job_id,
             run=message.run,
             stage=message.stage,
             first=message.first,
+            last=message.last,
         )
-        return int(row["n"])
+        return int(row["n"]), str(row["reason"])
 
     def dispatch_again(
         self, job_id: JobId, run: int, stage: int, first: int | None, last: int | None

@@ -176,6 +176,9 @@ BEGIN
     WHERE t.job_id = p_job_id AND t.run = j.run AND t.stage = v_stage AND t.status = 'queued';
     PERFORM app.record_event(p_job_id, j.run, j.stage, 'job_retried',
                              jsonb_build_object('correlation_id', p_correlation_id), v_indexes);
+    -- What its messages raised is not held against it any more.
+    UPDATE app.poison_messages p SET action = 'forgiven'
+    WHERE p.job_id = p_job_id AND p.run = j.run AND p.action = 'raised';
     UPDATE app.stages s SET status = 'processing', error = NULL, failing_at = NULL, result = NULL, completed_at = NULL
     WHERE s.job_id = p_job_id AND s.run = j.run AND s.stage = j.stage;
     IF NOT FOUND THEN

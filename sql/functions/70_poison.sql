@@ -22,18 +22,28 @@ BEGIN
     RETURN v_new;
 END $$;
 
--- Wake the work that a given-up message was about, if it still waits.
+-- Wake the work that a given-up message was about, if it still waits. By the dispatch that speaks for it, where there
+-- is one: another would be sent again beside it from then on, and each of its messages might be given up too.
 CREATE OR REPLACE FUNCTION app.dispatch_again(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer
 ) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE v_queue text;
 BEGIN
     PERFORM 1 FROM app.jobs
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status IN ('queued', 'processing');
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
-    VALUES (CASE WHEN p_first IS NULL THEN 'jobs' ELSE 'tasks' END, p_job_id, p_run, p_stage, p_first, p_last);
+    v_queue := CASE WHEN p_first IS NULL THEN 'jobs' ELSE 'tasks' END;
+    IF NOT EXISTS (SELECT 1 FROM app.outbox
+                   WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = v_queue
+                     AND first IS NOT DISTINCT FROM p_first AND last IS NOT DISTINCT FROM p_last) THEN
+        INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
+        VALUES (v_queue, p_job_id, p_run, p_stage, p_first, p_last);
+    END IF;
+    UPDATE app.outbox SET sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+    WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = v_queue
+      AND first IS NOT DISTINCT FROM p_first AND last IS NOT DISTINCT FROM p_last AND sent_at IS NOT NULL;
     RETURN true;
 END $$;
 

@@ -143,11 +143,18 @@ SELECT app.record_poison(%(queue)s, %(message_id)s, %(reason)s, %(raw)s, %(bytes
                          %(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(correlation_id)s,
                          %(action)s) AS recorded
 
--- name: count_given_up
--- How often another message about the same work was given up by the host.
-SELECT count(*) AS n FROM app.poison_messages
-WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s AND first IS NOT DISTINCT FROM %(first)s
-  AND queue LIKE '%%-poison' AND (queue, message_id) <> (%(queue)s, %(message_id)s)
+-- name: count_raised
+-- How many messages about this work raised an error of its own since somebody last took it up, and the newest error.
+SELECT count(*) AS n, (array_agg(p.reason ORDER BY p.poison_id DESC))[1] AS reason
+FROM app.poison_messages p
+WHERE p.job_id = %(job_id)s AND p.run = %(run)s AND p.stage = %(stage)s AND p.first IS NOT DISTINCT FROM %(first)s
+  AND p.action = 'raised'
+  AND NOT EXISTS (SELECT 1 FROM app.tasks t
+                  WHERE t.job_id = %(job_id)s AND t.run = %(run)s AND t.stage = %(stage)s
+                    AND t.task_index BETWEEN %(first)s AND %(last)s AND t.started_at > p.recorded_at)
+  AND NOT (p.first IS NULL
+           AND EXISTS (SELECT 1 FROM app.stages s
+                       WHERE s.job_id = %(job_id)s AND s.run = %(run)s AND s.stage = %(stage)s))
 
 -- name: dispatch_again
 SELECT app.dispatch_again(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s) AS dispatched

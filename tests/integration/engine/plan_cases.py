@@ -216,9 +216,8 @@ HOT = (
     ),
     Case(
         "engine",
-        "count_given_up",
+        "count_raised",
         1,
-        parameters={"queue": "tasks-poison", "message_id": "x"},
         needs=("poison_messages_of_job",),
     ),
     # What people and pages ask.
