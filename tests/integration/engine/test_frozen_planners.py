@@ -28,7 +28,8 @@ from interfaces.jobs import ClaimedPlan
 from interfaces.plans import StageDefinition, Tasks
 from local.stack.ports import LOOPBACK, accepts, free_ports
 from local.stack.postgres import server_account
-from repositories.database import Connection, Database
+from repositories.connection import Connection
+from repositories.database import Database
 from repositories.jobs import JobRepository
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import TERMINAL, World
