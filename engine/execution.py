@@ -107,6 +107,8 @@ class Executor:
         )
         if not claimed:
             logger.info("job %s tasks %d-%d: nothing to do", message.job_id, message.first, message.last)
+            if self._tasks.unpark_in_place(message):
+                self._relay.drain()
             return None
         try:
             definition = self._task_types.get(claimed[0].task_type)

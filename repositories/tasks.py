@@ -68,6 +68,15 @@ class TaskRepository:
             row = connection.execute(self._sql["unpark"], {"limited_type": f"task:{task_type}"}).fetchone()
         return 0 if row is None else int(row["unparked"])
 
+    def unpark_in_place(self, message: TaskMessage) -> int:
+        """The same for the type of this message's tasks, of which none was claimed."""
+        with self._database.connection() as connection:
+            row = connection.execute(
+                self._sql["unpark_in_place"],
+                {"job_id": message.job_id, "run": message.run, "stage": message.stage},
+            ).fetchone()
+        return 0 if row is None else int(row["unparked"])
+
     def extend(self, tasks: Sequence[ClaimedTask], lease: timedelta) -> dict[TaskKey, JobStatus]:
         """Renew these leases; answers the tasks still held, each with the state of its job."""
         with self._database.connection() as connection:

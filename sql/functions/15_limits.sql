@@ -37,7 +37,7 @@ BEGIN
                AND queue = 'jobs' AND parked = p_type) THEN
         RETURN;
     END IF;
-    UPDATE app.outbox SET parked = p_type, sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+    UPDATE app.outbox SET parked = p_type, sent_at = NULL, redeliver_at = NULL, taken_until = NULL, sends = 0
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'jobs';
     IF NOT FOUND THEN
         INSERT INTO app.outbox (queue, job_id, run, stage, parked) VALUES ('jobs', p_job_id, p_run, p_stage, p_type);
@@ -51,7 +51,8 @@ CREATE OR REPLACE FUNCTION app.park_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_left integer, p_type text
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE app.outbox SET parked = p_type, first = p_left, sent_at = NULL, redeliver_at = NULL, taken_until = NULL
+    UPDATE app.outbox
+    SET parked = p_type, first = p_left, sent_at = NULL, redeliver_at = NULL, taken_until = NULL, sends = 0
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'tasks'
       AND first BETWEEN p_first AND p_left AND last = p_last;
     IF NOT FOUND THEN
@@ -60,27 +61,74 @@ BEGIN
     END IF;
 END $$;
 
+-- Whether anybody still waits for what a dispatch speaks of. What it says no to stays so: tasks that are
+-- queued again, and stages that are to be planned again, get dispatches of their own.
+CREATE OR REPLACE FUNCTION app.dispatch_needed(o app.outbox) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT CASE o.queue
+        WHEN 'tasks' THEN j.status = 'processing' AND coalesce(s.status = 'processing', false) AND EXISTS (
+            SELECT 1 FROM app.tasks t
+            WHERE t.job_id = o.job_id AND t.run = o.run AND t.stage = o.stage
+              AND t.task_index BETWEEN o.first AND o.last AND t.status = 'queued')
+        ELSE j.status IN ('queued', 'processing') AND s.job_id IS NULL END
+    FROM (SELECT 1) AS one
+    LEFT JOIN app.jobs j ON (j.job_id, j.run, j.stage) = (o.job_id, o.run, o.stage)
+    LEFT JOIN app.stages s ON (s.job_id, s.run, s.stage) = (o.job_id, o.run, o.stage)
+$$;
+
 -- Let as many parked dispatches of a type go as there is room for, the oldest first. A few too many may
 -- go while messages are on their way: those find no room, and are parked again. Answers how many went.
+-- What nobody waits for any more, as of a job that was cancelled, takes nobody's turn: it is removed, up to
+-- some ten thousand at a time, because everybody else who decides about the type waits meanwhile.
 CREATE OR REPLACE FUNCTION app.unpark(p_type text) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
     v_free integer;
-    n integer;
+    v_page integer;
+    v_removed bigint;
+    v_gone bigint;
+    v_size bigint;
+    v_removed_so_far bigint := 0;
+    n integer := 0;
 BEGIN
     PERFORM app.lock_limit(p_type);
     v_free := app.free_slots(p_type);
-    WITH waiting AS (
-        SELECT dispatch_id, coalesce(last - first, 0) + 1 AS size FROM app.outbox
-        WHERE parked = p_type ORDER BY dispatch_id LIMIT v_free FOR UPDATE SKIP LOCKED
-    ), placed AS (
-        SELECT dispatch_id, sum(size) OVER (ORDER BY dispatch_id) - size AS ahead FROM waiting
-    )
-    UPDATE app.outbox o SET parked = NULL FROM placed p
-    WHERE o.dispatch_id = p.dispatch_id AND (v_free IS NULL OR p.ahead < v_free);
-    GET DIAGNOSTICS n = ROW_COUNT;
+    v_page := v_free;
+    LOOP
+        WITH waiting AS MATERIALIZED (
+            SELECT o.dispatch_id, coalesce(o.last - o.first, 0) + 1 AS size, app.dispatch_needed(o) IS TRUE AS needed
+            FROM app.outbox o WHERE o.parked = p_type ORDER BY o.dispatch_id LIMIT v_page FOR UPDATE SKIP LOCKED
+        ), removed AS (
+            DELETE FROM app.outbox o USING waiting w WHERE o.dispatch_id = w.dispatch_id AND NOT w.needed
+            RETURNING 1
+        ), placed AS (
+            SELECT dispatch_id, size, sum(size) OVER (ORDER BY dispatch_id) - size AS ahead FROM waiting WHERE needed
+        ), gone AS (
+            -- Nothing was lost of it so far: it is redelivered as soon as any that is sent for the first time.
+            UPDATE app.outbox o SET parked = NULL, sends = 0 FROM placed p
+            WHERE o.dispatch_id = p.dispatch_id AND (v_free IS NULL OR p.ahead < v_free)
+            RETURNING p.size
+        )
+        SELECT (SELECT count(*) FROM removed), count(*), coalesce(sum(size), 0) INTO v_removed, v_gone, v_size
+        FROM gone;
+        n := n + v_gone;
+        v_removed_so_far := v_removed_so_far + v_removed;
+        v_free := v_free - v_size;
+        EXIT WHEN v_removed = 0 OR v_free IS NULL OR v_free <= 0 OR v_removed_so_far >= 10000;
+        v_page := greatest(v_free, 1000);
+    END LOOP;
     RETURN n;
 END $$;
+
+-- The same after a message that found nothing to claim: it may have been let go, and what it was to start may
+-- have ended meanwhile. Most such messages are repeats, and nothing is parked of most types.
+CREATE OR REPLACE FUNCTION app.unpark_in_place(p_job_id text, p_run integer, p_stage integer) RETURNS integer
+LANGUAGE sql AS $$
+    SELECT coalesce(sum(app.unpark(t.limited_type)), 0)::integer
+    FROM (SELECT 'task:' || task_type AS limited_type FROM app.stages
+          WHERE job_id = p_job_id AND run = p_run AND stage = p_stage) AS t
+    WHERE EXISTS (SELECT 1 FROM app.outbox o WHERE o.parked = t.limited_type)
+$$;
 
 -- Every type for which dispatches are parked. A step from one to the next, however many wait for each.
 CREATE OR REPLACE FUNCTION app.parked_types() RETURNS SETOF text

@@ -46,7 +46,7 @@ BEGIN
     IF v_free IS NOT NULL THEN
         SELECT min(task_index) INTO v_left FROM app.tasks
         WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index BETWEEN p_first AND p_last
-          AND status = 'queued' AND due_at <= now() + interval '1 second' AND suspicion < 2
+          AND status = 'queued' AND due_at <= now() + interval '1 second' AND (suspicion < 2 OR v_free = 0)
           AND task_index <> ALL (coalesce(v_queued, '{}'));
         IF v_left IS NOT NULL THEN
             PERFORM app.park_tasks(p_job_id, p_run, p_stage, p_first, p_last, v_left, v_type);

@@ -106,22 +106,11 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH old AS (
-        SELECT o.* FROM app.outbox o
+    WITH judged AS MATERIALIZED (
+        SELECT o.dispatch_id, app.dispatch_needed(o) AS needed FROM app.outbox o
         WHERE o.sent_at IS NOT NULL AND o.redeliver_at < now()
         ORDER BY o.redeliver_at LIMIT p_limit
         FOR UPDATE SKIP LOCKED
-    ), judged AS (
-        SELECT o.dispatch_id, o.job_id, o.run, o.stage, CASE o.queue
-            WHEN 'tasks' THEN j.status = 'processing' AND s.status = 'processing' AND EXISTS (
-                SELECT 1 FROM app.tasks t
-                WHERE t.job_id = o.job_id AND t.run = o.run AND t.stage = o.stage
-                  AND t.task_index BETWEEN o.first AND o.last AND t.status = 'queued')
-            ELSE j.status IN ('queued', 'processing') AND s.job_id IS NULL
-            END AS needed
-        FROM old o
-        LEFT JOIN app.jobs j ON (j.job_id, j.run, j.stage) = (o.job_id, o.run, o.stage)
-        LEFT JOIN app.stages s ON (s.job_id, s.run, s.stage) = (o.job_id, o.run, o.stage)
     ), removed AS (
         DELETE FROM app.outbox o USING judged WHERE o.dispatch_id = judged.dispatch_id AND judged.needed IS NOT TRUE
     ), again AS (

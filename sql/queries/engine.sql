@@ -79,6 +79,9 @@ ORDER BY c.task_index
 -- name: unpark
 SELECT app.unpark(%(limited_type)s) AS unparked
 
+-- name: unpark_in_place
+SELECT app.unpark_in_place(%(job_id)s, %(run)s, %(stage)s) AS unparked
+
 -- name: reconcile_limits
 SELECT app.reconcile_limits() AS unparked
 

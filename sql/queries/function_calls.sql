@@ -83,8 +83,14 @@ SELECT app.park_job(%(job_id)s, 1, 1, 'job:function_test')
 -- name: park_tasks
 SELECT app.park_tasks(%(job_id)s, 1, 1, 0, 0, 0, 'task:function_test')
 
+-- name: dispatch_needed
+SELECT app.dispatch_needed(o) FROM app.outbox o WHERE job_id = %(job_id)s
+
 -- name: unpark
 SELECT app.unpark('task:function_test')
+
+-- name: unpark_in_place
+SELECT app.unpark_in_place(%(job_id)s, 1, 1)
 
 -- name: parked_types
 SELECT app.parked_types()

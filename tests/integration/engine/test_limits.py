@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from interfaces.errors import InvalidRequest, NotFound, UnknownJobType
+from interfaces.errors import InvalidRequest, NotFound, PermanentTaskError, UnknownJobType
+from interfaces.jobs import TaskReport
 from interfaces.plans import StageDefinition, Tasks
+from interfaces.states import TaskStatus
+from repositories.jobs import JobRepository
 from repositories.tasks import TaskRepository
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
@@ -213,6 +218,90 @@ def test_a_cancelled_job_gives_up_its_place(world: World, gauge: Gauge) -> None:
     world.engine.limits.set("task", "work", None)
     assert world.run(second.job_id)["status"] == "completed"
     assert gauge.total == 3
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failing"])
+def test_what_nobody_waits_for_any_more_takes_nobodys_turn(
+    make_world: Callable[..., World], how: str
+) -> None:
+    """Of a job that ends, one handler goes on; of its parked messages there are more than turns."""
+    world = make_world(lease_seconds=60)
+    go_on, started = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def work(p: dict[str, Any], c: Any) -> dict[str, Any]:
+        if p["first"] and p["i"] == 0:
+            started.set()
+            assert go_on.wait(60)
+        elif p["first"]:
+            raise PermanentTaskError("broken")
+        else:
+            done.append(p["i"])
+        return {}
+
+    def plan(stage: int, p: Any, previous: object) -> Tasks:
+        return Tasks([{"first": p.label == "first", "i": i} for i in range(p.n)])
+
+    definition = task_type("work", work, expected_duration=timedelta(seconds=2))
+    world.register(ScriptedJob("job", [StageDefinition("a", "work")], plan), definition)
+    world.engine.limits.set("task", "work", 2)
+    first = world.submit("job", label="first", n=300)
+    for queue in (world.settings.jobs_queue, world.settings.tasks_queue):
+        message = world.queues.receive(queue)
+        assert message is not None
+        if queue == world.settings.jobs_queue:
+            world.deliver(message, queue)
+    slow = threading.Thread(target=world.deliver, args=(message, world.settings.tasks_queue))
+    slow.start()
+    assert started.wait(10)
+    if how == "cancelled":
+        world.engine.cancel(first.job_id)
+    second = world.submit("job", label="second", n=3)
+    try:
+        world.pump()
+        assert sorted(done) == [0, 1, 2]
+        assert world.job(second.job_id)["status"] == "completed"
+        assert _parked(world) == 0
+    finally:
+        go_on.set()
+        slow.join(30)
+    assert world.run(first.job_id)["status"] == {"cancelled": "cancelled", "failing": "failed"}[how]
+    assert world.violations() == {}
+
+
+def test_who_makes_room_passes_by_and_removes_what_nobody_waits_for(world: World, gauge: Gauge) -> None:
+    world.engine.limits.set("task", "work", 0)
+    first, second = world.submit("job", label="first", n=2500), world.submit("job", label="second", n=3)
+    world.pump()
+    assert _parked(world) > 3
+    # Whoever cancels dies after the commit.
+    JobRepository(world.databases[0]).cancel(first.job_id)
+    world.engine.limits.set("task", "work", 1)
+    world.pump()
+    assert world.job(second.job_id)["status"] == "completed"
+    assert world.rows("SELECT count(*) AS n FROM app.outbox WHERE job_id = %s", first.job_id) == [{"n": 0}]
+    assert world.run(first.job_id)["status"] == "cancelled"
+    assert world.violations() == {}
+
+
+def test_a_suspect_without_room_waits_for_it_like_others(world: World, gauge: Gauge) -> None:
+    world.engine.limits.set("task", "work", 1)
+    job_id = world.submit("job", n=2).job_id
+    message = world.queues.receive(world.settings.jobs_queue)
+    assert message is not None
+    world.deliver(message, world.settings.jobs_queue)
+    world.rows("UPDATE app.tasks SET suspicion = 2 WHERE task_index = 1", fetch=False)
+    # As if both had been let go at once.
+    world.rows("UPDATE app.outbox SET parked = NULL, sent_at = now(), redeliver_at = now()", fetch=False)
+    tasks = TaskRepository(world.databases[0])
+    [claimed] = tasks.claim(job_id, 1, 1, 0, 0, worker="w", lease=_lease(world))
+    assert tasks.claim(job_id, 1, 1, 1, 1, worker="other", lease=_lease(world)) == []
+    assert world.rows("SELECT parked FROM app.outbox WHERE first = 1") == [{"parked": "task:work"}]
+    done = TaskReport(task_index=0, fence=claimed.fence, outcome=TaskStatus.COMPLETED, result="{}")
+    assert tasks.finish(job_id, 1, 1, "w", [done])
+    assert tasks.unpark("work") == 1
+    assert world.run(job_id)["status"] == "completed"
+    assert world.violations() == {}
 
 
 def test_a_message_without_room_leaves_those_alone_that_speak_for_other_tasks_too(world: World) -> None:
