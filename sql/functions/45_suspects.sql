@@ -40,7 +40,8 @@ CREATE OR REPLACE FUNCTION app.put_back(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_index integer)
 RETURNS void LANGUAGE sql AS $$
     UPDATE app.outbox
-    SET sent_at = NULL, redeliver_at = NULL, taken_until = NULL,
+    -- It has arrived, so that nothing of it was lost.
+    SET sent_at = NULL, redeliver_at = NULL, taken_until = NULL, sends = 0,
         not_before = now() + make_interval(secs => 1 + 4 * random())
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'tasks'
       AND first BETWEEN p_first AND p_index AND p_index <= last

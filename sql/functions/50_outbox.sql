@@ -42,7 +42,7 @@ CREATE OR REPLACE FUNCTION app.mark_sent(p_dispatch_ids bigint[], p_redelivery i
 RETURNS void LANGUAGE sql AS $$
     SELECT set_config('synchronous_commit', 'off', true);
     UPDATE app.outbox
-    SET sent_at = clock_timestamp(), taken_until = NULL, sends = sends + 1,
+    SET sent_at = clock_timestamp(), taken_until = NULL, sends = least(sends + 1, 32767),
         redeliver_at = greatest(clock_timestamp(), not_before)
                        + least(p_redelivery * power(2, least(sends, 20)), p_longest)
     -- What was sent may have arrived, been found without room, parked, and let go again before it is marked
