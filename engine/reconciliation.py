@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
+from interfaces.settings import Settings
 from repositories.recovery import RecoveryRepository
 from repositories.stages import StageRepository
 
@@ -15,7 +17,11 @@ PAGE = 1000
 class Reconciler:
     """One statement per rule; each may run at any time, beside anything, any number of times."""
 
-    def __init__(self, recovery: RecoveryRepository, stages: StageRepository, worker: str) -> None:
+    def __init__(
+        self, settings: Settings, recovery: RecoveryRepository, stages: StageRepository, worker: str
+    ) -> None:
+        # The leases of a process that died end within a heartbeat, and the time that one takes.
+        self._patience = timedelta(seconds=1.25 * settings.heartbeat_seconds)
         self._recovery = recovery
         self._stages = stages
         self._worker = worker
@@ -42,7 +48,7 @@ class Reconciler:
 
     def _ended_leases(self) -> int:
         total = 0
-        while lost := self._recovery.ended_leases(PAGE):
+        while lost := self._recovery.ended_leases(self._patience, PAGE):
             total += len(lost)
         return total
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from interfaces.contracts import JobId
@@ -47,9 +48,12 @@ class RecoveryRepository:
         self._database = database
         self._sql = queries("engine")
 
-    def ended_leases(self, limit: int = 1000) -> list[tuple[str, int, int]]:
-        """Requeue or fail tasks whose lease ended; answers (job, run, stage) of each."""
-        return self._keys("reconcile_leases", limit=limit)
+    def ended_leases(self, patience: timedelta, limit: int = 1000) -> list[tuple[str, int, int]]:
+        """Requeue or fail tasks whose lease ended; answers (job, run, stage) of each.
+
+        From a process that renews others, a task is taken once its lease has been over for `patience`.
+        """
+        return self._keys("reconcile_leases", limit=limit, patience=patience)
 
     def dead_planners(self) -> list[tuple[str, int, int]]:
         """Wake another planner where one died."""

@@ -189,13 +189,12 @@ inline fan_out() {
 #define WAITS(t, d) ((MASK(d, stage) & (1 << t)) && task[t] == Queued)
 #define NEEDED(d) (WAITS(0, d) || WAITS(1, d) || WAITS(2, d))
 
-/* The rows that app.claim_tasks takes: those queued, and those whose lease has ended. */
+/* The rows that app.claim_tasks takes: those queued. What was lost is queued by the reconciler first. */
 inline claim_tasks() {
     d_step {
         for (i : 0 .. TASKS - 1) {
             if
-            :: s == stage && (mask & (1 << i)) &&
-               (task[i] == Queued || (task[i] == Running && leaseOver[i])) ->
+            :: s == stage && (mask & (1 << i)) && task[i] == Queued ->
                assert(planned && !TERMINAL && job != JobCancelling);
                task[i] = Running;
                taskFence[i] = taskFence[i] + 1;

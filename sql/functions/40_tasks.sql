@@ -1,7 +1,8 @@
 -- Tasks: claim a batch, keep its leases, write its outcomes.
 
--- Claim the tasks of a range that are due, and those whose lease has ended. The rows claimed are the
--- answer; none means that the message was a repeat, or came too late.
+-- Claim the tasks of a range that are due. The rows claimed are the answer; none means that the message was a
+-- repeat, or came too late. A task whose lease has ended is not taken over: it is judged together with all
+-- that its worker held, and only the reconciler does that (docs/adr/0004).
 CREATE OR REPLACE FUNCTION app.claim_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_worker text, p_lease interval
 ) RETURNS TABLE (task_index integer, attempt smallint, fence bigint, parameters jsonb, task_type text,
@@ -11,7 +12,6 @@ LANGUAGE plpgsql AS $$
 DECLARE
     s app.stages;
     v_queued integer[];
-    v_lost integer[];
     v_type text;
     v_free integer;
     v_left integer;
@@ -29,15 +29,12 @@ BEGIN
         PERFORM app.lock_limit(v_type);
         v_free := app.free_slots(v_type);
     END IF;
-    SELECT array_agg(task_index) FILTER (WHERE status = 'queued'),
-           array_agg(task_index) FILTER (WHERE status = 'processing')
-    INTO v_queued, v_lost
+    SELECT array_agg(task_index) INTO v_queued
     FROM (
-        SELECT task_index, status FROM app.tasks
+        SELECT task_index FROM app.tasks
         WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index BETWEEN p_first AND p_last
           -- A queue delays by whole seconds: a message may come a moment before its task is due.
-          AND ((status = 'queued' AND due_at <= now() + interval '1 second')
-               OR (status = 'processing' AND lease_until < now() AND attempt < s.max_attempts))
+          AND status = 'queued' AND due_at <= now() + interval '1 second'
           AND suspicion < 2
         ORDER BY task_index
         LIMIT v_free
@@ -52,10 +49,10 @@ BEGIN
             PERFORM app.park_tasks(p_job_id, p_run, p_stage, p_first, p_last, v_left, v_type);
         END IF;
     END IF;
-    IF v_queued IS NULL AND v_lost IS NULL AND v_free IS DISTINCT FROM 0 THEN
+    IF v_queued IS NULL AND v_free IS DISTINCT FROM 0 THEN
         v_queued := app.pick_suspect(p_job_id, p_run, p_stage, p_first, p_last, p_worker);
     END IF;
-    IF v_queued IS NULL AND v_lost IS NULL THEN
+    IF v_queued IS NULL THEN
         RETURN;
     END IF;
     -- A claim that a crash of the server forgets is a queued task again, and what its worker writes is
@@ -64,20 +61,15 @@ BEGIN
     RETURN QUERY
         UPDATE app.tasks t
         SET status = 'processing', attempt = t.attempt + 1, fence = f.fence, worker = p_worker,
-            lease_until = now() + p_lease, started_at = now(),
-            attempts = CASE t.status WHEN 'processing'
-                THEN app.with_attempt(t.attempts, t.attempt, 'lease_lost', 'the worker stopped renewing its lease',
-                                      t.worker, t.started_at)
-                ELSE t.attempts END
+            lease_until = now() + p_lease, started_at = now()
         -- Random, because a sequence may repeat itself after a crash that forgot the claim.
         FROM (SELECT (random() * 9e18)::bigint AS fence) AS f
         WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage
-          AND t.task_index BETWEEN p_first AND p_last AND t.task_index = ANY (v_queued || v_lost)
+          AND t.task_index BETWEEN p_first AND p_last AND t.task_index = ANY (v_queued)
         RETURNING t.task_index, t.attempt, t.fence, s.parameters || t.parameters, s.task_type, s.max_attempts;
     PERFORM app.count_tasks(p_job_id, p_run, p_stage,
-        p_queued => -coalesce(cardinality(v_queued), 0), p_processing => coalesce(cardinality(v_queued), 0));
-    PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_claimed',
-        p_tasks => v_queued || v_lost, p_worker => p_worker);
+        p_queued => -cardinality(v_queued), p_processing => cardinality(v_queued));
+    PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_claimed', p_tasks => v_queued, p_worker => p_worker);
 END $$;
 
 -- Renew the leases of everything this process runs, in one statement. What is not in the answer was lost;

@@ -3,8 +3,11 @@
 
 -- Ended leases: queue the task again, or end it where its attempts are used up or its job is ending.
 -- What a process held alone pays for its death with an attempt. Of several nobody knows which it was, and
--- twice that is held against none of them (docs/adr/0004).
-CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer)
+-- twice that is held against none of them (docs/adr/0004). So what a process held is judged together: once
+-- the newest of its leases has ended, all of them. While a process renews others, it lives, and only does not
+-- care for this one any more: it is taken from it after `p_patience`, which is longer than the leases of a
+-- dead process end one after the other. About `p_limit` tasks at a time, of whole processes.
+CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer, p_patience interval)
 RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -12,8 +15,17 @@ DECLARE
     v_lost jsonb;
     g record;
 BEGIN
-    WITH held AS MATERIALIZED (
-        SELECT worker, count(*) AS tasks FROM app.tasks WHERE status = 'processing' GROUP BY worker
+    WITH held AS (
+        SELECT coalesce(worker, '') AS holder, count(*) AS tasks, max(lease_until) < now() AS dead,
+               count(*) FILTER (WHERE lease_until < now() - p_patience) AS neglected
+        FROM app.tasks WHERE status = 'processing' GROUP BY holder
+    ), placed AS (
+        SELECT holder, tasks, dead,
+               sum(CASE WHEN dead THEN tasks ELSE neglected END) OVER (ORDER BY holder)
+               - CASE WHEN dead THEN tasks ELSE neglected END AS ahead
+        FROM held WHERE dead OR neglected > 0
+    ), judged AS MATERIALIZED (
+        SELECT holder, tasks, dead FROM placed WHERE ahead < p_limit
     ), lost AS (
         SELECT t.job_id, t.run, t.stage, t.task_index, s.batch_size, h.tasks, f.spared,
                CASE WHEN j.status = 'cancelling' THEN 'cancelled'
@@ -21,16 +33,15 @@ BEGIN
                     WHEN t.attempt >= s.max_attempts AND NOT f.spared THEN 'failed'
                     ELSE 'queued' END::app.task_status AS new_status
         FROM app.tasks t
+        JOIN judged h ON h.holder = coalesce(t.worker, '')
         JOIN app.stages s USING (job_id, run, stage)
         JOIN app.jobs j USING (job_id)
-        LEFT JOIN held h USING (worker)
         CROSS JOIN LATERAL (
-            SELECT coalesce(h.tasks, 1) > 1 AND t.suspicion < 2
+            SELECT h.tasks > 1 AND t.suspicion < 2
                    AND j.status <> 'cancelling' AND s.status <> 'failing' AS spared
         ) f
-        WHERE t.status = 'processing' AND t.lease_until < now()
+        WHERE t.status = 'processing' AND t.lease_until < now() - CASE WHEN h.dead THEN interval '0' ELSE p_patience END
         ORDER BY t.job_id, t.run, t.stage, t.task_index
-        LIMIT p_limit
         FOR UPDATE OF t SKIP LOCKED
     ), moved AS (
         UPDATE app.tasks t

@@ -124,7 +124,7 @@ SELECT app.mark_sent(%(dispatch_ids)s::bigint[], %(redelivery)s, %(longest)s)
 SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
 
 -- name: reconcile_leases
-SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s)
+SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
 
 -- name: reconcile_plans
 SELECT job_id, run, stage FROM app.reconcile_plans()

@@ -163,7 +163,7 @@ SELECT app.mark_sent('{}', interval '1 second', interval '1 second')
 SELECT app.release_dispatches('{}')
 
 -- name: reconcile_leases
-SELECT * FROM app.reconcile_leases(0)
+SELECT * FROM app.reconcile_leases(0, interval '1 second')
 
 -- name: stalled_stages
 SELECT * FROM app.stalled_stages() LIMIT 1

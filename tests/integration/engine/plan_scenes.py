@@ -34,6 +34,7 @@ def parameters(tasks: int) -> dict[str, Any]:
         "lease": datetime.timedelta(seconds=30),
         "hold": datetime.timedelta(seconds=30),
         "limit": 100,
+        "patience": datetime.timedelta(seconds=15),
         "indexes": list(held),
         "fences": list(held),
         "job_ids": [JOB] * HELD,

@@ -182,16 +182,14 @@ class Model:
     # Tasks
 
     def claimable(self, key: StageKey, first: int, last: int, suspects: bool) -> list[int]:
-        """Tasks of the range that are due, or whose lease is over; or the suspects that are due."""
+        """Tasks of the range that are due; or the suspects that are."""
         row = self.stages.get(key)
         if row is None or row.status != "processing" or self.current(key, "processing") is None:
             return []
         named = list(enumerate(row.tasks))[first : last + 1]
         if suspects:
             return [i for i, t in named if t.suspicion == 2 and t.status == "queued" and t.due]
-        lost = {i for i, t in named if t.status == "processing" and t.lease_over and t.attempt < MAX_ATTEMPTS}
-        due = {i for i, t in named if t.status == "queued" and t.due}
-        return [i for i, t in named if t.suspicion < 2 and i in lost | due]
+        return [i for i, t in named if t.suspicion < 2 and t.status == "queued" and t.due]
 
     def claim(
         self, key: StageKey, first: int, last: int, skipped: Untouchable = NOTHING
@@ -202,8 +200,6 @@ class Model:
             taken = [i for i in suspects if (*key, i) not in skipped]
         for index in taken:
             task = self.stages[key].tasks[index]
-            if task.status == "processing":
-                task.history.append("lease_lost")
             task.status, task.attempt, task.lease_over = "processing", task.attempt + 1, False
             task.fence, task.worker = self._fence((*key, index)), self.worker
         if taken:
@@ -321,10 +317,12 @@ class Model:
     def reconcile_leases(self, skipped: Untouchable = NOTHING) -> list[StageKey]:
         moved = []
         held = Counter(task.worker for task in self._running())
+        alive = {task.worker for task in self._running() if not task.lease_over}
         for key, row in sorted(self.stages.items()):
             by_status: dict[str, list[int]] = {}
             for index, task in enumerate(row.tasks):
-                if task.status == "processing" and task.lease_over and (*key, index) not in skipped:
+                ended = task.status == "processing" and task.worker not in alive
+                if ended and (*key, index) not in skipped:
                     status = self._lose_lease(key, task, shared=held[task.worker] > 1)
                     by_status.setdefault(status, []).append(index)
                     moved.append(key)

@@ -143,14 +143,15 @@ def test_a_task_whose_worker_always_dies_fails_with_that_reason(world: World) ->
     assert [a["worker"] for a in world.tasks(job.job_id)[0]["attempts"]] == ["w0", "w1", "w2"]
 
 
-def test_a_message_may_claim_a_task_whose_lease_ended_before_the_reconciler_looks(world: World) -> None:
+def test_a_message_takes_no_task_over_whose_lease_ended_before_the_reconciler_looks(world: World) -> None:
     _noop_job(world)
     job = world.submit("job")
     _plan_only(world)
     TaskRepository(Database(world.settings)).claim(job.job_id, 1, 1, 0, 0, worker="dead", lease=timedelta(0))
     time.sleep(0.01)
     world.pump()
-    assert world.job(job.job_id)["status"] == "completed"
+    assert world.tasks(job.job_id)[0]["worker"] == "dead"
+    assert world.run(job.job_id)["status"] == "completed"
     assert world.tasks(job.job_id)[0]["attempt"] == 2
 
 

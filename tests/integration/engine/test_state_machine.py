@@ -65,7 +65,9 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.admin = psycopg.connect(url, autocommit=True, row_factory=dict_row)
         self.sessions = [Session(options, f"worker-{n}") for n in range(3)]
         self.outbox = OutboxRepository(self.sessions[2].database)
-        self.reconciler = Reconciler(self.sessions[2].recovery, self.sessions[2].stages, "reconciler")
+        self.reconciler = Reconciler(
+            options, self.sessions[2].recovery, self.sessions[2].stages, "reconciler"
+        )
         self.thread = ThreadPoolExecutor(1)
         self.model = Model()
         self.tokens = Tokens()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from interfaces.jobs import ClaimedTask, TaskReport
 from interfaces.plans import StageDefinition
 from interfaces.queues import JobMessage
 from interfaces.states import FailurePolicy, TaskStatus
+from interfaces.workflows import RetryPolicy
 from repositories.database import Database
+from repositories.recovery import RecoveryRepository
 from repositories.tasks import TaskRepository
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
@@ -94,6 +97,67 @@ def test_a_death_that_several_tasks_shared_is_held_against_none(world: World) ->
     assert "and those of 2 more tasks: not counted" in lost["error"]
     assert world.run(job_id)["status"] == "completed"
     assert world.violations() == {}
+
+
+@pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
+def test_a_death_is_judged_once_the_last_lease_has_ended(
+    make_world: Callable[..., World], attempts: int
+) -> None:
+    """A task that was claimed after the last heartbeat has its lease longer than those beside it."""
+    world = make_world(run_at_once_seconds=0, heartbeat_seconds=3)
+    job_id = planned(world, 2, retry=RetryPolicy(max_attempts=attempts))
+    process = Process(world, "w")
+    process.claim(job_id, 0)
+    process.claim(job_id, 1)
+    world.rows(f"{END_LEASES[: END_LEASES.index('RETURNING')]} AND task_index = 0 RETURNING 1")
+    world.engine.reconcile()
+    assert column(world, job_id, "status") == ["processing"] * 2
+    die(world)
+    assert column(world, job_id, "status") == ["queued"] * 2
+    assert column(world, job_id, "attempt") == [0, 0]
+    assert column(world, job_id, "suspicion") == [1, 1]
+    assert world.run(job_id)["status"] == "completed"
+
+
+def test_a_page_of_ended_leases_holds_all_that_a_process_held(world: World) -> None:
+    job_id = planned(world, 5)
+    Process(world, "a").claim(job_id, 0, 2)
+    Process(world, "b").claim(job_id, 3, 4)
+    world.rows(END_LEASES)
+    recovery = RecoveryRepository(Database(world.settings))
+    moved = [len(recovery.ended_leases(timedelta(minutes=1), limit=2)) for _ in range(3)]
+    assert moved == [3, 2, 0]
+    assert column(world, job_id, "attempt") == [0] * 5
+
+
+def test_what_a_process_neglects_is_taken_from_it_while_it_lives(make_world: Callable[..., World]) -> None:
+    world = make_world(run_at_once_seconds=0, heartbeat_seconds=3)
+    job_id = planned(world, 2)
+    Process(world, "w").claim(job_id, 0, 1)
+
+    def lease_ended(seconds: int) -> None:
+        world.rows(
+            "UPDATE app.tasks SET lease_until = now() - make_interval(secs => %s)"
+            " WHERE task_index = 0 RETURNING 1",
+            seconds,
+        )
+        world.engine.reconcile()
+
+    lease_ended(2)
+    assert column(world, job_id, "status") == ["processing", "processing"]
+    lease_ended(6)
+    assert column(world, job_id, "status") == ["queued", "processing"]
+
+
+def test_a_message_takes_nothing_from_the_dead(world: World) -> None:
+    """Nor does it lessen what the reconciler sees of a death."""
+    job_id = planned(world, 2)
+    Process(world, "w").claim(job_id, 0, 1)
+    world.rows(END_LEASES)
+    assert Process(world, "other").claim(job_id, 0) == []
+    world.engine.reconcile()
+    assert column(world, job_id, "attempt") == [0, 0]
+    assert column(world, job_id, "suspicion") == [1, 1]
 
 
 def test_a_death_that_a_task_died_alone_counts(world: World) -> None:
