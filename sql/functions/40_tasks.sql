@@ -108,6 +108,7 @@ $$;
 -- Write the outcomes of a batch, where the fencing token still matches. `outcome` is completed, failed,
 -- cancelled, retry or deferred: the last two queue the task again after a delay, and an attempt that was
 -- deferred does not count; where nothing is claimed any more, its task is swept like one that never ran.
+-- A task is cancelled only together with its job.
 -- Answers the tasks whose outcome was accepted, with the status they have now. Nothing waits for another
 -- worker's commit, except for the rows themselves.
 CREATE OR REPLACE FUNCTION app.finish_tasks(
@@ -145,7 +146,8 @@ BEGIN
                r.outcome, r.result, r.location, r.error, r.delay,
                CASE WHEN r.outcome IN ('retry', 'deferred') AND v_may_retry THEN 'queued'
                     WHEN r.outcome = 'deferred' OR (r.outcome = 'retry' AND v_job = 'cancelling') THEN 'cancelled'
-                    WHEN r.outcome = 'retry' THEN 'failed'
+                    -- A handler that gives up by itself has failed: only a person cancels.
+                    WHEN r.outcome = 'retry' OR (r.outcome = 'cancelled' AND v_job <> 'cancelling') THEN 'failed'
                     ELSE r.outcome END::app.task_status AS new_status
         FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
              AS r (task_index, fence, outcome, result, location, error, delay)

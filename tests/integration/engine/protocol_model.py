@@ -239,6 +239,8 @@ class Model:
                 may_retry = job.status == row.status == "processing"
                 swept = outcome == "deferred" or job.status == "cancelling"
                 status = "queued" if may_retry else "cancelled" if swept else "failed"
+            elif outcome == "cancelled" and job.status != "cancelling":
+                status = "failed"
             task.attempt -= outcome == "deferred"
             task.due = status != "queued" or delay == 0
             in_a_row = outcome == "deferred" and task.history[-1:] == ["deferred"]

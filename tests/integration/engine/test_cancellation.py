@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from interfaces.errors import TaskCancelled
 from interfaces.plans import StageDefinition
+from interfaces.states import FailurePolicy
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
 
@@ -57,6 +61,23 @@ def test_ten_thousand_queued_and_fifty_running_tasks_stop(make_world: Callable[.
     assert {task["status"] for task in world.tasks(job.job_id)} == {"cancelled"}
     [progress] = world.progress(job.job_id)
     assert progress["cancelled"] == TASKS
+    assert world.violations() == {}
+
+
+@pytest.mark.parametrize("policy", FailurePolicy)
+def test_a_handler_that_gives_up_by_itself_has_failed(world: World, policy: FailurePolicy) -> None:
+    def gives_up(p: dict[str, Any], c: Any) -> dict[str, Any]:
+        raise TaskCancelled("not today")
+
+    world.register(ScriptedJob("job", [StageDefinition("a", "work", policy)]), task_type("work", gives_up))
+    job = world.submit("job", n=3)
+    ended = {FailurePolicy.FAIL_JOB: "failed", FailurePolicy.CONTINUE: "completed_with_errors"}[policy]
+    assert world.run(job.job_id)["status"] == ended
+    ran = [task for task in world.tasks(job.job_id) if task["attempt"]]
+    assert {(task["status"], task["attempt"]) for task in ran} == {("failed", 1)}
+    assert "not today" in ran[0]["error"]
+    if policy is FailurePolicy.CONTINUE:
+        assert len(ran) == 3
     assert world.violations() == {}
 
 
