@@ -158,7 +158,7 @@ class PermanentTaskError(TaskError):
 
 
 class TaskCancelled(TaskError):
-    """The job was cancelled while the handler ran. Where it was not, a handler that raises this has failed."""
+    """The job was cancelled while the handler ran. Where it was not, who raises this has failed."""
 
 
 class LeaseLost(TaskError):

@@ -209,8 +209,19 @@ BEGIN
     RETURN QUERY SELECT * FROM unnest(v_indexes, v_statuses);
 END $$;
 
--- After a failure: begin to fail the stage when its policy is broken. The failed rows are counted only up
--- to the number that breaks it, by their own index.
+-- How many tasks of a stage failed, counted by their own index only up to the number that breaks its policy.
+-- A policy that any number of failures keeps needs no counting.
+CREATE OR REPLACE FUNCTION app.failures_that_matter(s app.stages) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT count(*) FROM (
+        SELECT 1 FROM app.tasks
+        WHERE job_id = s.job_id AND run = s.run AND stage = s.stage AND status = 'failed'
+          AND (s.on_failure = 'fail_job' OR s.max_failed_fraction < 1)
+        LIMIT CASE s.on_failure WHEN 'fail_job' THEN 1 ELSE floor(s.max_failed_fraction * s.task_count)::integer + 1 END
+    ) AS counted
+$$;
+
+-- After a failure: begin to fail the stage when its policy is broken.
 CREATE OR REPLACE FUNCTION app.check_policy(p_job_id text, p_run integer, p_stage integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -219,15 +230,10 @@ DECLARE
 BEGIN
     SELECT * INTO s FROM app.stages
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing';
-    -- A policy that any number of failures keeps needs no counting.
-    IF NOT FOUND OR (s.on_failure = 'continue' AND coalesce(s.max_failed_fraction, 1) >= 1) THEN
+    IF NOT FOUND THEN
         RETURN;
     END IF;
-    SELECT count(*) INTO v_failed FROM (
-        SELECT 1 FROM app.tasks
-        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'failed'
-        LIMIT CASE s.on_failure WHEN 'fail_job' THEN 1 ELSE floor(s.max_failed_fraction * s.task_count)::integer + 1 END
-    ) AS counted;
+    v_failed := app.failures_that_matter(s);
     IF app.policy_broken(s, v_failed) THEN
         UPDATE app.stages SET status = 'failing', failing_at = now()
         WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing';

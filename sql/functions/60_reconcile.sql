@@ -92,13 +92,16 @@ BEGIN
 END $$;
 
 -- Stages of live jobs that should be looked at: those with nothing unfinished (advance), those that take
--- no more claims but still have queued tasks (sweep), and those whose canary has ended (canary).
+-- no more claims but still have queued tasks, or should take none (sweep), and those whose canary has ended
+-- (canary). A policy is broken and nobody knows it where failures were committed at the same time, of which
+-- none saw the others, and whoever was to look again afterwards died.
 CREATE OR REPLACE FUNCTION app.stalled_stages()
 RETURNS TABLE (job_id text, run integer, stage smallint, rule text)
 LANGUAGE sql STABLE AS $$
     SELECT j.job_id, j.run, j.stage,
            CASE WHEN NOT app.stage_unfinished(j.job_id, j.run, j.stage) THEN 'advance'
-                WHEN j.status = 'cancelling' OR s.status = 'failing' THEN 'sweep'
+                WHEN j.status = 'cancelling' OR s.status = 'failing' OR app.policy_broken(s, app.failures_that_matter(s))
+                    THEN 'sweep'
                 ELSE 'canary' END
     FROM app.jobs j
     LEFT JOIN app.stages s USING (job_id, run, stage)
@@ -106,6 +109,7 @@ LANGUAGE sql STABLE AS $$
       AND ((s.job_id IS NULL AND j.status = 'cancelling')
            OR (s.job_id IS NOT NULL
                AND (j.status = 'cancelling' OR s.status = 'failing'
+                    OR app.policy_broken(s, app.failures_that_matter(s))
                     OR (s.held_from IS NOT NULL AND NOT app.canary_unfinished(s))
                     OR NOT app.stage_unfinished(j.job_id, j.run, j.stage))))
 $$;

@@ -147,6 +147,9 @@ SELECT * FROM app.extend_plans(ARRAY[%(job_id)s::text], ARRAY[0]::bigint[], inte
 SELECT * FROM app.finish_tasks(%(job_id)s, 1, 1, 'function_test', ARRAY[0], ARRAY[0]::bigint[], ARRAY['completed'],
                                ARRAY['{}']::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL]::text[], ARRAY[0]::float8[])
 
+-- name: failures_that_matter
+SELECT app.failures_that_matter(s) FROM app.stages s WHERE job_id = %(job_id)s
+
 -- name: check_policy
 SELECT app.check_policy(%(job_id)s, 1, 1)
 

@@ -26,6 +26,8 @@ Event = tuple[str, int, int | None, str, tuple[int, ...]]
 Untouchable = frozenset[object]
 """Task keys and job ids whose rows another transaction holds: SKIP LOCKED passes them by."""
 NOTHING: Untouchable = frozenset()
+UNSEEN = "failures that another transaction has not committed"
+"""Among what is untouchable: a policy is not judged by them."""
 
 
 @dataclass
@@ -224,7 +226,9 @@ class Model:
             task.lease_over = False
         return task is not None
 
-    def finish(self, key: StageKey, reports: list[tuple[int, int, str, float]]) -> dict[int, str]:
+    def finish(
+        self, key: StageKey, reports: list[tuple[int, int, str, float]], skipped: Untouchable = NOTHING
+    ) -> dict[int, str]:
         """Reports are (task index, fence, outcome, delay); the outcome may be `retry` or `deferred`."""
         row, job = self.stages.get(key), self.jobs[key[0]]
         if row is None or (job.run, job.stage) != key[1:]:
@@ -249,7 +253,7 @@ class Model:
             events.setdefault(again if status == "queued" else status, []).append(index)
         for event, indexes in events.items():
             self._record(*key, f"tasks_{event}", indexes)
-        self._check_policy(key, "failed" in accepted.values())
+        self._check_policy(key, "failed" in accepted.values() and UNSEEN not in skipped)
         return accepted
 
     def _leave(self, task: Task, status: str, history: str | None) -> None:
@@ -259,12 +263,12 @@ class Model:
             task.history.append(history)
 
     def _check_policy(self, key: StageKey, failed: bool) -> None:
-        row = self.stages[key]
-        if failed and row.status == "processing" and row.broken:
+        row = self.stages.get(key)
+        if failed and row is not None and row.status == "processing" and row.broken:
             row.status = "failing"
             self._record(*key, "stage_failing")
 
-    def fail_tasks(self, key: StageKey, first: int, last: int) -> int | None:
+    def fail_tasks(self, key: StageKey, first: int, last: int, skipped: Untouchable = NOTHING) -> int | None:
         row = self.stages.get(key)
         if self.current(key, "processing") is None or row is None:
             return None
@@ -275,7 +279,7 @@ class Model:
         for _, task in ended:
             self._leave(task, "failed", None)
         self._record(*key, "tasks_failed", [index for index, _ in ended])
-        self._check_policy(key, True)
+        self._check_policy(key, UNSEEN not in skipped)
         return len(ended)
 
     # The end of a stage
@@ -305,6 +309,7 @@ class Model:
 
     def sweep(self, key: StageKey) -> int:
         row, job = self.stages.get(key), self.current(key, "processing", "cancelling")
+        self._check_policy(key, row is not None)
         if row is None or job is None or (job.status == "processing" and row.status != "failing"):
             return 0
         swept = [index for index, task in enumerate(row.tasks) if task.status == "queued"]

@@ -225,7 +225,7 @@ class Finish(Holding):
     def predict(self, model: Model, skipped: Untouchable = NOTHING) -> Answer:
         told = zip(self.tasks, self.batch, self.outcomes, strict=False)
         reports = [(t.task_index, token.fence, outcome, self.delay) for t, token, outcome in told if outcome]
-        return model.finish(self.key, reports)
+        return model.finish(self.key, reports, skipped)
 
     def perform(self, session: Session) -> Answer:
         reports = [
@@ -276,7 +276,7 @@ class FailTasks:
     last: int
 
     def predict(self, model: Model, skipped: Untouchable = NOTHING) -> Answer:
-        return model.fail_tasks(self.key, self.first, self.last)
+        return model.fail_tasks(self.key, self.first, self.last, skipped)
 
     def perform(self, session: Session) -> Answer:
         return session.recovery.fail_tasks(*self.key, self.first, self.last, "poison")

@@ -30,7 +30,7 @@ from repositories.outbox import OutboxRepository
 
 from . import protocol_database as database
 from .protocol_draws import EVERY_KIND, JOBS, MOST_TASKS, likely_steps
-from .protocol_model import NOTHING, TERMINAL, TOTAL_STAGES, Model, StageKey, Untouchable
+from .protocol_model import NOTHING, TERMINAL, TOTAL_STAGES, UNSEEN, Model, StageKey, Untouchable
 from .protocol_session import Session, Token, Tokens, fence_of, key_of
 from .protocol_steps import (
     Answer,
@@ -38,6 +38,7 @@ from .protocol_steps import (
     Claim,
     ClaimPlan,
     Complete,
+    FailTasks,
     FanOut,
     Finish,
     FinishStage,
@@ -268,7 +269,9 @@ def _histories(model: Model, done: list[tuple[Step, Answer, str]], racing: bool)
 
 
 def _skipped(model: Model, step: Step, answer: Answer) -> Iterable[Untouchable]:
-    """What the step may have left out although it was due: rows that the other step holds locked."""
+    """What the step may have left out: rows that the other holds locked, and what that did not commit."""
+    if isinstance(step, Finish | FailTasks):
+        return [NOTHING, frozenset({UNSEEN})]
     if isinstance(step, Claim) and isinstance(answer, list):
         taken = {index for index, _ in answer}
         due = [i for s in (False, True) for i in model.claimable(step.key, step.first, step.last, suspects=s)]
