@@ -16,6 +16,8 @@ from .sql_files import queries
 SHOWN_ROWS = 100
 PEEKED_MESSAGES = 32
 """As many as the queue service shows at once."""
+UNSEEN = f"more than the {PEEKED_MESSAGES} that the queue service shows"
+"""Stands for the message ids of the others: nobody can tell whether rows explain them."""
 
 INVARIANTS = {
     "invariant_1_stalled_job": (
@@ -74,6 +76,9 @@ class Invariants:
 
     def _peek(self, queue: str) -> list[str]:
         try:
-            return [message.message_id for message in self._queues.peek(queue, PEEKED_MESSAGES)]
+            seen = [message.message_id for message in self._queues.peek(queue, PEEKED_MESSAGES)]
+            if len(seen) >= PEEKED_MESSAGES and self._queues.length(queue) > len(seen):
+                seen.append(UNSEEN)
+            return seen
         except NotFound:
             return []  # the host makes a poison queue with its first message

@@ -130,6 +130,32 @@ def test_an_unexplained_poison_message_is_a_violation_once_it_is_old(api: Client
     assert world.rows("SELECT * FROM app.poison_queue_sightings") == []
 
 
+def test_poison_messages_that_no_look_shows_are_a_violation_too(api: Client, world: World) -> None:
+    """A row explains each of the 32 that the service shows; of the others nobody knows."""
+    queue = f"{world.settings.tasks_queue}-poison"
+    for _ in range(32):
+        message = Stored("?", time.monotonic())
+        world.queues.queues.setdefault(queue, []).append(message)
+        world.rows(
+            "SELECT app.record_poison(%s, %s, 'test', '?', 1, 5,"
+            " NULL, NULL, NULL, NULL, NULL, '', 'recorded')",
+            queue,
+            message.message_id,
+        )
+    long_ago = "UPDATE app.poison_queue_sightings SET seen_at = now() - interval '5 minutes' RETURNING 1"
+    api.get("/api/db/invariants")
+    world.rows(long_ago)
+    assert api.get("/api/db/invariants").json()["total_violations"] == 0
+    world.queues.queues[queue].append(Stored("?", time.monotonic()))
+    assert api.get("/api/db/invariants").json()["total_violations"] == 0
+    world.rows(long_ago)
+    body = api.get("/api/db/invariants").json()
+    [violated] = [i for i in body["invariants"] if i["count"]]
+    assert violated["name"] == "invariant_8_unexplained_poison"
+    [row] = violated["rows"]
+    assert (row["queue"], row["message_id"]) == (queue, "more than the 32 that the queue service shows")
+
+
 def test_poison_messages_are_counted_by_queue_and_reason(api: Client, world: World) -> None:
     for body in ("{", "[]", "{", "null"):
         world.send(world.settings.tasks_queue, body)
