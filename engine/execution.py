@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from interfaces.blobs import BlobRepository
-from interfaces.contracts import JsonObject
+from interfaces.contracts import JobId, JsonObject
 from interfaces.errors import (
     ContainerNotFound,
     DependencyUnavailable,
@@ -34,7 +34,7 @@ from interfaces.settings import Settings
 from interfaces.states import TaskStatus
 from interfaces.workflows import RetryPolicy, TaskDefinition, TaskTypes
 from repositories.json_text import to_json
-from repositories.stages import StageRepository
+from repositories.stages import SWEEP_PAGE, SWEEP_SECONDS, StageRepository
 from repositories.tasks import TaskRepository
 
 from . import result_blobs
@@ -106,10 +106,7 @@ class Executor:
             lease=self._settings.lease,
         )
         if not claimed:
-            logger.info("job %s tasks %d-%d: nothing to do", message.job_id, message.first, message.last)
-            if self._tasks.unpark_in_place(message):
-                self._relay.drain()
-            return None
+            return self._nothing_claimed(message)
         try:
             definition = self._task_types.get(claimed[0].task_type)
         except PermanentTaskError as error:
@@ -121,6 +118,23 @@ class Executor:
             self._run_all(batch, definition, message.correlation_id, outcomes)
             outcomes.flush()
         return self._advance(claimed[0], outcomes.accepted)
+
+    def _nothing_claimed(self, message: TaskMessage) -> TaskMessage | None:
+        """A repeat, in most cases. Else go on with the sweep of its stage, or let others run in its place."""
+        logger.info("job %s tasks %d-%d: nothing to do", message.job_id, message.first, message.last)
+        after = self._tasks.after_no_claim(message)
+        if after.unparked:
+            self._relay.drain()
+        if not after.to_sweep:
+            return None
+        place = (message.job_id, message.run, message.stage)
+        self._sweep(*place)
+        return self._planner.advance(*place)
+
+    def _sweep(self, job_id: JobId, run: int, stage: int, within: float = SWEEP_SECONDS) -> None:
+        if self._stages.sweep(job_id, run, stage, within=within) >= SWEEP_PAGE:
+            # There may be more, which a message goes on with.
+            self._relay.drain(job_id)
 
     def _run_all(
         self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
@@ -250,7 +264,7 @@ class Executor:
         task = held.task
         accepted = self._write(task, reports)
         if TaskStatus.FAILED in accepted:
-            self._stages.sweep(task.job_id, task.run, task.stage)
+            self._sweep(task.job_id, task.run, task.stage, within=0)
         # Other batches wait for the clock, which must not plan a stage: that is left to the job's message.
         self._stages.finish(task.job_id, task.run, task.stage, self._worker)
         self._relay.drain(task.job_id)
@@ -274,7 +288,7 @@ class Executor:
         place = (task.job_id, task.run, task.stage)
         judged = task.canary and self._stages.judge_canary(*place, self._worker)
         if TaskStatus.FAILED in accepted:
-            self._stages.sweep(*place)
+            self._sweep(*place)
         following = self._planner.advance(*place)
         if TaskStatus.QUEUED in accepted or judged:
             self._relay.drain(task.job_id)

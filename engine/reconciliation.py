@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from time import monotonic
 
 from interfaces.settings import Settings
 from repositories.recovery import RecoveryRepository
-from repositories.stages import StageRepository
+from repositories.stages import SWEEP_SECONDS, StageRepository
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +55,14 @@ class Reconciler:
 
     def _stalled_stages(self) -> dict[str, int]:
         swept = advanced = judged = 0
+        end = monotonic() + SWEEP_SECONDS
         for stalled in self._recovery.stalled_stages():
             place = (stalled.job_id, stalled.run, stalled.stage)
             if stalled.rule == "canary":
                 judged += self._stages.judge_canary(*place, self._worker)
             if stalled.rule != "advance":
                 # A canary that failed leaves tasks to be swept; nothing is swept of a stage that goes on.
-                swept += self._stages.sweep(*place)
+                swept += self._stages.sweep(*place, within=end - monotonic())
             advanced += self._stages.finish(*place, self._worker)
         return {"tasks_swept": swept, "canaries_judged": judged, "stages_advanced": advanced}
 

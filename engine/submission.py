@@ -13,11 +13,14 @@ from interfaces.settings import Settings
 from interfaces.states import JobStatus
 from interfaces.workflows import JobTypes
 from repositories.jobs import JobRepository
-from repositories.stages import StageRepository
+from repositories.stages import SWEEP_PAGE, StageRepository
 
 from .identity import job_id
 from .planning import Planner
 from .relay import Relay
+
+SWEEP_SECONDS = 1.0
+"""How long whoever cancels a job waits for its tasks to be cancelled, beyond the first ten thousand."""
 
 
 class Submission:
@@ -81,8 +84,11 @@ class Submission:
             if changed.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
                 return changed
             raise Conflict(f"the job is {changed.status} already; there is nothing to cancel")
-        self._stages.sweep(job_id, changed.run, changed.stage)
-        self._planner.advance(job_id, changed.run, changed.stage)
+        place = (job_id, changed.run, changed.stage)
+        if self._stages.sweep(*place, within=SWEEP_SECONDS) >= SWEEP_PAGE:
+            # What is left is gone on with by a message.
+            self._relay.drain(job_id)
+        self._planner.advance(*place)
         return changed
 
     def retry(self, job_id: JobId, *, correlation_id: str) -> Changed:

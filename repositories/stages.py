@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain, islice
+from time import monotonic
 
 import psycopg
 from pydantic import JsonValue
@@ -21,6 +22,11 @@ from .connection import Connection
 from .database import Database
 from .json_text import to_json
 from .sql_files import queries
+
+SWEEP_PAGE = 10_000
+"""Tasks that are cancelled in one transaction, of less than a second."""
+SWEEP_SECONDS = 5.0
+"""How long a message, or the reconciler, sweeps before it lets others go on."""
 
 BatchSize = Callable[[int], int]
 """How many tasks one message carries, of a stage of so many."""
@@ -123,9 +129,16 @@ class StageRepository:
             ).fetchone()
             return row is not None and bool(row["judged"])
 
-    def sweep(self, job_id: JobId, run: int, stage: int, page: int = 10_000) -> int:
-        """Cancel the queued tasks of a stage that takes no more claims, a page at a time."""
+    def sweep(
+        self, job_id: JobId, run: int, stage: int, *, within: float = SWEEP_SECONDS, page: int = SWEEP_PAGE
+    ) -> int:
+        """Cancel the queued tasks of a stage that takes no more claims; answers how many.
+
+        A page at a time, and no more once `within` seconds have passed: a dispatch speaks for what is left,
+        and its message goes on.
+        """
         total = 0
+        end = monotonic() + within
         while True:
             with self._database.connection() as connection:
                 row = connection.execute(
@@ -133,7 +146,7 @@ class StageRepository:
                 ).fetchone()
             swept = 0 if row is None else int(row["swept"])
             total += swept
-            if swept < page:
+            if swept < page or monotonic() >= end:
                 return total
 
     def results(self, job_id: JobId, run: int) -> list[StageResult]:

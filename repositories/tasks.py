@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import JsonValue
@@ -18,6 +19,14 @@ from .sql_files import queries
 
 TaskKey = tuple[str, int, int, int]
 """(job_id, run, stage, task_index)."""
+
+
+@dataclass(frozen=True)
+class AfterNoClaim:
+    """Whether the message's tasks wait to be swept, and how many others were let go in its place."""
+
+    to_sweep: bool
+    unparked: int
 
 
 class TaskRepository:
@@ -68,14 +77,21 @@ class TaskRepository:
             row = connection.execute(self._sql["unpark"], {"limited_type": f"task:{task_type}"}).fetchone()
         return 0 if row is None else int(row["unparked"])
 
-    def unpark_in_place(self, message: TaskMessage) -> int:
-        """The same for the type of this message's tasks, of which none was claimed."""
+    def after_no_claim(self, message: TaskMessage) -> AfterNoClaim:
+        """What a message is good for of which no task was claimed."""
         with self._database.connection() as connection:
             row = connection.execute(
-                self._sql["unpark_in_place"],
-                {"job_id": message.job_id, "run": message.run, "stage": message.stage},
+                self._sql["after_no_claim"],
+                {
+                    "job_id": message.job_id,
+                    "run": message.run,
+                    "stage": message.stage,
+                    "first": message.first,
+                    "last": message.last,
+                },
             ).fetchone()
-        return 0 if row is None else int(row["unparked"])
+        assert row is not None
+        return AfterNoClaim(**row)
 
     def extend(self, tasks: Sequence[ClaimedTask], lease: timedelta) -> dict[TaskKey, JobStatus]:
         """Renew these leases; answers the tasks still held, each with the state of its job."""

@@ -120,16 +120,6 @@ BEGIN
     RETURN n;
 END $$;
 
--- The same after a message that found nothing to claim: it may have been let go, and what it was to start may
--- have ended meanwhile. Most such messages are repeats, and nothing is parked of most types.
-CREATE OR REPLACE FUNCTION app.unpark_in_place(p_job_id text, p_run integer, p_stage integer) RETURNS integer
-LANGUAGE sql AS $$
-    SELECT coalesce(sum(app.unpark(t.limited_type)), 0)::integer
-    FROM (SELECT 'task:' || task_type AS limited_type FROM app.stages
-          WHERE job_id = p_job_id AND run = p_run AND stage = p_stage) AS t
-    WHERE EXISTS (SELECT 1 FROM app.outbox o WHERE o.parked = t.limited_type)
-$$;
-
 -- Every type for which dispatches are parked. A step from one to the next, however many wait for each.
 CREATE OR REPLACE FUNCTION app.parked_types() RETURNS SETOF text
 LANGUAGE sql STABLE AS $$

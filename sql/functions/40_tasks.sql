@@ -242,37 +242,3 @@ BEGIN
         END IF;
     END IF;
 END $$;
-
--- Cancel up to `p_limit` queued tasks of a stage that takes no more claims. Answers how many. Called after the
--- commit of a failure, so it looks at the policy once more: of failures that commit at the same time, none saw
--- the others when it was written.
-CREATE OR REPLACE FUNCTION app.sweep_stage(p_job_id text, p_run integer, p_stage integer, p_limit integer)
-RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    v_from integer;
-    v_indexes integer[];
-BEGIN
-    PERFORM app.check_policy(p_job_id, p_run, p_stage);
-    PERFORM 1 FROM app.stages s JOIN app.jobs j USING (job_id, run, stage)
-    WHERE s.job_id = p_job_id AND s.run = p_run AND s.stage = p_stage
-      AND (j.status = 'cancelling' OR (j.status = 'processing' AND s.status = 'failing'));
-    IF NOT FOUND THEN
-        RETURN 0;
-    END IF;
-    SELECT min(task_index) INTO v_from
-    FROM (SELECT task_index FROM app.tasks
-          WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'queued'
-          ORDER BY task_index DESC LIMIT p_limit) AS farthest;
-    WITH swept AS (
-        UPDATE app.tasks SET status = 'cancelled', completed_at = clock_timestamp()
-        WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'queued' AND task_index >= v_from
-        RETURNING task_index
-    )
-    SELECT array_agg(task_index) INTO v_indexes FROM swept;
-    IF v_indexes IS NOT NULL THEN
-        PERFORM app.count_tasks(p_job_id, p_run, p_stage,
-            p_queued => -cardinality(v_indexes), p_cancelled => cardinality(v_indexes));
-        PERFORM app.record_event(p_job_id, p_run, p_stage, 'tasks_cancelled', p_tasks => v_indexes);
-    END IF;
-    RETURN coalesce(cardinality(v_indexes), 0);
-END $$;

@@ -76,11 +76,11 @@ CROSS JOIN (SELECT held_from IS NOT NULL AS canary, app.limited('task:' || task_
             FROM app.stages WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
 ORDER BY c.task_index
 
+-- name: after_no_claim
+SELECT to_sweep, unparked FROM app.after_no_claim(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s)
+
 -- name: unpark
 SELECT app.unpark(%(limited_type)s) AS unparked
-
--- name: unpark_in_place
-SELECT app.unpark_in_place(%(job_id)s, %(run)s, %(stage)s) AS unparked
 
 -- name: reconcile_limits
 SELECT app.reconcile_limits() AS unparked

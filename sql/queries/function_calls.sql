@@ -89,9 +89,6 @@ SELECT app.dispatch_needed(o) FROM app.outbox o WHERE job_id = %(job_id)s
 -- name: unpark
 SELECT app.unpark('task:function_test')
 
--- name: unpark_in_place
-SELECT app.unpark_in_place(%(job_id)s, 1, 1)
-
 -- name: parked_types
 SELECT app.parked_types()
 
@@ -155,6 +152,9 @@ SELECT app.check_policy(%(job_id)s, 1, 1)
 
 -- name: sweep_stage
 SELECT app.sweep_stage(%(job_id)s, 1, 1, 1)
+
+-- name: after_no_claim
+SELECT * FROM app.after_no_claim(%(job_id)s, 1, 1, 0, 0)
 
 -- name: take_dispatches
 SELECT * FROM app.take_dispatches(repeat('f', 64), 1, interval '1 second')

@@ -80,19 +80,21 @@ def lose_the_message_of_a_job(world: World, job_id: str) -> None:
 
 
 def cancel_without_a_sweep(world: World, job_id: str) -> None:
-    """The process died after the job was told to stop, an hour ago."""
+    """The process died after the job was told to stop, an hour ago, and its messages are lost."""
     then = "now() - interval '1 h'"
     execute(
         world, f"UPDATE app.jobs SET status = 'cancelling', updated_at = {then} WHERE job_id = %s", job_id
     )
     execute(world, f"UPDATE app.tasks SET due_at = {then} WHERE job_id = %s", job_id)
+    execute(world, "DELETE FROM app.outbox WHERE job_id = %s", job_id)
 
 
 def fail_without_a_sweep(world: World, job_id: str) -> None:
-    """The process died after a failure broke the stage's policy, an hour ago."""
+    """The process died after a failure broke the stage's policy, an hour ago, and its messages are lost."""
     then = "now() - interval '1 h'"
     execute(world, f"UPDATE app.stages SET status = 'failing', failing_at = {then} WHERE job_id = %s", job_id)
     execute(world, f"UPDATE app.tasks SET due_at = {then} WHERE job_id = %s", job_id)
+    execute(world, "DELETE FROM app.outbox WHERE job_id = %s", job_id)
 
 
 def end_without_its_tasks(world: World, job_id: str) -> None:

@@ -122,6 +122,15 @@ HOT = (
         prepare=("UPDATE app.stages SET status = 'failing' WHERE job_id = %(job_id)s",),
         needs=("tasks_unfinished",),
     ),
+    Case("engine", "after_no_claim", 1, "of a live stage"),
+    Case(
+        "engine",
+        "after_no_claim",
+        1,
+        "of a stage to be swept",
+        {"first": 0, "last": lambda n: n - 1},
+        ("UPDATE app.stages SET status = 'failing' WHERE job_id = %(job_id)s",),
+    ),
     # Jobs and their planning.
     Case(
         "engine",

@@ -28,6 +28,7 @@ Untouchable = frozenset[object]
 NOTHING: Untouchable = frozenset()
 UNSEEN = "failures that another transaction has not committed"
 """Among what is untouchable: a policy is not judged by them."""
+SWEEPING = "another transaction sweeps the same job"
 
 
 @dataclass
@@ -307,10 +308,12 @@ class Model:
             self.jobs[key[0]] = Job("processing", job.run, job.stage + 1)
         return True
 
-    def sweep(self, key: StageKey) -> int:
+    def sweep(self, key: StageKey, skipped: Untouchable = NOTHING) -> int:
         row, job = self.stages.get(key), self.current(key, "processing", "cancelling")
         self._check_policy(key, row is not None)
         if row is None or job is None or (job.status == "processing" and row.status != "failing"):
+            return 0
+        if SWEEPING in skipped:
             return 0
         swept = [index for index, task in enumerate(row.tasks) if task.status == "queued"]
         for index in swept:

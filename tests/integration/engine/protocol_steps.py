@@ -261,7 +261,7 @@ class Sweep:
     key: StageKey
 
     def predict(self, model: Model, skipped: Untouchable = NOTHING) -> Answer:
-        return model.sweep(self.key)
+        return model.sweep(self.key, skipped)
 
     def perform(self, session: Session) -> Answer:
         return session.stages.sweep(*self.key)

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from engine import submission
 from interfaces.errors import TaskCancelled
-from interfaces.plans import StageDefinition
+from interfaces.plans import StageDefinition, Tasks
 from interfaces.states import FailurePolicy
+from repositories.jobs import JobRepository
+from repositories.stages import SWEEP_PAGE, StageRepository
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
 
@@ -62,6 +65,54 @@ def test_ten_thousand_queued_and_fifty_running_tasks_stop(make_world: Callable[.
     [progress] = world.progress(job.job_id)
     assert progress["cancelled"] == TASKS
     assert world.violations() == {}
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_message_goes_on_where_whoever_cancels_has_no_more_time(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    world = make_world()
+    monkeypatch.setattr(submission, "SWEEP_SECONDS", 0)
+    world.register(
+        ScriptedJob(
+            "job", [StageDefinition("a", "work")], lambda s, p, r: Tasks([{}] * p.n, expected_seconds=0)
+        ),
+        task_type("work", lambda p, c: {}, max_batch=500),
+    )
+    job_id = world.submit("job", n=3 * SWEEP_PAGE).job_id
+    message = world.queues.receive(world.settings.jobs_queue)
+    assert message is not None
+    world.deliver(message, world.settings.jobs_queue)
+    world.queues.lose_everything()
+    if dies:
+        JobRepository(world.databases[0]).cancel(job_id)
+        assert StageRepository(world.databases[0]).sweep(job_id, 1, 1, within=0) == SWEEP_PAGE
+    else:
+        assert world.engine.cancel(job_id).status == "cancelling"
+        assert world.queues.length(world.settings.tasks_queue) == 1
+    [progress] = world.progress(job_id)
+    assert (progress["queued"], progress["cancelled"]) == (2 * SWEEP_PAGE, SWEEP_PAGE)
+    # However long it takes, a message is on its way.
+    long_ago = "now() - interval '10 minutes'"
+    world.rows(f"UPDATE app.jobs SET updated_at = {long_ago}", fetch=False)
+    world.rows(f"UPDATE app.tasks SET due_at = {long_ago}", fetch=False)
+    assert world.violations() == {}
+    world.pump()
+    assert world.job(job_id)["status"] == "cancelled"
+    assert world.rows("SELECT count(*) AS n FROM app.outbox") == [{"n": 0}]
+    assert world.violations() == {}
+
+
+def test_tasks_that_wait_to_be_swept_and_of_which_no_message_speaks_are_seen(world: World) -> None:
+    job_id = world.submit("hello_world", n=3000).job_id
+    message = world.queues.receive(world.settings.jobs_queue)
+    assert message is not None
+    world.deliver(message, world.settings.jobs_queue)
+    JobRepository(world.databases[0]).cancel(job_id)
+    world.rows("DELETE FROM app.outbox", fetch=False)
+    world.rows("UPDATE app.jobs SET updated_at = now() - interval '2 minutes'", fetch=False)
+    world.rows("UPDATE app.tasks SET due_at = now() - interval '2 minutes'", fetch=False)
+    assert set(world.violations()) == {"invariant_4_undispatched_task"}
 
 
 @pytest.mark.parametrize("policy", FailurePolicy)

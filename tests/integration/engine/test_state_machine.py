@@ -30,7 +30,7 @@ from repositories.outbox import OutboxRepository
 
 from . import protocol_database as database
 from .protocol_draws import EVERY_KIND, JOBS, MOST_TASKS, likely_steps
-from .protocol_model import NOTHING, TERMINAL, TOTAL_STAGES, UNSEEN, Model, StageKey, Untouchable
+from .protocol_model import NOTHING, SWEEPING, TERMINAL, TOTAL_STAGES, UNSEEN, Model, StageKey, Untouchable
 from .protocol_session import Session, Token, Tokens, fence_of, key_of
 from .protocol_steps import (
     Answer,
@@ -48,6 +48,7 @@ from .protocol_steps import (
     Retry,
     Step,
     Submit,
+    Sweep,
     refused,
 )
 
@@ -272,6 +273,8 @@ def _skipped(model: Model, step: Step, answer: Answer) -> Iterable[Untouchable]:
     """What the step may have left out: rows that the other holds locked, and what that did not commit."""
     if isinstance(step, Finish | FailTasks):
         return [NOTHING, frozenset({UNSEEN})]
+    if isinstance(step, Sweep):
+        return [NOTHING, frozenset({SWEEPING})]
     if isinstance(step, Claim) and isinstance(answer, list):
         taken = {index for index, _ in answer}
         due = [i for s in (False, True) for i in model.claimable(step.key, step.first, step.last, suspects=s)]
