@@ -146,5 +146,5 @@ def _fail_from_outside(world: World, kind: str, job_id: str) -> None:
             claimed = dead.claim(job_id, 1, 2, 3, 3, worker=f"w{attempt}", lease=timedelta(0))
             assert len(claimed) == 1
             time.sleep(0.01)
+            world.engine.reconcile()
         world.queues.lose_everything()
-        world.engine.reconcile()

@@ -87,8 +87,9 @@ def test_a_plan_whose_connection_is_cut_again_and_again_is_made_once_it_lasts(wo
     cuts = iter(range(2 * world.settings.max_plan_attempts))
 
     def rows() -> Iterator[dict[str, Any]]:
-        for i in range(50):
-            if i == 25 and next(cuts, None) is not None:
+        # More than are looked at before the rows begin to be written.
+        for i in range(500):
+            if i == 250 and next(cuts, None) is not None:
                 world.rows(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND query LIKE 'COPY%%'"
