@@ -63,7 +63,7 @@ def test_a_removed_job_is_gone_for_every_endpoint_and_can_be_submitted_anew(
     for verb in ("cancel", "retry", "rerun"):
         assert api.post(f"/api/jobs/{job_id}/{verb}").status == 404, verb
     answer = api.post("/api/jobs/submit/survey", {"label": "a"})
-    assert (answer.status, answer.json()["job_id"], answer.json()["run"]) == (202, job_id, 1)
+    assert (answer.status, answer.json()["job_id"], answer.json()["run"]) == (202, job_id, 2)
     assert world.run(job_id)["status"] == "completed"
 
 
