@@ -17,6 +17,7 @@ from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobT
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
 from services import hello, listing, summary
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 
 
 class JobCatalog:
@@ -132,7 +133,7 @@ def task_catalog(blobs: BlobRepository) -> TaskCatalog:
             TaskDefinition(
                 "describe_blob",
                 listing.DescribeBlobParameters,
-                listing.DescribeBlob(blobs, RasterInspector(blobs)),
+                listing.DescribeBlob(blobs, RasterInspector(RasterOpener(blobs))),
                 storage,
                 expected_duration=timedelta(milliseconds=200),
                 max_batch=50,

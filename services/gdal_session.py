@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +48,8 @@ READING = {
     "PROJ_NETWORK": "OFF",
     "GTIFF_IMPLICIT_JPEG_OVR": "NO",
 }
-"""Not GDAL_CACHEMAX: set through rasterio it is bytes, and its default of 5 % of the memory is right."""
+"""Not GDAL_CACHEMAX: the cache is the process's, and a session that sets it in one thread puts back, when it
+ends, what it found, under the hands of all others. `GdalSessions` sets it once."""
 
 MAX_MESSAGES = 20
 MAX_MESSAGE_CHARACTERS = 300
@@ -99,16 +101,22 @@ class GdalMessages(logging.Filter):
 
 
 class GdalSessions:
-    """Opens sessions. One per process; any number of threads."""
+    """Opens sessions. One per process; any number of threads.
 
-    def __init__(self) -> None:
+    `cache_bytes` is for GDAL's cache of blocks, which all threads share; None: GDAL's default, 5 % of the
+    machine's memory.
+    """
+
+    def __init__(self, cache_bytes: int | None = None) -> None:
+        self._cache_bytes = cache_bytes
+        self._cache_set = False
         self._network = NetworkStatistics()
         self.messages = GdalMessages()
         logging.getLogger("rasterio._env").addFilter(self.messages)
 
     @contextmanager
     def session(
-        self, path: str, sidecars: Collection[str], options: Mapping[str, str]
+        self, path: str, sidecars: Collection[str], options: Mapping[str, str | int]
     ) -> Iterator[BytesRead]:
         """GDAL may read `path` and `sidecars` in this thread, and nothing else through the network.
 
@@ -116,6 +124,7 @@ class GdalSessions:
         """
         import rasterio
 
+        self._set_cache()
         count = BytesRead({path, *sidecars})
         settings = {**READING, **_only(path, sidecars), **options}
         with self._network.counting(count), rasterio.Env(**settings):
@@ -127,12 +136,22 @@ class GdalSessions:
                 self._network.forget(count.paths)
 
     @contextmanager
-    def in_memory(self) -> Iterator[None]:
+    def in_memory(self, options: Mapping[str, str | int] | None = None) -> Iterator[None]:
         """GDAL may read nothing through the network in this thread, only what is in memory."""
         import rasterio
 
-        with rasterio.Env(**READING, **_only("nothing", [])):
+        self._set_cache()
+        with rasterio.Env(**{**READING, **_only("nothing", []), **(options or {})}):
             yield
+
+    def _set_cache(self) -> None:
+        """Once: to set it again changes nothing."""
+        if self._cache_bytes is not None and not self._cache_set:
+            from rasterio._env import set_gdal_config
+
+            # Of all options the only one that rasterio sets for the whole process (GDALSetCacheMax, bytes).
+            set_gdal_config("GDAL_CACHEMAX", self._cache_bytes)
+            self._cache_set = True
 
 
 def _only(path: str, sidecars: Collection[str]) -> dict[str, str]:
@@ -142,8 +161,13 @@ def _only(path: str, sidecars: Collection[str]) -> dict[str, str]:
     # The option compares real ends of names, so that all but the first slash is the narrowest it takes.
     return {
         "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
-        "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ",".join(name[1:] for name in [path, *sidecars]),
+        "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ",".join(_end(name) for name in [path, *sidecars]),
     }
+
+
+def _end(name: str) -> str:
+    """As much of the end of a name as the list can hold, in which spaces and commas are between items."""
+    return re.split("[ ,]", name[1:])[-1]
 
 
 def can_be_listed(path: str) -> bool:

@@ -25,14 +25,9 @@ def wgs84_bounds(crs: CRS, corners: list[tuple[float, float]]) -> Footprint:
     from rasterio.errors import RasterioError
     from rasterio.warp import transform_bounds
 
-    try:
-        radius = _earth_radius(crs.to_dict(projjson=True))
-    except (RasterioError, ValueError) as error:
-        return None, f"the CRS cannot be interpreted: {error}"[:300]
-    if radius is None:
-        return None, "the CRS is not one of the Earth (no ellipsoid)"
-    if not EARTH_RADII[0] <= radius <= EARTH_RADII[1]:
-        return None, f"the CRS is not one of the Earth: its ellipsoid has a radius of {radius:.0f} m"
+    reason = why_not_on_earth(crs)
+    if reason is not None:
+        return None, reason
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     box = (min(xs), min(ys), max(xs), max(ys))
     if not all(map(math.isfinite, box)):
@@ -47,6 +42,21 @@ def wgs84_bounds(crs: CRS, corners: list[tuple[float, float]]) -> Footprint:
         return None, "the bounds lie outside the area of use of the CRS"
     west, east = _wrapped(west, east)
     return [west, max(south, -90.0), east, min(north, 90.0)], None
+
+
+def why_not_on_earth(crs: CRS) -> str | None:
+    """The reason why coordinates of a CRS are no places on the Earth; None when they are."""
+    from rasterio.errors import RasterioError
+
+    try:
+        radius = _earth_radius(crs.to_dict(projjson=True))
+    except (RasterioError, ValueError) as error:
+        return f"the CRS cannot be interpreted: {error}"[:300]
+    if radius is None:
+        return "the CRS is not one of the Earth (no ellipsoid)"
+    if not EARTH_RADII[0] <= radius <= EARTH_RADII[1]:
+        return f"the CRS is not one of the Earth: its ellipsoid has a radius of {radius:.0f} m"
+    return None
 
 
 def _wrapped(west: float, east: float) -> tuple[float, float]:

@@ -39,8 +39,8 @@ def refuse_dangerous(dataset: DatasetReader, path: str, size: int) -> None:
     To be called before anything else is asked of the dataset: overviews may be named by a tag, and GDAL
     would open whatever it names.
     """
-    item_bytes = _item_bytes(dataset.dtypes[0]) if dataset.count else 1
-    declared = dataset.width * dataset.height * dataset.count * item_bytes
+    value_bytes = item_bytes(dataset.dtypes[0]) if dataset.count else 1
+    declared = dataset.width * dataset.height * dataset.count * value_bytes
     if declared > MAX_DECLARED_BYTES and declared > MAX_DECLARED_RATIO * size:
         raise Refused(
             f"declares {dataset.width} × {dataset.height} pixels × {dataset.count} bands = {declared} bytes "
@@ -130,7 +130,7 @@ def describe(
         footprint = None, f"the raster is not placed by a transform ({georeferencing})"
     else:
         footprint = wgs84_bounds(crs, _corners(dataset))
-    bands = [_band(dataset, index) for index in range(1, min(dataset.count, MAX_BANDS) + 1)]
+    bands = [band_report(dataset, index) for index in range(1, min(dataset.count, MAX_BANDS) + 1)]
     if dataset.count > MAX_BANDS:
         warnings.append(f"only the first {MAX_BANDS} of {dataset.count} bands are described")
     if any(band.nodata is not None for band in bands) and any("alpha" in band.mask_flags for band in bands):
@@ -183,7 +183,8 @@ def _with_statistics(report: RasterMetadata, dataset: DatasetReader, source: Ras
     return report.model_copy(update={"statistics": made, "bands": bands})
 
 
-def _band(dataset: DatasetReader, index: int) -> BandReport:
+def band_report(dataset: DatasetReader, index: int) -> BandReport:
+    """What the header says of a band, counted from 1."""
     at = index - 1
     dtype = str(dataset.dtypes[at])
     scale, offset = dataset.scales[at], dataset.offsets[at]
@@ -269,7 +270,8 @@ def _inside(subdataset: str, path: str) -> str:
     return subdataset.partition(path)[2].lstrip('":') or subdataset
 
 
-def _item_bytes(dtype: str) -> int:
+def item_bytes(dtype: str) -> int:
+    """Bytes of one value of a raster's data type."""
     import numpy
 
     try:

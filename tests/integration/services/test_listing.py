@@ -14,6 +14,7 @@ from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from services.listing import DescribeBlob, DescribeBlobParameters, ListBlobs, ListBlobsParameters
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 from services.summary import (
     PartitionContainer,
     PartitionParameters,
@@ -47,7 +48,7 @@ def test_what_is_listed_can_be_described_at_each_level(blobs: AzureBlobRepositor
     ListBlobs(blobs)(ListBlobsParameters(container=name, filter=BlobFilter(glob="x/*")), context)
 
     described = [
-        DescribeBlob(blobs, RasterInspector(blobs))(
+        DescribeBlob(blobs, RasterInspector(RasterOpener(blobs)))(
             DescribeBlobParameters.model_validate({"container": name, "metadata_level": level, **item}),
             Context(),
         )
@@ -61,7 +62,7 @@ def test_what_is_listed_can_be_described_at_each_level(blobs: AzureBlobRepositor
     assert text[1].properties is not None
     assert text[1].properties.metadata == {"owner": "me"}
     assert text[2].raster is not None
-    assert (text[2].raster.status, raster[2].raster and raster[2].raster.status) == ("not_raster", "broken")
+    assert (text[2].raster.status, raster[2].raster and raster[2].raster.status) == ("not_raster", "truncated")
 
 
 def test_a_listing_longer_than_a_page_is_complete(

@@ -20,6 +20,7 @@ from rasterio.errors import RasterioError
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 from services.raster_report import RasterMetadata, RasterReport, UnreadableRaster
 
 MEGABYTE = 1024**2
@@ -33,7 +34,7 @@ def blobs(storage_connection_string: str) -> AzureBlobRepository:
 
 @pytest.fixture(scope="module")
 def inspector(blobs: AzureBlobRepository) -> RasterInspector:
-    return RasterInspector(blobs)
+    return RasterInspector(RasterOpener(blobs))
 
 
 def inspect(

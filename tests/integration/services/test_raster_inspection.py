@@ -20,6 +20,7 @@ from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from services.gdal_session import FORGET_AFTER, GdalSessions
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 from services.raster_report import RasterMetadata, RasterReport, UnreadableRaster
 
 MEGABYTE = 1024**2
@@ -33,7 +34,7 @@ def blobs(storage_connection_string: str) -> AzureBlobRepository:
 
 @pytest.fixture(scope="module")
 def inspector(blobs: AzureBlobRepository) -> RasterInspector:
-    return RasterInspector(blobs)
+    return RasterInspector(RasterOpener(blobs))
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_nothing_but_the_raster_is_asked_for(
             network._reset = reset  # type: ignore[method-assign]
             return context
 
-    report = inspect(RasterInspector(blobs, Watching()), blobs, name, "a.tif")
+    report = inspect(RasterInspector(RasterOpener(blobs, Watching())), blobs, name, "a.tif")
 
     assert isinstance(report, RasterMetadata)
     assert asked == [{f"/vsiaz/{name}/a.tif"}]
@@ -339,7 +340,7 @@ def test_storage_that_stops_answering_is_no_fault_of_the_file(
             return {"AZURE_STORAGE_CONNECTION_STRING": nowhere, "GDAL_HTTP_MAX_RETRY": "0"}
 
     blobs.write(name, "a.tif", raster_bytes(tmp_path, size=64))
-    inspector = RasterInspector(Unreachable(StorageAccount(storage_connection_string)))
+    inspector = RasterInspector(RasterOpener(Unreachable(StorageAccount(storage_connection_string))))
 
     with pytest.raises(ServiceUnavailable):
         inspect(inspector, blobs, name, "a.tif")

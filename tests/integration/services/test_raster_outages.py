@@ -14,6 +14,7 @@ from interfaces.errors import AccessDenied, BlobNotFound, DependencyUnavailable,
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 
 
 @pytest.mark.parametrize(
@@ -28,12 +29,12 @@ def test_what_gdal_says_of_the_network_is_no_fault_of_the_file(
     def unreadable(path: str, drivers: list[str]) -> NoReturn:
         raise RasterioIOError(said)
 
-    monkeypatch.setattr("services.raster_inspection._opened", unreadable)
+    monkeypatch.setattr("services.raster_opening._open", unreadable)
     blobs = AzureBlobRepository(StorageAccount(storage_connection_string))
     name = str(container().container_name)
     blobs.write(name, "a.tif", b"II*\x00")
     listed = blobs.properties(name, "a.tif")
-    inspector = RasterInspector(blobs)
+    inspector = RasterInspector(RasterOpener(blobs))
 
     with pytest.raises(ServiceUnavailable, match="did not answer while the raster was read"):
         inspector.inspect(name, listed)

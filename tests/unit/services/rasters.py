@@ -12,6 +12,7 @@ from rasterio.transform import from_origin
 
 from interfaces.blobs import BlobItem, BlobProperties
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 from services.raster_report import RasterMetadata, RasterReport, UnreadableRaster
 
 from .doubles import MemoryBlobs
@@ -61,7 +62,9 @@ def write_raster(path: Path, data: Any = None, **profile: Any) -> Path:
 def inspect(path: Path, *, statistics: bool = False, **properties: Any) -> RasterReport:
     """What is found out about a file."""
     blob = BlobProperties(name=path.name, size=path.stat().st_size, **properties)
-    return RasterInspector(FolderBlobs(path.parent)).inspect("bronze", blob, statistics=statistics)
+    return RasterInspector(RasterOpener(FolderBlobs(path.parent))).inspect(
+        "bronze", blob, statistics=statistics
+    )
 
 
 def readable(report: RasterReport) -> RasterMetadata:

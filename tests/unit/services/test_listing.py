@@ -20,12 +20,13 @@ from services.listing import (
     ListBlobsParameters,
 )
 from services.raster_inspection import RasterInspector
+from services.raster_opening import RasterOpener
 
 from .doubles import MODIFIED, Context, MemoryBlobs
 
 
 def describe(blobs: MemoryBlobs, context: Context, **parameters: object) -> BlobDescription:
-    handler = DescribeBlob(blobs, RasterInspector(blobs))
+    handler = DescribeBlob(blobs, RasterInspector(RasterOpener(blobs)))
     return handler(DescribeBlobParameters.model_validate({"container": "bronze", **parameters}), context)
 
 

@@ -238,7 +238,12 @@ def test_a_raster_is_found_by_its_content_whatever_its_name(tmp_path: Path) -> N
         ("a", b"\x00\x01\x02", "not_raster", "unknown format"),
         ("a.vrt", b'<VRTDataset rasterXSize="1">', "refused", "VRT"),
         ("a.tif", b'<VRTDataset rasterXSize="1">', "refused", "VRT"),
-        ("a.tif", b"II*\x00\x08\x00\x00\x00", "broken", "GDAL cannot read it"),
+        (
+            "a.tif",
+            b"II*\x00\x08\x00\x00\x00",
+            "truncated",
+            "its directory is at byte 8, but the file has 8 bytes",
+        ),
         ("a.png", b"\x89PNG\r\n\x1a\n", "broken", "GDAL cannot read it"),
     ],
 )

@@ -1,0 +1,310 @@
+"""Opens a blob as a raster, by range reads or from memory, and says why where that is not possible."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+from warnings import filterwarnings
+
+from pydantic import ValidationError
+
+from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
+from interfaces.containers import extension_of, is_raster_name
+from interfaces.errors import ServiceUnavailable, TaskError
+
+from . import raster_signatures
+from .gdal_session import DRIVERS, GdalSessions, can_be_listed
+from .raster_metadata import Refused, Truncated, check_length, refuse_dangerous
+from .raster_report import RasterMetadata, RasterReport, UnreadableRaster, UnreadableStatus
+from .raster_source import RasterSource
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+R = TypeVar("R", RasterMetadata, UnreadableRaster, RasterReport)
+
+SIDECAR_PAGE = 200
+"""Names with the same stem that are looked at for sidecars."""
+TRANSIENT = (
+    "HTTP response code: 401",
+    "HTTP response code: 403",
+    "HTTP response code: 5",
+    "HTTP response code: 429",
+    "CURL error",
+    "HTTP error code : 5",
+    "timed out",
+)
+"""In GDAL's messages: what storage or the network did, not the file."""
+NETCDF_EXTENSIONS = {"nc", "nc3", "nc4", "cdf"}
+MAX_NETCDF_BYTES = 1024**2
+"""netCDF cannot be read by ranges (see `gdal_session.DRIVERS`); so much may be fetched at once."""
+DIRECTORY_AT = re.compile(r"Failed to read directory at offset (\d+)")
+"""Most writers put a TIFF's directory at its end: of a file that was cut off it is missing."""
+NOT_RECOGNIZED = "not recognized as being in a supported file format"
+
+
+class Unreadable(Exception):
+    """The blob is no raster, or none that can or may be read; `report` says why."""
+
+    def __init__(self, report: UnreadableRaster) -> None:
+        super().__init__(report.reason)
+        self.report = report
+
+
+@dataclass
+class Reachable:
+    """A blob that GDAL may read, in this thread, until the context ends."""
+
+    source: RasterSource
+    drivers: list[str]
+    sidecars: list[str] = field(default_factory=list)
+    """Names of the blobs that belong to it and are read along."""
+    unused_sidecars: list[str] = field(default_factory=list)
+    bytes_read: int | None = None
+    """Once the context has ended; None where GDAL cannot tell."""
+
+
+class RasterOpener:
+    """Opens blobs as rasters. One per process; any number of threads."""
+
+    def __init__(self, blobs: BlobRepository, sessions: GdalSessions | None = None) -> None:
+        self._blobs = blobs
+        self.sessions = sessions or GdalSessions()
+
+    @contextmanager
+    def reachable(
+        self,
+        container: str,
+        blob: BlobProperties,
+        *,
+        in_memory: int = 0,
+        options: Mapping[str, str | int] | None = None,
+    ) -> Iterator[Reachable]:
+        """Let GDAL read the blob: its bytes at once where there are at most `in_memory`, else by ranges.
+
+        Raises `Unreadable` for what no driver should be let loose on, and what `BlobRepository` raises.
+        GDAL's errors within the context are not dealt with here: see `explained`.
+        """
+        self._refuse_unpromising(container, blob)
+        if extension_of(blob.name) in NETCDF_EXTENSIONS:
+            if blob.size > MAX_NETCDF_BYTES:
+                reason = f"netCDF cannot be read by ranges, and {blob.size} bytes are too many to fetch whole"
+                raise Unreadable(UnreadableRaster(status="refused", reason=reason))
+            with self._whole(container, blob, ["netCDF"], options or {}) as reachable:
+                yield reachable
+            return
+        beside = self._sidecars(container, blob.name)
+        if blob.size <= in_memory and not beside:
+            with self._whole(container, blob, DRIVERS, options or {}) as reachable:
+                yield reachable
+        else:
+            with self._by_ranges(container, blob, beside, options or {}) as reachable:
+                yield reachable
+
+    @contextmanager
+    def together(
+        self,
+        blobs: Sequence[tuple[str, BlobProperties]],
+        *,
+        in_memory: int = 0,
+        options: Mapping[str, str | int] | None = None,
+    ) -> Iterator[list[str]]:
+        """Paths of several blobs that were inspected before, which GDAL may read at the same time.
+
+        `options` are GDAL's configuration options of the session. Raises as `reachable` does.
+        """
+        container, first = blobs[0]
+        if len(blobs) == 1:
+            with self.reachable(container, first, in_memory=in_memory, options=options) as reachable:
+                yield [reachable.source.path]
+            return
+        paths = [self._blobs.gdal_path(container, blob.name) for container, blob in blobs]
+        beside = [
+            self._blobs.gdal_path(container, item.name)
+            for container, blob in blobs
+            for item in self._sidecars(container, blob.name)
+        ]
+        settings = {**(options or {}), **self._blobs.gdal_options()}
+        with self.sessions.session(paths[0], [*paths[1:], *beside], settings):
+            yield paths
+
+    @contextmanager
+    def opened(self, reachable: Reachable, blob: BlobProperties) -> Iterator[DatasetReader]:
+        """The dataset, once nothing speaks against reading it. Raises `Unreadable` for bombs, cut files."""
+        with _open(reachable.source.path, reachable.drivers) as dataset:
+            status: UnreadableStatus
+            try:
+                refuse_dangerous(dataset, reachable.source.path, blob.size)
+                check_length(dataset, reachable.source.path, blob.size)
+            except Refused as error:
+                status, reason = "refused", str(error)
+            except Truncated as error:
+                status, reason = "truncated", str(error)
+            else:
+                yield dataset
+                return
+            raise Unreadable(
+                UnreadableRaster(
+                    status=status,
+                    reason=reason,
+                    driver=dataset.driver,
+                    width=dataset.width,
+                    height=dataset.height,
+                    band_count=dataset.count,
+                )
+            )
+
+    @contextmanager
+    def explained(self, container: str, blob: BlobProperties, path: str) -> Iterator[None]:
+        """Raise `ServiceUnavailable` where GDAL failed for storage's sake, `Unreadable` for the file's."""
+        from rasterio._err import CPLE_BaseError
+        from rasterio.errors import RasterioError
+
+        try:
+            yield
+        except ValidationError:
+            raise  # a report of ours that does not fit its model is no fault of the file
+        except (RasterioError, CPLE_BaseError, OSError, ValueError, OverflowError) as error:
+            raise Unreadable(self._failure(container, blob, path, error)) from error
+
+    def head(self, container: str, blob: BlobProperties, length: int = raster_signatures.HEAD_BYTES) -> bytes:
+        """The first bytes of the blob."""
+        return self._blobs.read(container, blob.name, 0, min(length, blob.size))
+
+    def _refuse_unpromising(self, container: str, blob: BlobProperties) -> None:
+        if blob.size == 0:
+            raise Unreadable(UnreadableRaster(status="empty", reason="the file has zero bytes"))
+        if blob.tier == "Archive":
+            reason = "the blob is in the archive tier and must be rehydrated to be read"
+            raise Unreadable(UnreadableRaster(status="archived", reason=reason))
+        if not is_raster_name(blob.name) or blob.name.lower().endswith(".vrt"):
+            head = self.head(container, blob)
+            if not raster_signatures.is_raster(head):
+                raise Unreadable(counted(_not_raster(head), len(head), blob.size))
+
+    @contextmanager
+    def _whole(
+        self, container: str, blob: BlobProperties, drivers: list[str], options: Mapping[str, str | int]
+    ) -> Iterator[Reachable]:
+        from rasterio.io import MemoryFile
+
+        content = self._blobs.read(container, blob.name)
+        # GDAL tells some formats by the name alone, such as N10W110.hgt.
+        last = blob.name.rpartition("/")[2]
+        with (
+            self.sessions.in_memory(options),
+            MemoryFile(content, dirname=uuid4().hex, filename=last) as file,
+        ):
+            source = RasterSource(file.name, blob.size, lambda: blob.size, lambda length: content[:length])
+            yield Reachable(source, drivers, bytes_read=len(content))
+
+    @contextmanager
+    def _by_ranges(
+        self, container: str, blob: BlobProperties, beside: list[BlobItem], options: Mapping[str, str | int]
+    ) -> Iterator[Reachable]:
+        path = self._blobs.gdal_path(container, blob.name)
+        unusable = beside and not all(map(can_be_listed, [path, *(item.name for item in beside)]))
+        used = [] if unusable else beside
+        heads: list[bytes] = []
+
+        def head(length: int) -> bytes:
+            heads.append(self.head(container, blob, length))
+            return heads[-1]
+
+        paths = [self._blobs.gdal_path(container, item.name) for item in used]
+        session = self.sessions.session(path, paths, {**options, **self._blobs.gdal_options()})
+        with ExitStack() as ended:
+            count = ended.enter_context(session)
+            size = blob.size + sum(item.size for item in used)
+            reachable = Reachable(
+                RasterSource(path, size, count.so_far, head),
+                DRIVERS,
+                sidecars=[item.name for item in used],
+                unused_sidecars=[item.name for item in beside] if unusable else [],
+            )
+            try:
+                yield reachable
+            finally:
+                # The count is final only when the session has ended.
+                ended.close()
+                if count.value is not None:
+                    reachable.bytes_read = count.value + sum(map(len, heads))
+
+    def _failure(self, container: str, blob: BlobProperties, path: str, error: Exception) -> UnreadableRaster:
+        """Whose fault it was that GDAL could not go on: storage's, which is raised, or the file's."""
+        text = str(error.__cause__ or error)
+        if "No space left" in text:
+            raise TaskError(f"temporary disk space is used up: {own_words(text, path)}") from error
+        # Storage is asked first: it may refuse, be gone, or not answer at all, and says so by itself.
+        now = self._blobs.properties(container, blob.name)
+        if now.etag != blob.etag:
+            raise ServiceUnavailable("the blob was replaced while it was read") from error
+        if any(sign in text for sign in TRANSIENT):
+            raise ServiceUnavailable("storage did not answer while the raster was read") from error
+        if NOT_RECOGNIZED in text:
+            head = self.head(container, blob)
+            if not raster_signatures.is_raster(head):
+                return _not_raster(head)
+        cut = DIRECTORY_AT.search(text)
+        if cut and int(cut[1]) >= blob.size:
+            reason = f"its directory is at byte {cut[1]}, but the file has {blob.size} bytes"
+            return UnreadableRaster(status="truncated", reason=reason)
+        return UnreadableRaster(status="broken", reason=f"GDAL cannot read it: {own_words(text, path)}")
+
+    def _sidecars(self, container: str, name: str) -> list[BlobItem]:
+        """The blobs beside this one that belong to it."""
+        folder, slash, last = name.rpartition("/")
+        stem = last.rpartition(".")[0] or last
+        start = f"{folder}{slash}{stem}."
+        beside = next(self._blobs.list_pages(container, start, SIDECAR_PAGE), [])
+        possible = sidecar_names(name)
+        return [blob for blob in beside if blob.name in possible]
+
+
+def sidecar_names(name: str) -> set[str]:
+    """Names under which GDAL looks for a raster's metadata, mask, overviews and world file."""
+    stem, _, extension = name.rpartition(".")
+    beside = {f"{name}.aux.xml", f"{name}.msk", f"{name}.msk.ovr", f"{name}.ovr", f"{name}.aux"}
+    if not extension or "/" in extension:
+        return beside
+    world = {f"{extension}w", f"{extension[0]}{extension[-1]}w", "wld"}
+    others = {"aux", "aux.xml", "tab", "rrd", "ige", "rpb", "imd"}
+    return beside | {
+        f"{stem}.{spelling}" for suffix in world | others for spelling in (suffix, suffix.upper())
+    }
+
+
+def _open(path: str, drivers: list[str]) -> DatasetReader:
+    """The dataset, opened by one of these drivers only."""
+    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.io import DatasetReader
+
+    # Process-wide, and no more than that: `georeferencing` in the report says the same.
+    filterwarnings("ignore", category=NotGeoreferencedWarning)
+    reader: Any = DatasetReader  # rasterio.open takes one driver, its reader a list of them
+    opened: DatasetReader = reader(path, driver=drivers)
+    return opened
+
+
+def counted(report: R, bytes_read: int | None, size: int) -> R:
+    """The report with how much was read for it."""
+    if bytes_read is None:
+        return report
+    return report.model_copy(update={"bytes_read": bytes_read, "fraction_read": bytes_read / size})
+
+
+def own_words(text: str, path: str) -> str:
+    """GDAL's message about the file, with its name for its path."""
+    return text.replace(path, path.rpartition("/")[2])[:400]
+
+
+def _not_raster(head: bytes) -> UnreadableRaster:
+    if raster_signatures.is_vrt(head):
+        return UnreadableRaster(
+            status="refused", reason="a GDAL virtual raster (VRT): references to other files are not followed"
+        )
+    return UnreadableRaster(status="not_raster", reason=f"not a raster: {raster_signatures.kind(head)}")
