@@ -16,9 +16,11 @@ from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
+from repositories.publications import PostgresPublicationRepository
 from repositories.queues import AzureQueueRepository
 from repositories.results import Results
 from repositories.schema import Schema
+from services.cog.publishing import UnfinishedPublications
 from triggers import http
 from triggers import queues as queue_triggers
 from triggers import timers as timer_triggers
@@ -29,9 +31,11 @@ blobs = GuardedBlobRepository(AzureBlobRepository.from_settings(settings), break
 queues = AzureQueueRepository.from_settings(settings)
 database = Database(settings, database_token() if settings.database_identity else None)
 job_types = registration.job_catalog()
+publications = PostgresPublicationRepository(database)
 task_types = registration.task_catalog(blobs)
 registration.check(job_types, task_types, settings.function_timeout)
-engine = Engine(settings, database, queues, blobs, job_types, task_types)
+leavings = [UnfinishedPublications(blobs, publications)]
+engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(queue_triggers.build(engine, settings))

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from interfaces.workflows import TaskContext
 from repositories.tasks import TaskRepository
 
+from . import scratch_blobs
 from .leases import Held
 
 
@@ -23,6 +24,7 @@ class RunningTask(TaskContext):
         self.stage = task.stage
         self.task_index = task.task_index
         self.attempt = task.attempt
+        self.fence = task.fence
         self.correlation_id = correlation_id
         self._held = held
         self._tasks = tasks
@@ -39,6 +41,10 @@ class RunningTask(TaskContext):
             self._discovered += len(page)
             count += len(page)
         return count
+
+    def scratch_name(self, suffix: str) -> str:
+        """Below the run, so that all of it can be found when the run has ended."""
+        return scratch_blobs.name(self.job_id, self.run, self.stage, self.task_index, self.fence, suffix)
 
     def check(self) -> None:
         """Raise when there is no point in going on."""

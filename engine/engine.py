@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from uuid import uuid4
 
 from interfaces.blobs import BlobRepository
 from interfaces.contracts import JobId, enforce_contract
 from interfaces.jobs import Changed, JobTypeInfo, Submitted
 from interfaces.queues import JobMessage, QueueRepository, TaskMessage
+from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from interfaces.workflows import JobTypes, TaskTypes
 from repositories.database import Database
@@ -42,6 +44,7 @@ class Engine:
         blobs: BlobRepository,
         job_types: JobTypes,
         task_types: TaskTypes,
+        leavings: Sequence[Leavings] = (),
     ) -> None:
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._settings = settings
@@ -62,7 +65,7 @@ class Engine:
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
         self._reconciler = Reconciler(settings, recovery, stages, self.worker)
-        self.retention = Retention(settings, RetentionRepository(database), blobs)
+        self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(
         self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str

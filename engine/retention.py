@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -19,13 +19,14 @@ from interfaces.errors import (
     InvalidRequest,
     OrchestratorError,
 )
-from interfaces.retention import Attempt, Cleanup, EndedStage, OldRun
+from interfaces.retention import Attempt, Cleanup, EndedStage, Leavings, OldRun
 from interfaces.settings import Settings
 from repositories.retention import KINDS, RetentionRepository
 
 from . import result_blobs
 from .archive import RunArchive
 from .redaction import describe
+from .scratch_sweep import ScratchSweep
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +42,21 @@ class OutOfTime(Exception):
 class Retention:
     """Any number of these may run at the same time, and each may end anywhere: another goes on from there."""
 
-    def __init__(self, settings: Settings, repository: RetentionRepository, blobs: BlobRepository) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        repository: RetentionRepository,
+        blobs: BlobRepository,
+        leavings: Sequence[Leavings] = (),
+    ) -> None:
         self._settings = settings
         self._repository = repository
         self._blobs = blobs
+        self._leavings = leavings
         self._archive = RunArchive(settings, repository, blobs)
 
     def run(self) -> Cleanup:
-        """Remove what the settings no longer keep, and the leavings of attempts in stages that have ended.
+        """Remove what the settings no longer keep, and the leavings of what has ended.
 
         A run or stage that cannot be removed now keeps no other: what was wrong with the first is raised at
         the end. Raises `ServiceUnavailable`, `AccessDenied`, `Conflict`; what was done by then stays done.
@@ -60,6 +68,7 @@ class Retention:
         sweep = _Sweep(self._repository, self._blobs, self._settings, seconds, longest)
         more = sweep.clean_stages(seconds / 2)
         try:
+            sweep.clean_leavings(self._leavings)
             sweep.finish_removals()
             if days:
                 self._remove(sweep, self._repository.days_ago(days), NO_LIMIT)
@@ -86,6 +95,7 @@ class Retention:
             if dry_run:
                 more = sweep.count(before, limit)
             else:
+                sweep.clean_leavings(self._leavings)
                 sweep.finish_removals()
                 more = self._remove(sweep, before, limit)
         except OutOfTime:
@@ -99,13 +109,13 @@ class Retention:
         old_runs = self._repository.old_runs(before)
         if not self._archive.wanted:
             for old in islice(old_runs, limit):
-                with sweep.apart(old):
+                with sweep.apart(_run(old)):
                     sweep.remove(old)
             return next(old_runs, None) is not None
         self._archive.prepare()
         for old in islice(old_runs, limit):
             sweep.check_time()
-            with sweep.apart(old):
+            with sweep.apart(_run(old)):
                 if self._archive.write(old, sweep.check_archive):
                     sweep.remove(old)
         return next(old_runs, None) is not None
@@ -127,13 +137,14 @@ class _Sweep:
         self._results = settings.results_container
         # Longer than any handler that began before its stage ended can still write.
         self._age = settings.function_timeout + settings.lease
+        self._scratch = ScratchSweep(repository, blobs, settings.scratch_container, self._age)
         self._end = monotonic() + seconds
         self._archive_end = monotonic() + archive_seconds
         self.counted: Counter[str] = Counter()
         self._failure: OrchestratorError | None = None
 
     @contextmanager
-    def apart(self, what: OldRun | EndedStage) -> Iterator[None]:
+    def apart(self, what: str) -> Iterator[None]:
         """What is wrong with this one, as a blob that cannot be deleted, is kept from the others.
 
         Raises `DependencyUnavailable`: then nothing can be deleted now.
@@ -143,7 +154,7 @@ class _Sweep:
         except DependencyUnavailable:
             raise
         except OrchestratorError as error:
-            logger.error("%s of job %s not removed: %s", type(what).__name__, what.job_id, describe(error))
+            logger.error("%s not removed: %s", what, describe(error))
             self._failure = self._failure or error
 
     def raise_failure(self) -> None:
@@ -163,6 +174,7 @@ class _Sweep:
 
     def count(self, before: datetime, limit: int) -> bool:
         """Count what would be removed; answers whether more than `limit` runs are old."""
+        self.counted["blobs"] += self._scratch.count(self.check_time)
         # What earlier calls began to remove is finished first by the next one.
         for old in self._repository.unswept():
             self._count(old)
@@ -187,7 +199,7 @@ class _Sweep:
     def finish_removals(self) -> None:
         """Go on with the removals that others began."""
         for old in self._repository.unswept():
-            with self.apart(old):
+            with self.apart(_run(old)):
                 self._sweep(old)
 
     def sweep_leftovers(self, before: datetime) -> None:
@@ -207,7 +219,7 @@ class _Sweep:
                 for stage in sorted(stages, key=attrgetter("completed_at")):
                     self.check_time()
                     failed.add(stage)
-                    with self.apart(stage):
+                    with self.apart(f"leavings of stage {stage.stage} of job {stage.job_id}"):
                         self._clean(stage)
                         failed.remove(stage)
         except OutOfTime:
@@ -215,6 +227,16 @@ class _Sweep:
         finally:
             self._end = whole
         return False
+
+    def clean_leavings(self, leavings: Sequence[Leavings]) -> None:
+        """Finish what handlers left unfinished, and remove the scratch blobs of runs that have ended."""
+        for left in leavings:
+            with self.apart(type(left).__name__):
+                if cleaned := left.clean(self._age, self.check_time):
+                    logger.info("%s dealt with %d leavings", type(left).__name__, cleaned)
+        with self.apart("scratch blobs"):
+            for removed in self._scratch.remove(self.check_time):
+                self.counted["blobs"] += removed
 
     def _sweep(self, old: OldRun) -> None:
         # The blobs first: once the rows are gone, nothing leads to them.
@@ -260,6 +282,10 @@ class _Sweep:
                     yield [item.name for item in page]
         except ContainerNotFound:
             return
+
+
+def _run(old: OldRun) -> str:
+    return f"run {old.run} of job {old.job_id}"
 
 
 def _answer(counted: Counter[str], days: int, *, dry_run: bool, more: bool) -> Cleanup:

@@ -81,10 +81,36 @@ class BlobRepository(Protocol):
         chunks: Iterable[bytes],
         *,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Write a blob from pieces in bounded memory, replacing what is there; returns its URL.
 
-        It is there whole once the last piece was taken. When `chunks` raises, nothing is changed.
+        It is there whole once the last piece was taken. When `chunks` raises, nothing is changed. Storage
+        refuses what was damaged on its way (`ServiceUnavailable`), and keeps the blob's `content_md5`.
+        """
+        ...
+
+    def copy(
+        self,
+        container: str,
+        name: str,
+        to_container: str,
+        to_name: str,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_unchanged: str | None,
+        source_etag: str | None = None,
+    ) -> BlobProperties:
+        """Copy a blob inside the account; answers the target with its new `etag`.
+
+        Whoever reads the target finds what was there before, or the whole copy. It is made only if the target
+        still has the etag `if_unchanged`, or with None only where there is none. `metadata` is the target's
+        own, whatever the source has; `content_md5` is the source's.
+
+        Raises `Conflict` when the source has not the `source_etag` that is asked for, or the target is not as
+        it was seen; the latter also if this very copy was made by a request
+        whose answer was lost: whoever must know that tells by the metadata. `BlobNotFound` names the source.
         """
         ...
 
@@ -94,6 +120,10 @@ class BlobRepository(Protocol):
 
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""
+        ...
+
+    def url(self, container: str, name: str) -> str:
+        """Where the blob is, without any signature; nothing is asked of storage."""
         ...
 
     def ping(self) -> None:

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, SkipValidation, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    SkipValidation,
+    Tag,
+)
 
 from .states import FailurePolicy
 
@@ -25,6 +34,15 @@ def _iterable(value: Any) -> Any:
 
 TaskParameterSets = Annotated[SkipValidation[Iterable[Mapping[str, JsonValue]]], BeforeValidator(_iterable)]
 """Each set is looked at when it is written, not before: there may be a million of them."""
+
+
+def _group_key(key: str) -> str:
+    if key == "items":
+        raise ValueError("items is where the task finds its group; group by another key")
+    return key
+
+
+GroupKey = Annotated[str, Field(min_length=1), AfterValidator(_group_key)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,15 @@ class Tasks(_StageTasks):
 
 @dataclass(frozen=True)
 class TasksFromItems(_StageTasks):
-    """One task for each item that the previous stage discovered: the item is the task's parameters."""
+    """One task for each item that the previous stage discovered: the item is the task's parameters.
+
+    With `group_by`, one task for each distinct value that the items have under that key, in the order in
+    which they first appear: its parameters are `{key: value, "items": [every item with that value]}`, ordered
+    by the task that discovered them and then as it did. An item that lacks the key, or has null there, fails
+    the plan (docs/adr/0011).
+    """
+
+    group_by: GroupKey | None = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from .contracts import Contract
 
@@ -20,6 +22,7 @@ class Cleanup(Contract):
     items: int
     events: int
     blobs: int
+    """Results of the runs, and scratch blobs of all runs that have ended."""
     more: bool
     """Whether anything is left that is as old: the time or the limit was used up."""
 
@@ -64,3 +67,15 @@ class ArchivedTask:
     fence: int | None
     elsewhere: bool
     line: str
+
+
+class Leavings(Protocol):
+    """What handlers leave unfinished outside the engine's own tables when they die."""
+
+    def clean(self, age: timedelta, check: Callable[[], None]) -> int:
+        """Finish or remove what was left so long ago; answers how much.
+
+        No handler that began before can still be at work then. Any number of these may run at the same time,
+        and each may end anywhere. `check` is called now and then, and may raise.
+        """
+        ...

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -44,6 +46,8 @@ class Settings(BaseSettings):
     jobs_queue: str = "geospatial-jobs"
     tasks_queue: str = "geospatial-tasks"
     results_container: str = "job-results"
+    scratch_container: str = "job-scratch"
+    """For what stages hand on in blobs; what is there is removed when its run has ended."""
 
     lease_seconds: Seconds = 30
     heartbeat_seconds: Seconds = 10
@@ -73,6 +77,15 @@ class Settings(BaseSettings):
     """How many tasks the whole app can run at once, as far as sizing batches is concerned."""
     run_at_once_seconds: Annotated[float, Field(ge=0, le=60)] = 0.5
     """A stage of one message that is expected to take less runs where it was planned (docs/adr/0003)."""
+
+    conversion_threads: Annotated[int, Field(ge=0, le=64)] = 0
+    """How many threads GDAL uses for one large raster; 0: as many as there are cores."""
+    task_memory_limit: Annotated[ByteSize, Field(ge=256 * 1024**2)] = ByteSize(1024**3)
+    """What a worker may take with everything that runs in it, as bytes or as "1.5GiB"."""
+    task_scratch_limit: Annotated[ByteSize, Field(ge=0)] = ByteSize(4 * 1024**3)
+    """Temporary disk space that all tasks of a worker may use together."""
+    scratch_folder: Path = Field(default_factory=lambda: Path(gettempdir()))
+    """Where that is."""
 
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
     """Runs that ended longer ago are removed, with their tasks, events and results; 0: none ever is."""

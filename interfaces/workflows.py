@@ -48,12 +48,21 @@ class TaskContext(Protocol):
     stage: int
     task_index: int
     attempt: int
+    fence: int
+    """Tells this attempt from all others; what it writes counts only while its task has this fence."""
     correlation_id: str
 
     def discover(self, items: Iterable[Mapping[str, JsonValue]]) -> int:
         """Hand items to the next stage, a page at a time; they count only if this attempt completes.
 
         Returns how many were handed over. Consumes `items` lazily.
+        """
+        ...
+
+    def scratch_name(self, suffix: str) -> str:
+        """A name in the container of scratch blobs that no other attempt uses.
+
+        What is there is removed some time after the run has ended, however it ended.
         """
         ...
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from interfaces.blobs import BlobItem, BlobProperties
-from interfaces.errors import ServiceUnavailable
+from interfaces.errors import Conflict, ServiceUnavailable
 from interfaces.settings import Settings
 
+from .blob_blocks import BLOCK_BYTES, Blocks, cut
+from .blob_copies import BlobCopies
 from .storage_account import StorageAccount
 from .storage_errors import storage_errors
 
 if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
     from azure.storage.blob import BlobProperties as SdkBlobProperties
 
 
@@ -24,8 +28,9 @@ BATCH_REQUESTS = 256
 class AzureBlobRepository:
     """`BlobRepository` on an Azure storage account or Azurite. Thread-safe."""
 
-    def __init__(self, account: StorageAccount) -> None:
+    def __init__(self, account: StorageAccount, copies: BlobCopies | None = None) -> None:
         self._account = account
+        self._copies = copies or BlobCopies(account)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> AzureBlobRepository:
@@ -109,23 +114,62 @@ class AzureBlobRepository:
         chunks: Iterable[bytes],
         *,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Write a blob from pieces in bounded memory, replacing what is there; returns its URL.
 
-        The pieces are uploaded as blocks, which make a blob only when they are committed at the end. When
-        `chunks` raises, that never happens, and the service forgets the blocks after a week.
+        The pieces are uploaded as blocks, each with its MD5, which make a blob only when they are committed
+        at the end. When `chunks` raises, that never happens.
         """
         with storage_errors(container, name):
-            from azure.storage.blob import ContentSettings
-
             client = self._account.blob_service().get_blob_client(container, name)
-            client.upload_blob(
-                iter(chunks),
-                overwrite=True,
-                max_concurrency=1,
-                content_settings=ContentSettings(content_type=content_type),
-            )
+            pieces = cut(chunks)
+            first = next(pieces, b"")
+            if len(first) < BLOCK_BYTES:
+                _put(client, first, content_type, metadata)
+            else:
+                blocks = Blocks(client)
+                blocks.stage(first)
+                for piece in pieces:
+                    blocks.stage(piece)
+                blocks.commit(content_type=content_type, md5=blocks.md5, metadata=metadata)
             return str(client.url).split("?", 1)[0]
+
+    def copy(
+        self,
+        container: str,
+        name: str,
+        to_container: str,
+        to_name: str,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_unchanged: str | None,
+        source_etag: str | None = None,
+    ) -> BlobProperties:
+        """Copy a blob inside the account, whole and at once, if the target is as it was seen."""
+        source = self.properties(container, name)
+        if source_etag not in (None, source.etag):
+            raise Conflict(f"blob {name!r} in container {container!r} is not the one that was asked for")
+        with storage_errors(to_container, to_name):
+            target = self._account.blob_service().get_blob_client(to_container, to_name)
+            answer = self._copies.copy(
+                source,
+                container,
+                target,
+                content_type=content_type,
+                metadata=metadata,
+                if_unchanged=if_unchanged,
+            )
+        return BlobProperties(
+            name=to_name,
+            size=source.size,
+            last_modified=answer["last_modified"],
+            content_type=content_type,
+            etag=str(answer["etag"]).strip('"'),
+            content_md5=source.content_md5,
+            metadata=dict(metadata),
+        )
 
     def delete(self, container: str, names: Sequence[str]) -> int:
         """Delete blobs, 256 a request; answers how many were there."""
@@ -149,6 +193,12 @@ class AzureBlobRepository:
             with suppress(ResourceExistsError):
                 self._account.blob_service().create_container(container)
 
+    def url(self, container: str, name: str) -> str:
+        """Where the blob is, without any signature."""
+        with storage_errors(container, name):
+            client = self._account.blob_service().get_blob_client(container, name)
+            return str(client.url).split("?", 1)[0]
+
     def ping(self) -> None:
         """Raise unless the account answers."""
         with storage_errors():
@@ -167,6 +217,20 @@ def storage_account(settings: Settings) -> StorageAccount:
     """The account that the settings name; call once per process and share it."""
     return StorageAccount(
         settings.storage_connection_string.get_secret_value(), settings.storage_account_name
+    )
+
+
+def _put(client: BlobClient, data: bytes, content_type: str, metadata: Mapping[str, str] | None) -> None:
+    """Write a small blob in one request, of which the service checks the MD5."""
+    from azure.storage.blob import ContentSettings
+
+    md5 = bytearray(hashlib.md5(data, usedforsecurity=False).digest())
+    client.upload_blob(
+        data,
+        overwrite=True,
+        validate_content=True,
+        content_settings=ContentSettings(content_type=content_type, content_md5=md5),
+        metadata=dict(metadata) if metadata else None,
     )
 
 

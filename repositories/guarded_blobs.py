@@ -59,13 +59,39 @@ class GuardedBlobRepository(BlobRepository):
         chunks: Iterable[bytes],
         *,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Write a blob from pieces, unless the breaker is open.
 
         What fails may be whoever makes the pieces, so that the outcome says nothing about the dependency.
         """
         self._breaker.check()
-        return self._blobs.write_stream(container, name, chunks, content_type=content_type)
+        return self._blobs.write_stream(container, name, chunks, content_type=content_type, metadata=metadata)
+
+    def copy(
+        self,
+        container: str,
+        name: str,
+        to_container: str,
+        to_name: str,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_unchanged: str | None,
+        source_etag: str | None = None,
+    ) -> BlobProperties:
+        """Copy a blob inside the account, if the target is as it was seen."""
+        with self._breaker.calling():
+            return self._blobs.copy(
+                container,
+                name,
+                to_container,
+                to_name,
+                content_type=content_type,
+                metadata=metadata,
+                if_unchanged=if_unchanged,
+                source_etag=source_etag,
+            )
 
     def delete(self, container: str, names: Sequence[str]) -> int:
         """Delete blobs; answers how many were there."""
@@ -76,6 +102,10 @@ class GuardedBlobRepository(BlobRepository):
         """Create the container unless it exists."""
         with self._breaker.calling():
             self._blobs.ensure_container(container)
+
+    def url(self, container: str, name: str) -> str:
+        """Where the blob is, without any signature."""
+        return self._blobs.url(container, name)
 
     def ping(self) -> None:
         """Raise unless the account answers, whatever the breaker's state, which stays as it is."""

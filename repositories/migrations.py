@@ -107,11 +107,12 @@ def pending(connection: Connection) -> list[str]:
 
 
 def drop(connection: Connection) -> list[str]:
-    """Drop the schema with everything in it; returns what was dropped, as `kind name`."""
+    """Drop the schema with everything in it, and the catalog's tables; answers them as `kind name`."""
     with connection.transaction():
         connection.execute(_sql()["lock"], {"key": _LOCK})
         objects = schema_objects(connection)
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
+        connection.execute(_sql()["drop_catalog"])
     return objects
 
 

@@ -109,6 +109,12 @@ class RetentionRepository:
         """Note that nothing is left to be looked for in the stage."""
         self._rows("stage_cleaned", **_place(stage), completed_at=stage.completed_at)
 
+    def ended_runs(self, runs: Sequence[tuple[str, int]], age: timedelta) -> list[tuple[str, int]]:
+        """Those of these runs, as (job id, run), that ended so long ago, or of which there is no row."""
+        job_ids, numbers = [job_id for job_id, _ in runs], [run for _, run in runs]
+        rows = self._rows("ended_runs", job_ids=job_ids, runs=numbers, age=age)
+        return [(row["job_id"], row["run"]) for row in rows]
+
     def archived_run(self, old: OldRun) -> str | None:
         """The run as a line of JSON; None where it is not as it was found."""
         rows = self._rows("archived_run", job_id=old.job_id, run=old.run, completed_at=old.completed_at)

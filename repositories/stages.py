@@ -75,7 +75,9 @@ class StageRepository:
 
         Ends what a predecessor that is frozen left open. `patience` is how long a lock is waited for, and how
         long this transaction may stand idle. Returns the number of tasks, or None when the plan was overtaken
-        and nothing was written. Raises `TooManyTasks` beyond `limit`.
+        and nothing was written.
+        Raises `TooManyTasks` beyond `limit`, and `ContractViolation` for a task that is no mapping of JSON,
+        and for an item that cannot be grouped.
         """
         fan_out, brief = _looked_into(fan_out)
         within: AbstractContextManager[Connection] = (
@@ -193,12 +195,25 @@ class StageRepository:
             "stage": plan.stage,
             "limit": limit,
         }
+        if isinstance(fan_out, TasksFromItems) and fan_out.group_by is not None:
+            return self._insert_groups(connection, arguments, fan_out.group_by)
         if isinstance(fan_out, TasksFromItems):
             row = connection.execute(self._sql["insert_tasks_from_items"], arguments).fetchone()
         else:
             arguments["select"] = to_json(dict(fan_out.select))
             row = connection.execute(self._sql["insert_tasks_from_results"], arguments).fetchone()
         assert row is not None
+        return int(row["n"])
+
+    def _insert_groups(self, connection: Connection, arguments: dict[str, object], key: str) -> int:
+        arguments["group_by"] = key
+        row = connection.execute(self._sql["insert_tasks_from_item_groups"], arguments).fetchone()
+        assert row is not None
+        if row["keyless_task"] is not None:
+            raise ContractViolation(
+                f"group_by: item {row['keyless_seq']} that task {row['keyless_task']} of the previous stage "
+                f"discovered has no {key!r}"
+            )
         return int(row["n"])
 
     def _copy_tasks(

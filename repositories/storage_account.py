@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,8 @@ QUEUE_RETRIES = 1
 """Within a second, for a connection that was closed while idle. The outbox repeats what could not be sent,
 and meanwhile somebody may be waiting for the answer to a submission."""
 QUEUE_READ_TIMEOUT_SECONDS = 10
+COPY_SIGNATURE_LIFETIME = timedelta(minutes=15)
+"""The service takes a block, or a blob of 256 MiB, within seconds."""
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 
@@ -105,6 +108,32 @@ class StorageAccount:
             ) from None
         return client
 
+    def copy_source(self, container: str, name: str) -> tuple[str, str | None]:
+        """The URL from which the service itself may read a blob, and an authorization to go with it; secret.
+
+        With an identity the URL is plain, and its token goes beside it (`x-ms-copy-source-authorization`).
+        With a connection string the URL is signed, for reading this one blob for a quarter of an hour.
+        https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url#request-headers
+        """
+        client = self.blob_service().get_blob_client(container, name)
+        if not self._connection_string:
+            return str(client.url), f"Bearer {self._token()}"
+        key = getattr(client.credential, "account_key", None)
+        if key is None:
+            # The connection string itself holds a signature, which the URL has already.
+            return str(client.url), None
+        from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+
+        signature = generate_blob_sas(
+            str(client.account_name),
+            container,
+            name,
+            account_key=key,
+            permission=BlobSasPermissions(read=True),
+            expiry=datetime.now(UTC) + COPY_SIGNATURE_LIFETIME,
+        )
+        return f"{client.url}?{signature}", None
+
     def gdal_options(self) -> dict[str, str]:
         """What GDAL's /vsiaz/ needs to reach this account; secret, for one thread's configuration only.
 
@@ -112,18 +141,19 @@ class StorageAccount:
         """
         if self._connection_string:
             return {"AZURE_STORAGE_CONNECTION_STRING": self._connection_string}
-        endpoint = self._endpoint("blob")
-        with self._lock:
-            credential = self._credential
-        from .storage_errors import storage_errors
-
-        with storage_errors():
-            token = credential.get_token(STORAGE_SCOPE).token
         return {
             "AZURE_STORAGE_ACCOUNT": self._account_name,
-            "AZURE_STORAGE_ACCESS_TOKEN": token,
-            "CPL_AZURE_ENDPOINT": endpoint,
+            "CPL_AZURE_ENDPOINT": self._endpoint("blob"),
+            "AZURE_STORAGE_ACCESS_TOKEN": self._token(),
         }
+
+    def _token(self) -> str:
+        from .storage_errors import storage_errors
+
+        with self._lock:
+            credential = self._credential
+        with storage_errors():
+            return credential.get_token(STORAGE_SCOPE).token
 
     def _endpoint(self, service: str) -> str:
         if not self._account_name:

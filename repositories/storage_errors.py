@@ -25,6 +25,8 @@ MISSING_CONTAINER = {"ContainerNotFound", "ContainerBeingDeleted", "ContainerDis
 MISSING_QUEUE = {"QueueNotFound", "QueueBeingDeleted", "QueueDisabled"}
 INVALID_NAME = {"InvalidResourceName", "InvalidUri", "OutOfRangeInput"}
 TRANSIENT_STATUS = {408, 429, 500, 502, 503, 504}
+DAMAGED = "Md5Mismatch"
+"""What arrived is not what was sent."""
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def storage_errors(container: str = "", name: str = "", queue: str = "") -> Iter
 
 def translate(error: HttpResponseError, *, container: str, name: str, queue: str) -> OrchestratorError:
     """Our error for an answer of the service. Its text names what was asked for, never how."""
-    status, code = error.status_code or 0, _code(error)
+    status, code = error.status_code or 0, error_code(error)
     answer = f"storage answered {status} {code}".rstrip()
     if status == 404 or code in MISSING_CONTAINER | MISSING_QUEUE:
         if queue or code in MISSING_QUEUE:
@@ -56,14 +58,15 @@ def translate(error: HttpResponseError, *, container: str, name: str, queue: str
     subject = f"queue {queue!r}" if queue else f"container {container!r}" if container else "the account"
     if status in (401, 403):
         return AccessDenied(f"storage refuses access to {subject} ({code or status})")
-    if status in TRANSIENT_STATUS:
+    if status in TRANSIENT_STATUS or code == DAMAGED:
         return ServiceUnavailable(answer)
     if code in INVALID_NAME:
         return InvalidRequest(f"{subject}: not a valid name ({code})")
     return Conflict(f"{answer} for {subject}" + (f", blob {name!r}" if name else ""))
 
 
-def _code(error: HttpResponseError) -> str:
+def error_code(error: HttpResponseError) -> str:
+    """What the service calls its error; empty where it does not say."""
     code = getattr(error, "error_code", None)
     if code is None:  # an answer without a body, as to HEAD
         code = getattr(error.response, "headers", {}).get("x-ms-error-code")

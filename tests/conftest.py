@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app"]
+pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app", "tests.fix_publishing"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,8 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let property tests repeat the same examples, except with --chaos, which is there to find new ones."""
-    settings.register_profile("steady", derandomize=True)
+    """Let property tests repeat the same examples, except with --chaos, which is there to find new ones.
+
+    And take the time they need: a busy machine is no failure.
+    """
+    settings.register_profile("steady", derandomize=True, deadline=None)
     if not config.getoption("--chaos"):
         settings.load_profile("steady")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 INPUT_CONTAINER = "bronze"
-CONTAINERS = (INPUT_CONTAINER, "silver", "gold", "job-results")
+CONTAINERS = (INPUT_CONTAINER, "silver", "gold", "job-results", "job-scratch")
 _UPLOADS_AT_ONCE = 8
 _READ_BYTES = 256 * 1024
 # Quicker than the SDK's default of 15 s and more: what does not answer here is not there.

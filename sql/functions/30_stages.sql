@@ -21,6 +21,52 @@ BEGIN
     RETURN n;
 END $$;
 
+-- One task for each distinct value under `p_key` of those items, in the order of first appearance, with all items
+-- of its group (docs/adr/0011). Where an item has no such value, nothing counts: the answer then names the first
+-- one, by the task that discovered it and its number there, and the caller rolls back. A group is one row, of at
+-- most the 256 MB that jsonb holds.
+CREATE OR REPLACE FUNCTION app.insert_tasks_from_item_groups(
+    p_job_id text, p_run integer, p_stage integer, p_key text, p_limit integer
+) RETURNS TABLE (n bigint, keyless_task integer, keyless_seq integer) LANGUAGE plpgsql AS $$
+DECLARE v_keyless boolean;
+BEGIN
+    WITH inserted AS (
+        INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)
+        SELECT p_job_id, p_run, p_stage, row_number() OVER (ORDER BY g.first) - 1,
+               jsonb_build_object(p_key, g.value, 'items', g.items)
+        FROM (
+            SELECT i.item -> p_key AS value, min(ARRAY[t.task_index, i.seq]) AS first,
+                   jsonb_agg(i.item ORDER BY t.task_index, i.seq) AS items
+            FROM app.tasks t
+            CROSS JOIN LATERAL (
+                SELECT seq, item FROM app.stage_items
+                WHERE job_id = p_job_id AND run = p_run AND stage = p_stage - 1
+                  AND task_index = t.task_index AND fence = t.fence
+                OFFSET 0
+            ) AS i
+            WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage - 1 AND t.status = 'completed'
+            GROUP BY i.item -> p_key
+        ) AS g
+        LIMIT p_limit + 1
+        RETURNING parameters -> p_key = 'null' AS keyless
+    )
+    SELECT count(*), coalesce(bool_or(keyless), false) INTO n, v_keyless FROM inserted;
+    IF v_keyless THEN
+        SELECT t.task_index, i.seq INTO keyless_task, keyless_seq
+        FROM app.tasks t
+        CROSS JOIN LATERAL (
+            SELECT seq, item FROM app.stage_items
+            WHERE job_id = p_job_id AND run = p_run AND stage = p_stage - 1
+              AND task_index = t.task_index AND fence = t.fence
+            OFFSET 0
+        ) AS i
+        WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage - 1 AND t.status = 'completed'
+          AND coalesce(i.item -> p_key, 'null') = 'null'
+        ORDER BY t.task_index, i.seq LIMIT 1;
+    END IF;
+    RETURN NEXT;
+END $$;
+
 -- One task for each completed task of the previous stage; `p_select` maps parameter → key of the result.
 CREATE OR REPLACE FUNCTION app.insert_tasks_from_results(
     p_job_id text, p_run integer, p_stage integer, p_select jsonb, p_limit integer

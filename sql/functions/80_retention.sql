@@ -274,6 +274,21 @@ RETURNS void LANGUAGE sql AS $$
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND completed_at = p_completed_at
 $$;
 
+-- Which of these runs are over since before a time, or gone: no handler of theirs can be at work any more. Each
+-- is looked up by its whole key, whatever the statistics say.
+CREATE OR REPLACE FUNCTION app.ended_runs(p_job_ids text[], p_runs integer[], p_before timestamptz)
+RETURNS TABLE (job_id text, run integer) LANGUAGE sql STABLE AS $$
+    SELECT r.job_id, r.run FROM unnest(p_job_ids, p_runs) AS r (job_id, run)
+    WHERE NOT EXISTS (
+            SELECT 1 FROM app.jobs j
+            WHERE j.job_id = r.job_id AND j.run = r.run AND (j.completed_at IS NULL OR j.completed_at >= p_before)
+            OFFSET 0)
+      AND NOT EXISTS (
+            SELECT 1 FROM app.past_runs p
+            WHERE p.job_id = r.job_id AND p.run = r.run AND p.completed_at >= p_before
+            OFFSET 0)
+$$;
+
 -- Whether no look into the poison queues has found this message; one that lies there needs its row.
 CREATE OR REPLACE FUNCTION app.poison_is_gone(p app.poison_messages) RETURNS boolean
 LANGUAGE sql STABLE AS $$

@@ -37,6 +37,10 @@ COPY app.tasks (job_id, run, stage, task_index, parameters) FROM STDIN
 -- name: insert_tasks_from_items
 SELECT app.insert_tasks_from_items(%(job_id)s, %(run)s, %(stage)s, %(limit)s) AS n
 
+-- name: insert_tasks_from_item_groups
+SELECT n, keyless_task, keyless_seq
+FROM app.insert_tasks_from_item_groups(%(job_id)s, %(run)s, %(stage)s, %(group_by)s, %(limit)s)
+
 -- name: insert_tasks_from_results
 SELECT app.insert_tasks_from_results(%(job_id)s, %(run)s, %(stage)s, %(select)s::jsonb, %(limit)s) AS n
 

@@ -59,6 +59,9 @@ SELECT app.lose_plan(job_id) FROM app.jobs WHERE job_id = %(job_id)s
 -- name: insert_tasks_from_items
 SELECT app.insert_tasks_from_items(%(job_id)s, 1, 2, 1)
 
+-- name: insert_tasks_from_item_groups
+SELECT * FROM app.insert_tasks_from_item_groups(%(job_id)s, 1, 2, 'function_test', 1)
+
 -- name: insert_tasks_from_results
 SELECT app.insert_tasks_from_results(%(job_id)s, 1, 2, '{}', 1)
 
@@ -236,3 +239,32 @@ SELECT app.poison_is_gone(p) FROM app.poison_messages p WHERE job_id = %(job_id)
 
 -- name: sweep_leftovers
 SELECT app.sweep_leftovers('-infinity', 0)
+
+-- name: attempt_holds
+SELECT app.attempt_holds(%(job_id)s, 1, 1, 0, 0)
+
+-- name: find_cog
+SELECT * FROM app.find_cog('function_test', %(job_id)s, %(job_id)s)
+
+-- name: begin_publication
+SELECT app.begin_publication(%(job_id)s, jsonb_build_object(
+    'container', 'function_test', 'name', 'function_test', 'job_id', %(job_id)s::text, 'run', 1, 'stage', 1,
+    'task_index', 0, 'fence', 0))
+
+-- name: record_cog
+SELECT app.record_cog(u, '', false, NULL) FROM geo.cog_publications u WHERE u.job_id = %(job_id)s
+
+-- name: publish_cog
+SELECT * FROM app.publish_cog('function_test', %(job_id)s, %(job_id)s, '')
+
+-- name: settle_publication
+SELECT app.settle_publication('function_test', %(job_id)s, %(job_id)s, '', NULL)
+
+-- name: forget_publication
+SELECT app.forget_publication('function_test', %(job_id)s, %(job_id)s)
+
+-- name: unsettled_publications
+SELECT * FROM app.unsettled_publications('-infinity', 1)
+
+-- name: ended_runs
+SELECT * FROM app.ended_runs(ARRAY[%(job_id)s::text], ARRAY[1], now())

@@ -27,11 +27,16 @@ WHERE schema_migrations.sha256 <> EXCLUDED.sha256
 -- name: views
 SELECT viewname FROM pg_views WHERE schemaname = 'app'
 
+-- name: drop_catalog
+-- What the migrations made in a schema that others may use too, and which therefore stays.
+DROP TABLE IF EXISTS geo.cog_publications, geo.cogs
+
 -- name: schema_objects
--- Tables, views, sequences, functions and enumerated types of the schema.
+-- Tables, views, sequences, functions and enumerated types of the schema, and our tables in geo.
 SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' END AS kind,
        c.relname AS name
 FROM pg_class c WHERE c.relnamespace = to_regnamespace('app') AND c.relkind IN ('r', 'v', 'S')
+   OR c.oid IN (to_regclass('geo.cogs'), to_regclass('geo.cog_publications'))
 UNION ALL
 SELECT 'function', p.proname FROM pg_proc p WHERE p.pronamespace = to_regnamespace('app')
 UNION ALL

@@ -45,6 +45,9 @@ SELECT removed, reached FROM app.sweep_attempt_items(%(job_id)s, %(run)s, %(stag
 -- name: stage_cleaned
 SELECT app.stage_cleaned(%(job_id)s, %(run)s, %(stage)s, %(completed_at)s)
 
+-- name: ended_runs
+SELECT job_id, run FROM app.ended_runs(%(job_ids)s::text[], %(runs)s::integer[], now() - %(age)s::interval)
+
 -- name: sweep_leftovers
 SELECT app.sweep_leftovers(%(before)s, %(limit)s) AS removed
 

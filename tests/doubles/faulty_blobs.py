@@ -61,9 +61,34 @@ class FaultyBlobs(MemoryBlobs):
         chunks: Iterable[bytes],
         *,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         self._call()
-        return super().write_stream(container, name, chunks, content_type=content_type)
+        return super().write_stream(container, name, chunks, content_type=content_type, metadata=metadata)
+
+    def copy(
+        self,
+        container: str,
+        name: str,
+        to_container: str,
+        to_name: str,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_unchanged: str | None,
+        source_etag: str | None = None,
+    ) -> BlobProperties:
+        self._call()
+        return super().copy(
+            container,
+            name,
+            to_container,
+            to_name,
+            content_type=content_type,
+            metadata=metadata,
+            if_unchanged=if_unchanged,
+            source_etag=source_etag,
+        )
 
     def delete(self, container: str, names: Sequence[str]) -> int:
         self._call()
@@ -71,6 +96,9 @@ class FaultyBlobs(MemoryBlobs):
 
     def ensure_container(self, container: str) -> None:
         self._call()
+
+    def url(self, container: str, name: str) -> str:
+        return f"https://account.example/{container}/{name}"
 
     def ping(self) -> None:
         self.asked += 1

@@ -6,6 +6,7 @@ import http.client
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 HANGS_SECONDS = 2.0
@@ -32,7 +33,7 @@ class FaultyEndpoint:
             f"AccountName={parts['AccountName']};AccountKey={parts['AccountKey']};BlobEndpoint={here}"
         )
 
-    def __enter__(self) -> FaultyEndpoint:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
 
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
-from interfaces.errors import BlobNotFound
+from interfaces.errors import BlobNotFound, Conflict
 
 
 class MemoryBlobs(BlobRepository):
@@ -13,6 +17,9 @@ class MemoryBlobs(BlobRepository):
 
     def __init__(self) -> None:
         self.blobs: dict[tuple[str, str], bytes] = {}
+        self._described: dict[tuple[str, str], BlobProperties] = {}
+        self._etags = count(1)
+        self._lock = threading.Lock()
 
     def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:
         names = sorted(n for c, n in self.blobs if c == container and n.startswith(prefix))
@@ -33,7 +40,13 @@ class MemoryBlobs(BlobRepository):
                     yield f"{prefix}{head}/"
 
     def properties(self, container: str, name: str) -> BlobProperties:
-        return BlobProperties(name=name, size=len(self.read(container, name)))
+        data = self.read(container, name)
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        known = self._described.get((container, name))
+        if known is None or known.content_md5 != md5:
+            # A test put it there.
+            return BlobProperties(name=name, size=len(data), etag=md5, content_md5=md5)
+        return known
 
     def read(self, container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
         try:
@@ -51,7 +64,7 @@ class MemoryBlobs(BlobRepository):
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> str:
-        self.blobs[container, name] = data
+        self._put(container, name, data, content_type, metadata)
         return f"memory://{container}/{name}"
 
     def write_stream(
@@ -61,17 +74,58 @@ class MemoryBlobs(BlobRepository):
         chunks: Iterable[bytes],
         *,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
-        return self.write(container, name, b"".join(chunks), content_type=content_type)
+        return self.write(container, name, b"".join(chunks), content_type=content_type, metadata=metadata)
+
+    def copy(
+        self,
+        container: str,
+        name: str,
+        to_container: str,
+        to_name: str,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_unchanged: str | None,
+        source_etag: str | None = None,
+    ) -> BlobProperties:
+        data = self.read(container, name)
+        if source_etag not in (None, self.properties(container, name).etag):
+            raise Conflict(f"blob {name!r} in container {container!r} is not the one that was asked for")
+        with self._lock:
+            there = (to_container, to_name) in self.blobs
+            etag = self.properties(to_container, to_name).etag if there else None
+            if etag != if_unchanged:
+                raise Conflict(f"storage answered 412 for container {to_container!r}, blob {to_name!r}")
+            return self._put(to_container, to_name, data, content_type, metadata)
 
     def delete(self, container: str, names: Sequence[str]) -> int:
         return sum(self.blobs.pop((container, name), None) is not None for name in names)
+
+    def url(self, container: str, name: str) -> str:
+        return f"https://account.example/{container}/{name}"
 
     def ping(self) -> None:
         return None
 
     def ensure_container(self, container: str) -> None:
         return None
+
+    def _put(
+        self, container: str, name: str, data: bytes, content_type: str, metadata: Mapping[str, str] | None
+    ) -> BlobProperties:
+        described = BlobProperties(
+            name=name,
+            size=len(data),
+            last_modified=datetime.now(UTC),
+            content_type=content_type,
+            etag=f"0x{next(self._etags):X}",
+            content_md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            metadata=dict(metadata or {}),
+        )
+        self.blobs[container, name], self._described[container, name] = data, described
+        return described
 
     def gdal_path(self, container: str, name: str) -> str:
         raise NotImplementedError("GDAL reads from a real account; these tests have none")

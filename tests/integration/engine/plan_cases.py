@@ -273,6 +273,7 @@ HOT = (
     Case("retention", "sweep_events", 1, "of a brief job", _BRIEF, _RUN_IS_REMOVED, ("job_events_of_job",)),
     Case("retention", "uncleaned_stages", 5, needs=("stages_uncleaned",)),
     Case("retention", "pass_clean_stages", 1, needs=("stages_uncleaned",)),
+    Case("retention", "ended_runs", 0),
     Case("retention", "archived_events", 100),
     Case(
         "retention",
@@ -291,6 +292,13 @@ ONCE_A_STAGE = (
         "insert_tasks_from_items",
         1,
         parameters={"stage": 2, "limit": 1_000_000},
+    ),
+    Case(
+        "engine",
+        "insert_tasks_from_item_groups",
+        1,
+        parameters={"stage": 2, "limit": 1_000_000, "group_by": "target"},
+        prepare=("UPDATE app.stage_items SET item = jsonb_build_object('target', task_index / 3)",),
     ),
     Case(
         "engine",

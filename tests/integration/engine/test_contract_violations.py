@@ -79,6 +79,9 @@ def test_a_wrong_field_of_a_plan_fails_the_job_and_is_named(run: Run, answer: An
         (TasksFromResults("a"), "returned.TasksFromResults.select"),  # type: ignore[arg-type]
         (TasksFromResults({"a": 1}), "returned.TasksFromResults.select"),  # type: ignore[dict-item]
         (TasksFromItems(common=5), "returned.TasksFromItems.common"),  # type: ignore[arg-type]
+        (TasksFromItems(group_by=5), "returned.TasksFromItems.group_by"),  # type: ignore[arg-type]
+        (TasksFromItems(group_by=""), "returned.TasksFromItems.group_by"),
+        (TasksFromItems(group_by="items"), "returned.TasksFromItems.group_by"),
     ],
 )
 def test_a_wrong_field_of_a_plan_from_the_database_is_named(run: Run, answer: Any, field: str) -> None:

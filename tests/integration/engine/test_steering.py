@@ -272,7 +272,7 @@ def test_bad_parameters_are_refused_by_the_name_of_the_field(
 
 def test_unknown_job_types_and_oversized_parameters_are_refused(make_world: Callable[..., World]) -> None:
     world = make_world(max_parameters_bytes=100)
-    with pytest.raises(UnknownJobType, match="hello_world, list_container, summarize_container"):
+    with pytest.raises(UnknownJobType, match="known are: hello_world, list_container, mosaic_to_cog, "):
         world.submit("hello")
     with pytest.raises(PayloadTooLarge):
         world.submit("hello_world", name="x" * 200)

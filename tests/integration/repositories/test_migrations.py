@@ -25,7 +25,8 @@ CATALOG = {
     "relations": """
         SELECT relname, relkind::text, relpersistence::text, reloptions, relacl::text,
                obj_description(oid, 'pg_class') AS comment
-        FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind <> 'i' ORDER BY 1""",
+        FROM pg_class WHERE relnamespace::regnamespace::text IN ('app', 'geo') AND relkind <> 'i'
+        ORDER BY 1""",
     "columns": """
         SELECT c.relname, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) AS place, a.attname,
                format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull, a.attidentity::text,
@@ -33,11 +34,14 @@ CATALOG = {
                pg_get_expr(d.adbin, d.adrelid) AS value
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (c.oid, a.attnum)
-        WHERE c.relnamespace = 'app'::regnamespace AND c.relkind IN ('r', 'v', 'p') ORDER BY 1, 2""",
+        WHERE c.relnamespace::regnamespace::text IN ('app', 'geo') AND c.relkind IN ('r', 'v', 'p')
+        ORDER BY 1, 2""",
     "constraints": """
         SELECT conrelid::regclass::text AS relation, conname, pg_get_constraintdef(oid) AS definition
-        FROM pg_constraint WHERE connamespace = 'app'::regnamespace ORDER BY 1, 2""",
-    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'app' ORDER BY 1, 2",
+        FROM pg_constraint WHERE connamespace::regnamespace::text IN ('app', 'geo') ORDER BY 1, 2""",
+    "indexes": """
+        SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname IN ('app', 'geo')
+        ORDER BY 1, 2""",
     "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'app' ORDER BY 1",
     "functions": """
         SELECT oid::regprocedure::text AS signature, pg_get_functiondef(oid) AS definition
@@ -157,7 +161,8 @@ def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
     edit(release / "functions" / "50_outbox.sql", "604800", "3600")
     edit(release / "functions" / "40_tasks.sql", "interval '1 second'", "interval '3 seconds'")
     edit(release / "views" / "invariants.sql", "interval '5 seconds'", "interval '9 seconds'")
-    (release / "functions" / "70_poison.sql").unlink()
+    for name in ("70_poison.sql", "90_cogs.sql"):
+        (release / "functions" / name).unlink()
     migrate(connection)
     job = "0" * 64
     connection.execute(
@@ -284,11 +289,16 @@ def test_five_migrators_at_once_do_the_work_of_one(empty_database_url: str, fres
 
 def test_dropping_lists_what_it_drops_and_leaves_nothing(connection: Any, fresh: Any) -> None:
     migrate(connection)
-    connection.execute("CREATE TABLE public.not_ours ()")
+    connection.execute("CREATE TABLE public.not_ours (); CREATE TABLE geo.not_ours_either ()")
     dropped = drop(connection)
     assert catalog(connection) == {}
     assert {"table jobs", "table outbox", "view invariant_1_stalled_job", "type job_status"} <= set(dropped)
     assert {"function submit_job", "sequence fences", "table schema_migrations"} <= set(dropped)
+    assert {"table cogs", "table cog_publications"} <= set(dropped)
+    assert "table not_ours_either" not in dropped
+    left = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'geo'").fetchall()
+    assert left == [{"tablename": "not_ours_either"}]
+    connection.execute("DROP TABLE geo.not_ours_either")
     assert connection.execute("SELECT to_regclass('public.not_ours') AS there").fetchone()["there"]
     assert drop(connection) == []
     migrate(connection)

@@ -20,6 +20,10 @@ CALLS: dict[str, Callable[[BlobRepository], object]] = {
     "properties": lambda blobs: blobs.properties("bronze", "a"),
     "read": lambda blobs: blobs.read("bronze", "a", 1, 1),
     "write": lambda blobs: blobs.write("bronze", "b", b"x", content_type="text/plain", metadata={"k": "v"}),
+    "copy": lambda blobs: (
+        blobs.copy("bronze", "a", "silver", "a", content_type="x/y", metadata={}, if_unchanged=None).size,
+        blobs.delete("silver", ["a"]),
+    ),
     "delete": lambda blobs: blobs.delete("bronze", ["nothing"]),
     "ensure_container": lambda blobs: blobs.ensure_container("bronze"),
 }

@@ -84,7 +84,22 @@ class MemoryBlobs:
         chunks: Iterable[bytes],
         *,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
+        raise NotImplementedError
+
+    def copy(
+        self,
+        container: str,
+        name: str,
+        to_container: str,
+        to_name: str,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        if_unchanged: str | None,
+        source_etag: str | None = None,
+    ) -> BlobProperties:
         raise NotImplementedError
 
     def delete(self, container: str, names: Sequence[str]) -> int:
@@ -92,6 +107,9 @@ class MemoryBlobs:
 
     def ensure_container(self, container: str) -> None:
         raise NotImplementedError
+
+    def url(self, container: str, name: str) -> str:
+        return f"https://account.example/{container}/{name}"
 
     def ping(self) -> None:
         raise NotImplementedError
@@ -115,6 +133,7 @@ class Context:
     stage = 1
     task_index = 0
     attempt = 1
+    fence = 1
     correlation_id = "test"
 
     def __init__(self, *, cancelled_after: int | None = None) -> None:
@@ -126,6 +145,9 @@ class Context:
         before = len(self.items)
         self.items.extend(dict(item) for item in items)
         return len(self.items) - before
+
+    def scratch_name(self, suffix: str) -> str:
+        return f"{self.job_id}/{self.run}/{self.stage}/{self.task_index}-{self.fence}{suffix}"
 
     def check(self) -> None:
         self.checks += 1

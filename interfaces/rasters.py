@@ -1,0 +1,296 @@
+"""What jobs about rasters share: which rasters, where the results go, and how a COG is to be made."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, Time
+from .contracts import JobParameters
+
+MAX_NAMED_BLOBS = 10_000
+GIGAPIXEL = 1_000_000_000
+
+
+def _blob_name(name: str) -> str:
+    """https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
+    if not name or len(name) > 1024:
+        raise ValueError("a blob name has 1 to 1,024 characters")
+    if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError("a blob name has no empty part, and none that is . or ..")
+    if any(ord(character) < 32 or character == "\x7f" for character in name):
+        raise ValueError("a blob name has no control characters")
+    return name
+
+
+BlobName = Annotated[str, AfterValidator(_blob_name)]
+
+
+class RasterSources(JobParameters):
+    """Which rasters a job is about: one blob, a list of blobs, or those below a prefix that pass a filter.
+
+    Without a glob or extensions in the filter, only names with the extension of a raster format are taken.
+    """
+
+    container: ContainerName
+    blob: Annotated[BlobName, Field(description="One raster")] | None = None
+    blobs: (
+        Annotated[
+            list[BlobName], Field(min_length=1, max_length=MAX_NAMED_BLOBS, description="Several rasters")
+        ]
+        | None
+    ) = None
+    prefix: Prefix | None = None
+    filter: Annotated[FilterOrGlob, Field(description="Which files below the prefix")] = BlobFilter()
+    limit: Annotated[int, Field(ge=1, le=1_000_000, description="At most so many files")] | None = None
+    max_failed_fraction: Annotated[
+        float,
+        Field(ge=0, le=1, strict=False, description="The job fails when more of its rasters than this fail"),
+    ] = 0.5
+
+    @model_validator(mode="after")
+    def _one_way_of_naming(self) -> Self:
+        given = [name for name in ("blob", "blobs", "prefix") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError('give exactly one of blob, blobs and prefix ("" for the whole container)')
+        if self.prefix is None and (self.limit is not None or self.filter != BlobFilter()):
+            raise ValueError("filter and limit go with prefix")
+        return self
+
+
+TEMPLATE_FIELDS = ("stem", "name", "folder", "extension", "container", "date", "year", "month", "day")
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+def _template(template: str) -> str:
+    unknown = [field for field in _FIELD.findall(template) if field not in TEMPLATE_FIELDS]
+    if unknown:
+        raise ValueError(f"unknown field {{{unknown[0]}}}; known are {', '.join(TEMPLATE_FIELDS)}")
+    plain = _FIELD.sub("x", template)
+    if "{" in plain or "}" in plain:
+        raise ValueError("a brace is not closed or not opened")
+    if not plain.lower().endswith((".tif", ".tiff")):
+        raise ValueError("must end in .tif or .tiff")
+    return _blob_name(template)
+
+
+PathTemplate = Annotated[
+    str,
+    AfterValidator(_template),
+    Field(
+        description="Name of the COG: text with {stem}, {name}, {folder}, {extension}, {container} of the "
+        "source, and {date}, {year}, {month}, {day} of its datetime (UTC)"
+    ),
+]
+
+
+def _crs(text: str) -> str:
+    """A CRS as PROJ understands it, an authority's code in capitals."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        CRS.from_user_input(text)
+    except CRSError as error:
+        raise ValueError(f"is no CRS that PROJ knows: {error}"[:300]) from None
+    return text.upper() if re.fullmatch(r"[A-Za-z]+:\w+", text) else text
+
+
+Crs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_crs)]
+
+
+def _target_crs(text: str) -> str:
+    return text if text == "same" else _crs(text)
+
+
+TargetCrs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_target_crs)]
+Positive = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
+Finite = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+
+
+def _pair(value: Any) -> Any:
+    return [value, value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Resolution = Annotated[
+    list[Positive],
+    Field(min_length=2, max_length=2),
+    BeforeValidator(_pair, json_schema_input_type=Positive | list[Positive]),
+]
+"""Pixel size [x, y] in units of the target CRS; a single number stands for both."""
+
+Resampling = Literal["nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode"]
+OverviewResampling = Literal["nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode"]
+Compression = Literal["deflate", "zstd", "lerc", "jpeg", "webp", "lzw", "none"]
+LOSSY: frozenset[Compression] = frozenset({"jpeg", "webp"})
+DataType = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
+Overwrite = Literal["never", "if_changed", "always"]
+Placement = Literal["rectify", "keep", "refuse"]
+
+
+class CogProfile(JobParameters):
+    """How pixels are stored. `auto` picks by data type and content: deflate, or zstd for floats."""
+
+    compression: Literal["auto", "deflate", "zstd", "lerc", "jpeg", "webp", "lzw", "none"] = "auto"
+    level: Annotated[int, Field(ge=1, le=22, description="Of deflate (1 to 9) and zstd (1 to 22)")] | None = (
+        None
+    )
+    quality: (
+        Annotated[int, Field(ge=1, le=100, description="Of jpeg and webp; webp 100 is lossless")] | None
+    ) = None
+    max_z_error: Annotated[
+        float, Field(ge=0, strict=False, allow_inf_nan=False, description="Of lerc; 0 is lossless")
+    ] = 0.0
+    predictor: Literal["auto", "none", "horizontal", "floating_point"] = "auto"
+    block_size: Annotated[int, Field(ge=128, le=4096, multiple_of=16, description="Pixels")] = 512
+    overviews: Annotated[
+        Literal["auto"] | Annotated[int, Field(ge=0, le=30)],
+        Field(description="How many levels; auto: until the smallest fits into one block"),
+    ] = "auto"
+    overview_resampling: Literal["auto"] | OverviewResampling = "auto"
+    bigtiff: Literal["if_safer", "yes", "no"] = "if_safer"
+
+    @model_validator(mode="after")
+    def _options_fit_the_compression(self) -> Self:
+        if self.level is not None:
+            most = {"deflate": 9, "zstd": 22}.get(self.compression)
+            if most is None:
+                raise ValueError("level goes with deflate and zstd")
+            if self.level > most:
+                raise ValueError(f"level of {self.compression} is at most {most}")
+        if self.quality is not None and self.compression not in LOSSY:
+            raise ValueError("quality goes with jpeg and webp")
+        if self.max_z_error and self.compression != "lerc":
+            raise ValueError("max_z_error goes with lerc")
+        if self.predictor not in ("auto", "none") and self.compression not in ("deflate", "zstd", "lzw"):
+            raise ValueError("predictor goes with deflate, zstd and lzw")
+        return self
+
+
+class Scaling(JobParameters):
+    """Linear: source values `from_range` become `to_range`; what lies outside is cut to it."""
+
+    from_range: Annotated[list[Finite], Field(min_length=2, max_length=2)]
+    to_range: Annotated[list[Finite], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.from_range[0] >= self.from_range[1]:
+            raise ValueError("from_range: the first value must be below the second")
+        if self.to_range[0] == self.to_range[1]:
+            raise ValueError("to_range: the two values must differ")
+        return self
+
+
+class CogOptions(JobParameters):
+    """What is to be made of a raster. Without any of it: the same pixels as a COG."""
+
+    assume_crs: Annotated[Crs, Field(description="CRS of rasters that name none")] | None = None
+    target_crs: Annotated[
+        TargetCrs, Field(description='"same", an authority code such as EPSG:3857, or WKT')
+    ] = "same"
+    resolution: Resolution | None = None
+    resampling: Literal["auto"] | Resampling = "auto"
+    web_optimized: Annotated[
+        bool, Field(description="EPSG:3857, aligned to the zoom levels and tiles of web maps")
+    ] = False
+    placement: Annotated[
+        Placement,
+        Field(
+            description="Of rasters that are rotated, or placed by GCPs or RPCs. rectify: warp them; keep: "
+            "their pixels stay, with the rotated transform, GCPs or RPCs; refuse: they fail"
+        ),
+    ] = "rectify"
+    profile: CogProfile = CogProfile()
+    nodata: Annotated[
+        Literal["keep", "mask"] | Finite,
+        Field(description="keep; mask: turn nodata into a mask; a number: the value that stands for no data"),
+    ] = "keep"
+    bands: (
+        Annotated[
+            list[Annotated[int, Field(ge=1, le=65535)]],
+            Field(min_length=1, max_length=1000, description="Band numbers, from 1, in the order wanted"),
+        ]
+        | None
+    ) = None
+    data_type: DataType | None = None
+    scaling: Scaling | None = None
+    datetime: (
+        Annotated[Time, Field(description="Of all rasters of the job; else from tag or name")] | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.web_optimized and self.target_crs not in ("same", "EPSG:3857"):
+            raise ValueError("web_optimized means EPSG:3857; leave target_crs out")
+        if self.web_optimized and self.resolution is not None:
+            raise ValueError("web_optimized takes the resolution of a zoom level; leave resolution out")
+        if self.placement == "keep" and (self.crs_wanted is not None or self.resolution is not None):
+            raise ValueError(
+                "placement keep leaves pixels where they are; leave out target_crs, resolution and "
+                "web_optimized"
+            )
+        if self.profile.compression in LOSSY and self.data_type not in (None, "uint8"):
+            raise ValueError(f"profile.compression {self.profile.compression} stores uint8 only")
+        return self
+
+    @property
+    def crs_wanted(self) -> str | None:
+        """The CRS to warp to; None for the raster's own."""
+        if self.web_optimized:
+            return "EPSG:3857"
+        return None if self.target_crs == "same" else self.target_crs
+
+
+class MosaicOptions(JobParameters):
+    """How the rasters of a mosaic lie on each other and how fine it is."""
+
+    order: Annotated[
+        Literal["listed", "name", "newest_last", "resolution"],
+        Field(
+            description="Later ones cover earlier ones: as listed, by name, by datetime (those without one "
+            "lowest), or the finest last"
+        ),
+    ] = "listed"
+    pixel_size: Annotated[
+        Literal["finest", "coarsest", "first"],
+        Field(description="Whose resolution the mosaic takes where none is given"),
+    ] = "finest"
+
+
+def _cog_name(name: str) -> str:
+    if "{" in name or "}" in name:
+        raise ValueError("is a name, in which braces stand for nothing")
+    return _template(name)
+
+
+class Target(JobParameters):
+    """Where COGs go, and what happens to one that is there."""
+
+    target_container: ContainerName
+    overwrite: Annotated[
+        Overwrite,
+        Field(
+            description="if_changed: only when the source or what is asked of it is not what it was made from"
+        ),
+    ] = "if_changed"
+    chunk_threshold: Annotated[
+        int, Field(ge=1, description="Rasters of more pixels than this are converted in tiles, each a task")
+    ] = GIGAPIXEL
+    thumbnail: Annotated[bool, Field(description="Write a PNG of at most 512 pixels beside each COG")] = True
+
+
+class CogTarget(Target):
+    """Each COG gets a name of its own."""
+
+    path_template: PathTemplate = "{folder}/{stem}.tif"
+
+
+class MosaicTarget(Target):
+    """There is one COG."""
+
+    target_name: Annotated[
+        str, AfterValidator(_cog_name), Field(description="Name of the COG, ending in .tif or .tiff")
+    ]

@@ -1,0 +1,78 @@
+"""A blob made of blocks: staged one by one, seen by nobody until they are committed in one request."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobBlock, BlobClient
+
+BLOCK_BYTES = 4 * 1024**2
+"""At most 50,000 blocks make a blob: 200 GB.
+https://learn.microsoft.com/azure/storage/blobs/scalability-targets"""
+
+
+class Blocks:
+    """The blocks that one writer stages for a blob.
+
+    Their ids are this writer's own, so that two who write the same blob never commit each other's blocks.
+    What is not committed is forgotten by the service after a week.
+    """
+
+    def __init__(self, client: BlobClient) -> None:
+        self._client = client
+        self._prefix = uuid.uuid4().hex
+        self._ids: list[str] = []
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def stage(self, data: bytes) -> None:
+        """Upload a block with its MD5: the service refuses what was damaged on the way."""
+        self._client.stage_block(self._next_id(), data, length=len(data), validate_content=True)
+        self._md5.update(data)
+
+    def stage_from_url(self, url: str, offset: int, length: int, **options: Any) -> None:
+        """Let the service take a block from another blob."""
+        self._client.stage_block_from_url(self._next_id(), url, offset, length, **options)
+
+    @property
+    def md5(self) -> bytes:
+        """Of what `stage` was given."""
+        return self._md5.digest()
+
+    def commit(
+        self, *, content_type: str, md5: bytes | None, metadata: Mapping[str, str] | None, **conditions: Any
+    ) -> dict[str, Any]:
+        """Make the blob of these blocks, whole and at once; answers the headers of the response."""
+        from azure.storage.blob import BlobBlock, ContentSettings
+
+        blocks: list[BlobBlock] = [BlobBlock(block_id=block) for block in self._ids]
+        answer: dict[str, Any] = self._client.commit_block_list(
+            blocks,
+            content_settings=ContentSettings(
+                content_type=content_type, content_md5=bytearray(md5) if md5 else None
+            ),
+            metadata=dict(metadata) if metadata else None,
+            **conditions,
+        )
+        return answer
+
+    def _next_id(self) -> str:
+        # All ids of a blob have the same length.
+        self._ids.append(f"{self._prefix}-{len(self._ids):05}")
+        return self._ids[-1]
+
+
+def cut(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """The same bytes in pieces of `size`, the last one shorter; in the memory of two pieces."""
+    pending = bytearray()
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            pending += chunk[start : start + size]
+            if len(pending) >= size:
+                yield bytes(pending[:size])
+                del pending[:size]
+    if pending:
+        yield bytes(pending)

@@ -1,0 +1,1 @@
+"""Cloud-optimized GeoTIFFs: planned, made, checked and published."""

@@ -1,0 +1,388 @@
+"""Publishing: a COG that was made becomes its target, for all readers at once, and for good.
+
+Readers see two things: the target blob, and its row in `geo.cogs`. Nothing spans both, so they change in
+an order from which every crash can be told, and repaired:
+
+1. **Look**: the target's properties, then the row of the target, and with it the intent that the target's
+   metadata name. `overwrite` decides by them whether there is anything to do.
+2. **Intent** (`begin`): the row that is to be, under this attempt's mark, if its fence still holds the
+   task.
+3. **Copy**: on the server, whole and at once, with the mark in the target's metadata, and only if the
+   target still has the etag that was looked at. So all copies to one target form a chain, in which each
+   was made in knowledge of the one before.
+4. **Thumbnail**: small, written over what is there.
+5. **Row** (`publish`): if the fence still holds, in the same statement that forgets the intent.
+6. **Scratch** is deleted.
+
+A crash, or an error that ends the attempt,
+
+* before 2 or before 3 leaves the target as it was, and at most an intent that no target bears the mark of.
+  It is forgotten when no handler of that time can run any more (`UnfinishedPublications`).
+* before 4 or 5 leaves a target that bears the mark of an intent: it is *unrecorded*. The next attempt of
+  the same task replaces it (its own file, the etag just seen). Any other publisher, and the clean-up,
+  completes it: the intent is the whole row, and the copy is the whole file. A thumbnail may be missing
+  then.
+* before 6 leaves scratch blobs, which the engine removes when the run has ended. The next attempt finds
+  the row of its own run, and has nothing to do.
+
+**Two publishers of one target** cannot mix: of two copies that were asked for with the same etag, storage
+makes one. The other looks again, and finds an unrecorded target. While the attempt behind that holds its
+task, nobody touches it: this attempt ends with `Conflict` and is tried again later, as the task's policy
+says. Once the row is there (or was completed, because that attempt is gone), `overwrite` decides as
+always. So a row never speaks of a copy that was replaced before.
+
+**An attempt that lost its task** and does not know it yet can still copy, if nobody touched the target
+since it looked. That is an unrecorded target like any other; its row is refused (`LeaseLost`), and the
+attempt that has the task replaces it, after which nothing that the lost one still asks for is done.
+
+**A row that was written, but whose answer was lost** is found by the next attempt as its own run's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote
+
+from interfaces.blobs import BlobProperties, BlobRepository
+from interfaces.conversions import CogRequest, MadeCog, SourceBlob
+from interfaces.errors import (
+    AccessDenied,
+    BlobNotFound,
+    Conflict,
+    ContainerNotFound,
+    LeaseLost,
+    PermanentTaskError,
+)
+from interfaces.publications import (
+    Outcome,
+    Publication,
+    PublicationRepository,
+    PublishedCog,
+    TargetRecord,
+)
+from interfaces.workflows import TaskContext
+
+logger = logging.getLogger(__name__)
+
+COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+"""OGC 21-026 (Cloud Optimized GeoTIFF), its media type."""
+THUMBNAIL_TYPE = "image/png"
+MARK = "publication"
+"""The key of the mark in a target's metadata."""
+LOOKS = 5
+"""How often to look anew when the target changes between the look and the copy."""
+PAGE = 500
+"""Unfinished publications looked at between two questions to the database."""
+MAX_METADATA_NAME = 2000
+"""Characters of a source's name in metadata, of which storage takes 8 KiB in all. The row has it whole."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A target at one moment."""
+
+    target: BlobProperties | None
+    record: TargetRecord
+
+    @property
+    def etag(self) -> str | None:
+        return self.target.etag if self.target else None
+
+    @property
+    def recorded(self) -> PublishedCog | None:
+        """The row, if it speaks of the blob that is there."""
+        cog = self.record.cog
+        return cog if cog is not None and cog.etag == self.etag else None
+
+    @property
+    def unrecorded(self) -> Publication | None:
+        """The publication whose copy is there, if its row is missing."""
+        return self.record.under_way if self.recorded is None else None
+
+
+class Publisher:
+    """Publishes what the attempts of a task made. Thread-safe."""
+
+    def __init__(
+        self,
+        blobs: BlobRepository,
+        publications: PublicationRepository,
+        scratch_container: str,
+        versions: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._blobs = blobs
+        self._publications = publications
+        self._scratch_container = scratch_container
+        self._versions = versions
+
+    def up_to_date(self, request: CogRequest, sources: Sequence[SourceBlob]) -> str | None:
+        """Why nothing needs to be made for a request, before any work is done; None: it is to be made.
+
+        Raises `PermanentTaskError` for a target that is its own source.
+        """
+        _check_target(request, sources)
+        if request.overwrite == "always":
+            return None
+        seen = _look(self._blobs, self._publications, request.container, request.name)
+        return _up_to_date(seen, request, sources)
+
+    def published(
+        self, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext
+    ) -> PublishedCog | None:
+        """What this run has published for the request already, so that its scratch blobs may be gone."""
+        seen = _look(self._blobs, self._publications, request.container, request.name)
+        return _own(seen, request, sources, context)
+
+    def publish(self, made: MadeCog, context: TaskContext, *, thumbnail: str | None = None) -> Outcome:
+        """Make what was made the target's content; `thumbnail` is the name of its picture beside the target.
+
+        Raises `Conflict` while somebody else publishes there (to be tried again), `LeaseLost`, and
+        `PermanentTaskError` for two rasters of one run with the same target, a target that is its own source,
+        and a blob that is not what was made.
+        """
+        request = made.request
+        _check_target(request, made.sources)
+        publication = self._publication(made, context)
+        refused: Conflict | None = None
+        for _ in range(LOOKS):
+            context.check()
+            seen = _look(self._blobs, self._publications, request.container, request.name)
+            if (settled := self._settled(seen, publication)) is not None:
+                if settled:
+                    continue
+                self._publications.forget(publication)
+                raise Conflict(_busy(seen))
+            if (own := _own(seen, request, made.sources, context)) is not None:
+                self._delete(made)
+                return Outcome(status="published", reason=None, cog=own)
+            # What an earlier attempt of this task copied there is replaced, or was this attempt's own.
+            reason = None if seen.unrecorded else _up_to_date(seen, request, made.sources)
+            if reason is not None:
+                self._publications.forget(publication)
+                self._delete(made)
+                return Outcome(status="unchanged", reason=reason, cog=seen.recorded)
+            try:
+                cog = self._carry_out(made, publication, seen, context, thumbnail)
+            except Conflict as error:
+                logger.info("publication %s: %s", publication.mark, error)
+                refused = error
+                continue
+            self._delete(made)
+            return Outcome(status="published", reason=None, cog=cog)
+        raise refused or Conflict(f"{request.name!r} changes all the time")
+
+    def _publication(self, made: MadeCog, context: TaskContext) -> Publication:
+        return Publication(
+            container=made.request.container,
+            name=made.request.name,
+            job_id=context.job_id,
+            run=context.run,
+            stage=context.stage,
+            task_index=context.task_index,
+            fence=context.fence,
+            sources=made.sources,
+            parameters_hash=made.request.parameters_hash,
+            versions=dict(self._versions()),
+            size=made.file.size,
+            md5=made.file.md5,
+            notes=made.file.notes,
+            item=made.file.item,
+        )
+
+    def _settled(self, seen: _Seen, publication: Publication) -> bool | None:
+        """None: no other task's copy waits for its row. Else whether something was done about it."""
+        other = seen.unrecorded
+        if other is None or other.same_task(publication):
+            return None
+        if seen.record.live:
+            return False
+        _complete(self._publications, seen, other)
+        return True
+
+    def _carry_out(
+        self,
+        made: MadeCog,
+        publication: Publication,
+        seen: _Seen,
+        context: TaskContext,
+        thumbnail: str | None,
+    ) -> PublishedCog:
+        """Intent, copy, thumbnail, row."""
+        source = self._made(made)
+        if not self._publications.begin(publication):
+            raise _lost(context)
+        etag = self._copy(made, source, publication, seen)
+        if made.thumbnail is not None and thumbnail is not None:
+            picture = self._blobs.read(self._scratch_container, made.thumbnail)
+            self._blobs.write(publication.container, thumbnail, picture, content_type=THUMBNAIL_TYPE)
+        cog = self._publications.publish(publication, etag)
+        if cog is None:
+            raise _lost(context)
+        return cog
+
+    def _made(self, made: MadeCog) -> BlobProperties:
+        """The blob that was made. Raises `PermanentTaskError` when it is gone, or is another."""
+        where = f"blob {made.blob!r} in container {made.container!r}"
+        try:
+            found = self._blobs.properties(made.container, made.blob)
+        except BlobNotFound as error:
+            raise PermanentTaskError(f"what was made is gone, {where}: submit the job again") from error
+        expected = made.sources[0].etag if made.pass_through else found.etag
+        checksums = {made.file.md5, found.content_md5 or made.file.md5}
+        if found.etag != expected or found.size != made.file.size or len(checksums) > 1:
+            raise PermanentTaskError(f"{where} is not what was read and checked: it has changed since")
+        return found
+
+    def _copy(self, made: MadeCog, source: BlobProperties, publication: Publication, seen: _Seen) -> str:
+        if seen.unrecorded is not None and seen.unrecorded.mark == publication.mark and seen.etag:
+            # Of this very attempt: the answer was lost.
+            return seen.etag
+        copied = self._blobs.copy(
+            made.container,
+            made.blob,
+            publication.container,
+            publication.name,
+            content_type=COG_TYPE,
+            metadata=_lineage(publication),
+            if_unchanged=seen.etag,
+            source_etag=source.etag,
+        )
+        assert copied.etag is not None
+        return copied.etag
+
+    def _delete(self, made: MadeCog) -> None:
+        scratch = [*made.tiles, *([made.thumbnail] if made.thumbnail else [])]
+        if made.container == self._scratch_container:
+            scratch.append(made.blob)
+        self._blobs.delete(self._scratch_container, scratch)
+
+
+class UnfinishedPublications:
+    """Deals with publications whose attempts ended between the intent and the row."""
+
+    def __init__(self, blobs: BlobRepository, publications: PublicationRepository) -> None:
+        self._blobs = blobs
+        self._publications = publications
+
+    def clean(self, age: timedelta, check: Callable[[], None]) -> int:
+        """Complete or forget those of so long ago that no handler can still be at it; answers how many.
+
+        `check` is called between two of them, and may raise.
+        """
+        total = 0
+        while page := self._publications.unsettled(age, PAGE):
+            dealt_with = 0
+            for publication in page:
+                check()
+                dealt_with += self._clean(publication)
+            total += dealt_with
+            if len(page) < PAGE or not dealt_with:
+                break
+        return total
+
+    def _clean(self, publication: Publication) -> bool:
+        try:
+            seen = _look(self._blobs, self._publications, publication.container, publication.name)
+        except ContainerNotFound:
+            seen = _Seen(None, TargetRecord(None, None, False))
+        except AccessDenied as error:
+            logger.warning("publication %s cannot be looked at: %s", publication.mark, error)
+            return False
+        if seen.unrecorded == publication:
+            return _complete(self._publications, seen, publication)
+        self._publications.forget(publication)
+        logger.info("publication %s of %s was given up", publication.mark, publication.name)
+        return True
+
+
+def _look(blobs: BlobRepository, publications: PublicationRepository, container: str, name: str) -> _Seen:
+    """The blob first: a row that speaks of it was then written before it was looked at."""
+    target: BlobProperties | None = None
+    with suppress(BlobNotFound):
+        target = blobs.properties(container, name)
+    mark = target.metadata.get(MARK) if target else None
+    return _Seen(target, publications.find(container, name, mark))
+
+
+def _complete(publications: PublicationRepository, seen: _Seen, publication: Publication) -> bool:
+    """Write the row that an attempt owes, which is gone."""
+    if seen.etag is None:
+        return False
+    over = seen.record.cog.publication if seen.record.cog else None
+    done = publications.settle(publication, seen.etag, over=over)
+    if done:
+        logger.info("publication %s of %s was completed", publication.mark, publication.name)
+    return done
+
+
+def _own(
+    seen: _Seen, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext
+) -> PublishedCog | None:
+    """What this run published there. Raises `PermanentTaskError` when that is another raster's."""
+    cog = seen.recorded
+    if cog is None or (cog.job_id, cog.run) != (context.job_id, context.run):
+        return None
+    names, others = ([(blob.container, blob.name) for blob in blobs] for blobs in (sources, cog.sources))
+    if names != others:
+        raise PermanentTaskError(
+            f"two rasters of this job have the same target {request.name!r}: {names[0][1]!r} and "
+            f"{others[0][1]!r}; choose another path_template"
+        )
+    same = cog.same_sources(sources) and cog.parameters_hash == request.parameters_hash
+    return cog if same else None
+
+
+def _check_target(request: CogRequest, sources: Sequence[SourceBlob]) -> None:
+    if any((blob.container, blob.name) == (request.container, request.name) for blob in sources):
+        raise PermanentTaskError(
+            f"the target {request.name!r} is the source itself; choose another target_container or "
+            "path_template"
+        )
+
+
+def _up_to_date(seen: _Seen, request: CogRequest, sources: Sequence[SourceBlob]) -> str | None:
+    if seen.target is None or request.overwrite == "always":
+        return None
+    if request.overwrite == "never":
+        return f"{request.name!r} exists, and overwrite is never"
+    cog = seen.recorded
+    if cog and cog.same_sources(sources) and cog.parameters_hash == request.parameters_hash:
+        return f"{request.name!r} was made from the same source in the same way by job {cog.job_id}"
+    return None
+
+
+def _busy(seen: _Seen) -> str:
+    other = seen.unrecorded
+    assert other is not None
+    return (
+        f"{other.name!r} is being published by job {other.job_id} (run {other.run}, task {other.task_index})"
+    )
+
+
+def _lost(context: TaskContext) -> LeaseLost:
+    """The engine's own word first: a cancellation, or the end of the time."""
+    context.check()
+    return LeaseLost("another attempt owns this task now, or its run has ended; nothing was published")
+
+
+def _lineage(publication: Publication) -> dict[str, str]:
+    """User metadata: text in ASCII."""
+    told = {
+        MARK: publication.mark,
+        "job_id": publication.job_id,
+        "run": str(publication.run),
+        "parameters_hash": publication.parameters_hash,
+        "software": json.dumps(publication.versions),
+    }
+    if len(publication.sources) == 1:
+        [source] = publication.sources
+        told["source"] = quote(f"{source.container}/{source.name}")[:MAX_METADATA_NAME]
+        told["source_etag"] = source.etag
+    else:
+        told["sources"] = str(len(publication.sources))
+    return told

@@ -1,0 +1,205 @@
+"""A COG is published by the attempt that holds its task, whole and with its row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from interfaces.conversions import SourceBlob
+from interfaces.errors import Conflict, LeaseLost, PermanentTaskError, TaskCancelled
+from interfaces.rasters import Overwrite
+from services.cog.publishing import COG_TYPE
+from tests.fix_publishing import NAME, SCRATCH, Place
+
+
+def test_what_was_made_is_the_target_with_its_row_and_lineage(anywhere: Place) -> None:
+    place = anywhere
+    context = place.attempt()
+    outcome = place.publish(place.made(context), context)
+    assert (outcome.status, outcome.reason) == ("published", None)
+    assert place.consistent() == b"cog"
+    [row] = place.rows()
+    assert outcome.cog.etag == row["etag"]
+    assert (row["job_id"], row["run"], row["stage"], row["task_index"]) == ("a" * 64, 1, 5, 0)
+    assert (row["versions"], row["notes"]) == ({"gdal": "3.10", "app": "1"}, ["a note"])
+    assert (row["item"], row["parameters_hash"]) == ({"id": "a"}, "p")
+    assert row["sources"][0]["etag"] == "0x1"
+    found = place.blobs.properties(place.target, NAME)
+    assert found.content_type == COG_TYPE
+    assert found.metadata["source"] == "bronze/a.tif"
+    assert (found.metadata["source_etag"], found.metadata["parameters_hash"]) == ("0x1", "p")
+    assert place.blobs.read(place.target, "there/é.thumbnail.png") == b"cog"
+    assert place.scratch() == []
+
+
+def test_the_same_attempt_again_changes_nothing(anywhere: Place) -> None:
+    place = anywhere
+    context = place.attempt()
+    made = place.made(context)
+    first = place.publish(made, context)
+    # Its scratch blobs are gone.
+    assert place.publish(made, place.attempt(fence=2)) == first
+    assert place.publisher().published(made.request, made.sources, context) == first.cog
+    assert place.consistent() == b"cog"
+
+
+def test_an_attempt_that_lost_its_task_publishes_nothing(place: Place) -> None:
+    stale = place.attempt()
+    made = place.made(stale)
+    place.attempt(fence=2)
+    with pytest.raises(LeaseLost):
+        place.publish(made, stale)
+    assert place.rows() == place.intents() == []
+    assert list(place.blobs.list_pages(place.target)) in ([], [[]])
+
+
+def test_a_cancelled_attempt_publishes_nothing(place: Place) -> None:
+    context = place.attempt()
+    made = place.made(context)
+    context._cancelled_after = 0
+    with pytest.raises(TaskCancelled):
+        place.publish(made, context)
+    assert place.rows() == place.intents() == []
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "change", "content"),
+    [
+        ("never", {"etag": "0x2"}, b"first"),
+        ("if_changed", {}, b"first"),
+        ("if_changed", {"etag": "0x2"}, b"second"),
+        ("if_changed", {"parameters_hash": "q"}, b"second"),
+        ("if_changed", {"source": "b.tif"}, b"second"),
+        ("always", {}, b"second"),
+    ],
+)
+def test_what_is_there_is_replaced_as_overwrite_says(
+    place: Place, overwrite: Overwrite, change: dict[str, Any], content: bytes
+) -> None:
+    first, second = place.attempt("a"), place.attempt("b")
+    place.publish(place.made(first, b"first"), first)
+    made = place.made(second, b"second", overwrite=overwrite, **change)
+    reason = place.publisher().up_to_date(made.request, made.sources)
+    outcome = place.publish(made, second)
+    assert (outcome.status == "unchanged") == (content == b"first") == (reason is not None)
+    assert outcome.reason == reason
+    assert place.consistent() == content
+    assert place.scratch() == []
+
+
+@pytest.mark.parametrize(("overwrite", "kept"), [("never", True), ("if_changed", False), ("always", False)])
+def test_a_blob_that_somebody_else_put_there_counts_as_changed(
+    place: Place, overwrite: Overwrite, kept: bool
+) -> None:
+    context = place.attempt()
+    place.blobs.write(place.target, NAME, b"by hand")
+    outcome = place.publish(place.made(context, overwrite=overwrite), context)
+    assert outcome.status == ("unchanged" if kept else "published")
+    if kept:
+        assert outcome.cog is None
+        assert place.blobs.read(place.target, NAME) == b"by hand"
+        assert place.rows() == place.intents() == []
+    else:
+        assert place.consistent() == b"cog"
+
+
+def test_a_target_that_was_deleted_or_overwritten_by_hand_is_published_again(anywhere: Place) -> None:
+    place = anywhere
+    tampering: list[Callable[[], object]] = [
+        lambda: place.blobs.delete(place.target, [NAME]),
+        lambda: place.blobs.write(place.target, NAME, b"by hand"),
+    ]
+    for fence, tamper in enumerate(tampering):
+        first = place.attempt("a", fence=10 + fence, run=1 + fence)
+        place.publish(place.made(first), first)
+        tamper()
+        second = place.attempt("b", fence=20 + fence)
+        assert place.publish(place.made(second), second).status == "published"
+        assert place.consistent() == b"cog"
+
+
+def test_two_rasters_of_one_job_with_one_target_are_refused(place: Place) -> None:
+    first, second = place.attempt(task=0), place.attempt(task=1)
+    place.publish(place.made(first, b"first"), first)
+    with pytest.raises(PermanentTaskError, match=r"same target 'there/é.tif': 'b.tif' and 'a.tif'"):
+        place.publish(place.made(second, b"second", source="b.tif", overwrite="always"), second)
+    assert place.consistent() == b"first"
+
+
+@pytest.mark.parametrize("overwrite", ["never", "if_changed", "always"])
+def test_a_target_that_is_its_own_source_is_refused(place: Place, overwrite: Overwrite) -> None:
+    context = place.attempt()
+    made = place.made(context, overwrite=overwrite)
+    itself = SourceBlob(container=place.target, name=NAME, etag="0x1", size=3)
+    made = made.model_copy(update={"sources": [itself]})
+    with pytest.raises(PermanentTaskError, match="is the source itself"):
+        place.publisher().up_to_date(made.request, made.sources)
+    with pytest.raises(PermanentTaskError, match="is the source itself"):
+        place.publish(made, context)
+
+
+def test_a_blob_that_is_gone_or_not_what_was_made_is_refused(place: Place) -> None:
+    context = place.attempt()
+    made = place.made(context)
+    place.blobs.write(SCRATCH, made.blob, b"sog")
+    with pytest.raises(PermanentTaskError, match="is not what was read and checked"):
+        place.publish(made, context)
+    place.blobs.delete(SCRATCH, [made.blob])
+    with pytest.raises(PermanentTaskError, match=r"is gone.*submit the job again"):
+        place.publish(made, context)
+    assert place.rows() == place.intents() == []
+
+
+def test_a_source_that_passes_through_is_copied_as_it_was_inspected_and_stays(anywhere: Place) -> None:
+    place = anywhere
+    place.blobs.ensure_container("bronze")
+    place.blobs.write("bronze", "a.tif", b"cog")
+    etag = place.blobs.properties("bronze", "a.tif").etag or ""
+    context = place.attempt()
+    made = place.made(context, etag=etag).model_copy(
+        update={"pass_through": True, "container": "bronze", "blob": "a.tif"}
+    )
+    assert place.publish(made, context).status == "published"
+    assert place.consistent() == b"cog"
+    assert place.blobs.read("bronze", "a.tif") == b"cog"
+    place.blobs.write("bronze", "a.tif", b"cog")
+    changed = place.attempt("b")
+    always = made.request.model_copy(update={"overwrite": "always"})
+    with pytest.raises(PermanentTaskError, match="it has changed since"):
+        place.publish(made.model_copy(update={"request": always}), changed)
+    assert place.consistent() == b"cog"
+
+
+@pytest.mark.parametrize("overwrite", ["never", "if_changed", "always"])
+def test_of_many_jobs_that_publish_to_one_target_at_once_each_says_what_became_of_it(
+    anywhere: Place, overwrite: Overwrite
+) -> None:
+    place = anywhere
+    jobs = "abcdef"
+    contexts = [place.attempt(job) for job in jobs]
+    made = [
+        place.made(context, job.encode() * (i + 1), overwrite=overwrite, parameters_hash=job)
+        for i, (job, context) in enumerate(zip(jobs, contexts, strict=True))
+    ]
+    ready = threading.Barrier(len(jobs))
+
+    def publish(i: int) -> Any:
+        ready.wait(10)
+        while True:
+            try:
+                return place.publish(made[i], contexts[i])
+            except Conflict:
+                # As the engine would, later.
+                continue
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        outcomes = list(pool.map(publish, range(len(jobs))))
+    winners = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome.status == "published"]
+    assert len(winners) == (1 if overwrite == "never" else len(jobs))
+    data = place.consistent()
+    assert data in {job.encode() * (i + 1) for i, job in enumerate(jobs) if job in winners}
+    assert place.scratch() == []
