@@ -32,7 +32,7 @@ queues = AzureQueueRepository.from_settings(settings)
 database = Database(settings, database_token() if settings.database_identity else None)
 job_types = registration.job_catalog()
 publications = PostgresPublicationRepository(database)
-task_types = registration.task_catalog(blobs)
+task_types = registration.task_catalog(settings, blobs, publications)
 registration.check(job_types, task_types, settings.function_timeout)
 leavings = [UnfinishedPublications(blobs, publications)]
 engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings)

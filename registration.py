@@ -11,13 +11,39 @@ from typing import Any
 
 from controllers.hello_world import HelloWorld
 from controllers.list_container import ListContainer
+from controllers.mosaic_to_cog import MosaicToCog
+from controllers.raster_to_cog import RasterToCog, ReprojectRaster
 from controllers.summarize_container import SummarizeContainer
+from controllers.validate_raster import ValidateRaster
 from interfaces.blobs import BlobRepository
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
+from interfaces.publications import PublicationRepository
+from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
-from services import hello, listing, summary
+from services import hello, listing, raster_validation, summary
+from services.cog.cataloguing import PublishCog, PublishCogParameters, WriteItem, WriteItemParameters
+from services.cog.converting import (
+    AssembleCog,
+    AssembleCogParameters,
+    ConvertRaster,
+    ConvertRasterParameters,
+)
+from services.cog.estimates import cache_bytes
+from services.cog.inspecting import InspectRaster, InspectRasterParameters
+from services.cog.listing import ListRasters, ListRastersParameters
+from services.cog.making import CogMaker
+from services.cog.mosaicking import (
+    ComposeMosaic,
+    ComposeMosaicParameters,
+    InspectMosaicPart,
+    InspectMosaicPartParameters,
+)
+from services.cog.publishing import Publisher
+from services.cog.resources import Resources
+from services.gdal_session import GdalSessions
 from services.raster_inspection import RasterInspector
 from services.raster_opening import RasterOpener
+from services.stac.lineage import software_versions
 
 
 class JobCatalog:
@@ -101,13 +127,26 @@ def check(job_types: JobCatalog, task_types: TaskCatalog, function_timeout: time
 
 def job_catalog() -> JobCatalog:
     """Every job type that a person can submit."""
-    return JobCatalog([HelloWorld(), ListContainer(), SummarizeContainer()])
+    return JobCatalog(
+        [
+            HelloWorld(),
+            ListContainer(),
+            MosaicToCog(),
+            RasterToCog(),
+            ReprojectRaster(),
+            SummarizeContainer(),
+            ValidateRaster(),
+        ]
+    )
 
 
-def task_catalog(blobs: BlobRepository) -> TaskCatalog:
+def task_catalog(
+    settings: Settings, blobs: BlobRepository, publications: PublicationRepository
+) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
     brief = timedelta(microseconds=100)
+    opener = RasterOpener(blobs, GdalSessions(cache_bytes(settings.task_memory_limit)))
     return TaskCatalog(
         [
             TaskDefinition(
@@ -133,11 +172,106 @@ def task_catalog(blobs: BlobRepository) -> TaskCatalog:
             TaskDefinition(
                 "describe_blob",
                 listing.DescribeBlobParameters,
-                listing.DescribeBlob(blobs, RasterInspector(RasterOpener(blobs))),
+                listing.DescribeBlob(blobs, RasterInspector(opener)),
                 storage,
                 expected_duration=timedelta(milliseconds=200),
                 max_batch=50,
                 waits_for_io=True,
             ),
+            TaskDefinition("list_rasters", ListRastersParameters, ListRasters(blobs), storage),
+            TaskDefinition(
+                "validate_raster",
+                raster_validation.ValidateRasterParameters,
+                raster_validation.ValidateRaster(blobs, opener),
+                storage,
+                expected_duration=timedelta(milliseconds=200),
+                max_batch=10,
+            ),
+            *cog_tasks(settings, blobs, publications, opener, storage),
         ]
     )
+
+
+def cog_tasks(
+    settings: Settings,
+    blobs: BlobRepository,
+    publications: PublicationRepository,
+    opener: RasterOpener,
+    storage: RetryPolicy,
+) -> list[TaskDefinition[Any]]:
+    """The task types of which conversions of rasters are made."""
+    resources = Resources(settings)
+    publisher = Publisher(blobs, publications, settings.scratch_container, software_versions)
+    maker = CogMaker(blobs, settings.scratch_container)
+    brief = timedelta(milliseconds=20)
+    return [
+        *planning_tasks(blobs, opener, publisher, resources, storage),
+        TaskDefinition(
+            "convert_raster",
+            ConvertRasterParameters,
+            ConvertRaster(blobs, opener, maker, resources),
+            storage,
+            expected_duration=timedelta(milliseconds=500),
+            max_batch=10,
+        ),
+        TaskDefinition(
+            "assemble_cog",
+            AssembleCogParameters,
+            AssembleCog(blobs, opener, maker, resources, publisher),
+            storage,
+            expected_duration=brief,
+            max_batch=50,
+        ),
+        TaskDefinition(
+            "publish_cog",
+            PublishCogParameters,
+            PublishCog(blobs, publisher),
+            storage,
+            expected_duration=brief,
+            max_batch=50,
+            waits_for_io=True,
+        ),
+        TaskDefinition(
+            "write_item",
+            WriteItemParameters,
+            WriteItem(blobs),
+            storage,
+            expected_duration=brief,
+            max_batch=50,
+            waits_for_io=True,
+        ),
+    ]
+
+
+def planning_tasks(
+    blobs: BlobRepository,
+    opener: RasterOpener,
+    publisher: Publisher,
+    resources: Resources,
+    storage: RetryPolicy,
+) -> list[TaskDefinition[Any]]:
+    """The task types that look at rasters and say what is to be made of them."""
+    quick = timedelta(milliseconds=100)
+    return [
+        TaskDefinition(
+            "inspect_raster",
+            InspectRasterParameters,
+            InspectRaster(blobs, opener, publisher, resources),
+            storage,
+            expected_duration=quick,
+            max_batch=50,
+            waits_for_io=True,
+        ),
+        TaskDefinition(
+            "inspect_mosaic_part",
+            InspectMosaicPartParameters,
+            InspectMosaicPart(blobs, opener),
+            storage,
+            expected_duration=quick,
+            max_batch=50,
+            waits_for_io=True,
+        ),
+        TaskDefinition(
+            "compose_mosaic", ComposeMosaicParameters, ComposeMosaic(publisher, resources), storage
+        ),
+    ]

@@ -22,6 +22,7 @@ from registration import TaskCatalog
 from repositories.breakers import Breakers
 from repositories.database import Database
 from repositories.guarded_blobs import GuardedBlobRepository
+from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.memory_queues import MemoryQueues, Stored
 
@@ -54,14 +55,21 @@ class World:
         self.guarded = GuardedBlobRepository(storage or self.blobs, self.breakers)
         self.databases: list[Database] = []
         self.job_types = registration.job_catalog()
-        self.task_types: TaskCatalog = registration.task_catalog(self.guarded)
-        self.engine = self.new_engine()
+        database = self._database()
+        publications = PostgresPublicationRepository(database)
+        self.task_types: TaskCatalog = registration.task_catalog(self.settings, self.guarded, publications)
+        self.engine = self._engine(database)
         self._admin = psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row)
 
     def new_engine(self) -> Engine:
         """Another instance of the same app."""
-        database = Database(self.settings)
-        self.databases.append(database)
+        return self._engine(self._database())
+
+    def _database(self) -> Database:
+        self.databases.append(Database(self.settings))
+        return self.databases[-1]
+
+    def _engine(self, database: Database) -> Engine:
         return Engine(self.settings, database, self.queues, self.guarded, self.job_types, self.task_types)
 
     def register(

@@ -16,6 +16,8 @@ import registration
 from interfaces.blobs import BlobRepository
 from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskParameters
 from interfaces.plans import StageDefinition, StagePlan, Tasks
+from interfaces.publications import PublicationRepository
+from interfaces.settings import Settings
 from interfaces.states import FailurePolicy
 from interfaces.workflows import RetryPolicy, TaskContext, TaskDefinition, TaskResults
 from tests.chaos.deadly_attempts import MAX_ATTEMPTS
@@ -91,8 +93,10 @@ def _jobs() -> registration.JobCatalog:
     return catalog
 
 
-def _tasks(blobs: BlobRepository) -> registration.TaskCatalog:
-    catalog = _task_catalog(blobs)
+def _tasks(
+    settings: Settings, blobs: BlobRepository, publications: PublicationRepository
+) -> registration.TaskCatalog:
+    catalog = _task_catalog(settings, blobs, publications)
     catalog.register(TaskDefinition("mine", MineParameters, walk, SOON, max_batch=250))
     return catalog
 

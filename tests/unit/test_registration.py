@@ -14,6 +14,8 @@ from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobT
 from interfaces.plans import StageDefinition
 from interfaces.settings import Settings
 from registration import JobCatalog, TaskCatalog, check
+from repositories.database import Database
+from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.workflows import ScriptedJob, task_type
 
@@ -93,8 +95,10 @@ def test_a_timeout_below_the_functions_is_accepted() -> None:
 
 
 def test_what_this_app_registers_is_consistent() -> None:
-    jobs, tasks = registration.job_catalog(), registration.task_catalog(MemoryBlobs())
-    check(jobs, tasks, Settings().function_timeout)
+    settings = Settings()
+    publications = PostgresPublicationRepository(Database(settings))
+    jobs, tasks = registration.job_catalog(), registration.task_catalog(settings, MemoryBlobs(), publications)
+    check(jobs, tasks, settings.function_timeout)
     assert {"hello_world", "list_container", "summarize_container"} <= {c.job_type for c in jobs.all()}
 
 

@@ -1,0 +1,122 @@
+"""Last two stages of a conversion: publish the COG, and write its STAC item beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from interfaces.blobs import BlobRepository
+from interfaces.contracts import Contract, TaskParameters
+from interfaces.conversions import MadeCog
+from interfaces.workflows import TaskContext
+
+from .naming import item_name, thumbnail_name
+from .publishing import Publisher
+
+ITEM_TYPE = "application/geo+json"
+
+
+class PublishCogParameters(TaskParameters):
+    """A COG that waits in scratch storage."""
+
+    made: MadeCog
+
+
+class PublishCogResult(Contract):
+    """What is published, and where; sizes in bytes. URLs have no signature."""
+
+    source: str
+    container: str
+    name: str
+    status: Literal["published", "unchanged"]
+    reason: str | None
+    url: str
+    thumbnail_url: str | None
+    item_url: str
+    size: int
+    md5: str
+    etag: str | None
+    compression: str | None
+    overviews: list[int]
+    pass_through: bool
+    pixels_equal: bool | None
+    notes: list[str]
+
+
+class PublishCog:
+    """Publishes what earlier stages made. See `publishing` for what a crash leaves behind."""
+
+    def __init__(self, blobs: BlobRepository, publisher: Publisher) -> None:
+        self._blobs = blobs
+        self._publisher = publisher
+
+    def __call__(self, parameters: PublishCogParameters, context: TaskContext) -> PublishCogResult:
+        """Publish. Raises `Conflict` while another job publishes the same name, to be tried again."""
+        made = parameters.made
+        request = made.request
+        picture = thumbnail_name(request.name) if made.thumbnail else None
+        outcome = self._publisher.publish(made, context, thumbnail=picture)
+        if outcome.status == "published":
+            item: dict[str, JsonValue] = {"container": request.container, "name": request.name}
+            context.discover([{**item, "item": made.file.item}])
+        file = made.file
+        return PublishCogResult(
+            source=made.sources[0].name,
+            container=request.container,
+            name=request.name,
+            status=outcome.status,
+            reason=outcome.reason,
+            url=self._blobs.url(request.container, request.name),
+            thumbnail_url=self._blobs.url(request.container, picture) if picture else None,
+            item_url=self._blobs.url(request.container, item_name(request.name)),
+            size=file.size,
+            md5=file.md5,
+            etag=outcome.cog.etag if outcome.cog else None,
+            compression=file.compression,
+            overviews=file.overviews,
+            pass_through=made.pass_through,
+            pixels_equal=file.pixels_equal,
+            notes=file.notes,
+        )
+
+
+class WriteItemParameters(TaskParameters):
+    """A published COG and its item, in which files are named relative to the COG's folder."""
+
+    container: str
+    name: str
+    item: dict[str, Any]
+
+
+class WriteItemResult(Contract):
+    """Where the item is."""
+
+    item_id: str
+    url: str
+
+
+class WriteItem:
+    """Writes the item beside the COG, with links to where its files are now."""
+
+    def __init__(self, blobs: BlobRepository) -> None:
+        self._blobs = blobs
+
+    def __call__(self, parameters: WriteItemParameters, context: TaskContext) -> WriteItemResult:
+        """Write it. Writing it again changes nothing."""
+        item = parameters.item
+        folder = PurePosixPath(parameters.name).parent
+        for asset in item["assets"].values():
+            asset["href"] = self._blobs.url(parameters.container, str(folder / asset["href"]))
+        name = item_name(parameters.name)
+        url = self._blobs.url(parameters.container, name)
+        item["links"] = [
+            *(link for link in item["links"] if link["rel"] != "self"),
+            {"rel": "self", "href": url, "type": ITEM_TYPE},
+        ]
+        context.check()
+        content = json.dumps(item, ensure_ascii=False, allow_nan=False).encode()
+        self._blobs.write(parameters.container, name, content, content_type=ITEM_TYPE)
+        return WriteItemResult(item_id=str(item["id"]), url=url)

@@ -1,0 +1,181 @@
+"""Carries a plan out: sources to a COG, at once or by way of tiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from interfaces.conversions import ConversionPlan
+from interfaces.errors import ContractViolation, PermanentTaskError
+
+from . import documents
+from .composition import compose, tiles_together
+from .sources import gdal_told, opened
+
+if TYPE_CHECKING:
+    from rasterio.enums import Resampling
+
+EXACT_IN_TILES = {"nearest", "average", "mode"}
+"""Resamplings that look at no pixel outside of those that an overview's pixel covers."""
+
+
+def _go_on() -> None:
+    """Nobody can cancel."""
+
+
+def convert(
+    plan: ConversionPlan,
+    paths: list[str],
+    target: str,
+    *,
+    threads: int,
+    lineage: dict[str, str] | None = None,
+    check: Callable[[], None] = _go_on,
+) -> None:
+    """Write the whole COG to the local file `target`.
+
+    `paths` are GDAL's names of the plan's sources. `lineage` is added to the dataset's tags; `check` is
+    called between steps and may raise. Temporary files are made beside the target.
+    Raises `PermanentTaskError` when the pixels cannot be read or stored.
+    """
+    if plan.pass_through:
+        raise ContractViolation("a COG that passes through is copied, not converted")
+    with _composing(target) as scratch:
+        check()
+        root = compose(plan, paths, scratch)
+        documents.add_tags(root, lineage or {})
+        name = documents.write(root, scratch / "output.vrt")
+        check()
+        _write_cog(name, target, plan.creation, threads)
+    check()
+
+
+def convert_tile(
+    plan: ConversionPlan,
+    paths: list[str],
+    tile: int,
+    target: str,
+    *,
+    threads: int,
+    check: Callable[[], None] = _go_on,
+) -> None:
+    """Write one tile, from 0, as a tiled GeoTIFF whose overviews fit those of its neighbours."""
+    import rasterio
+    import rasterio.shutil
+
+    if not 0 <= tile < plan.tiles:
+        raise ContractViolation(f"tile {tile} of {plan.tiles}")
+    with _composing(target) as scratch:
+        check()
+        name = documents.write(compose(plan, paths, scratch, tile), scratch / "output.vrt")
+        check()
+        with gdal_told("converting a tile"), opened(name, ["VRT"]) as dataset:
+            rasterio.shutil.copy(dataset, target, driver="GTiff", **_tile_options(plan, threads))
+        factors = overview_factors(plan)
+        if factors:
+            check()
+            with (
+                gdal_told("making overviews of a tile"),
+                rasterio.open(target, "r+", NUM_THREADS=threads) as written,
+            ):
+                written.build_overviews(factors, _overview_resampling(plan))
+    _refuse_sidecar(target)
+
+
+def assemble(
+    plan: ConversionPlan,
+    tile_paths: list[str],
+    target: str,
+    *,
+    threads: int,
+    lineage: dict[str, str] | None = None,
+    check: Callable[[], None] = _go_on,
+) -> None:
+    """Write the COG from the files of all tiles, in their order; their overviews become its own."""
+    if len(tile_paths) != plan.tiles:
+        raise ContractViolation(f"{plan.tiles} tiles are planned, {len(tile_paths)} are given")
+    with _composing(target, threads) as scratch:
+        with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
+            root = tiles_together(plan, first, tile_paths, scratch)
+        documents.add_tags(root, lineage or {})
+        creation = dict(plan.creation)
+        factors = overview_factors(plan)
+        if factors:
+            documents.add_overviews(root, factors, _overview_resampling(plan).name)
+            creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
+            creation.pop("OVERVIEW_COUNT", None)
+        check()
+        _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads)
+    check()
+
+
+def overview_factors(plan: ConversionPlan) -> list[int]:
+    """Of the overviews that tiles bring along; none where pixels of neighbours would have to be known."""
+    count = int(plan.creation.get("OVERVIEW_COUNT", "0"))
+    resampling = plan.creation.get("OVERVIEW_RESAMPLING", "").lower()
+    if plan.tile_size is None or resampling not in EXACT_IN_TILES or plan.tile_size % 2**count:
+        return []
+    return [2**level for level in range(1, count + 1)]
+
+
+@contextmanager
+def _composing(target: str, vrt_threads: int = 1) -> Iterator[Path]:
+    """A folder for documents beside the target, and GDAL's settings for writing.
+
+    `vrt_threads` read from several sources at once: tiles, but no warps, each of which takes its memory.
+    """
+    import rasterio
+
+    folder = os.path.dirname(os.path.abspath(target))
+    settings = {
+        # Not GDAL_NUM_THREADS: strips of the source would be decoded by threads too, which costs a third
+        # more of the processor and saves no time.
+        "VRT_NUM_THREADS": str(vrt_threads),
+        "GDAL_TIFF_INTERNAL_MASK": "YES",
+    }
+    with TemporaryDirectory(prefix="composition-", dir=folder) as scratch, rasterio.Env(**settings):
+        yield Path(scratch)
+
+
+def _write_cog(name: str, target: str, creation: dict[str, str], threads: int) -> None:
+    import rasterio.shutil
+
+    with gdal_told("converting the raster"), opened(name, ["VRT"]) as dataset:
+        rasterio.shutil.copy(dataset, target, driver="COG", NUM_THREADS=str(threads), **creation)
+    _refuse_sidecar(target)
+
+
+def _tile_options(plan: ConversionPlan, threads: int) -> dict[str, str]:
+    """Fast, lossless, in the blocks of the COG."""
+    block = plan.creation["BLOCKSIZE"]
+    return {
+        "TILED": "YES",
+        "BLOCKXSIZE": block,
+        "BLOCKYSIZE": block,
+        "COMPRESS": "ZSTD",
+        "ZSTD_LEVEL": "1",
+        "INTERLEAVE": "PIXEL",
+        "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": str(threads),
+    }
+
+
+def _overview_resampling(plan: ConversionPlan) -> Resampling:
+    from rasterio.enums import Resampling
+
+    return Resampling[plan.creation["OVERVIEW_RESAMPLING"].lower()]
+
+
+def _refuse_sidecar(target: str) -> None:
+    """What a TIFF cannot hold, GDAL puts beside it, where nobody would find it."""
+    sidecar = Path(f"{target}.aux.xml")
+    if not sidecar.exists():
+        return
+    lost = "<SRS" in sidecar.read_text(encoding="utf-8", errors="replace")
+    sidecar.unlink()
+    if lost:
+        raise PermanentTaskError("the CRS cannot be stored in a GeoTIFF")

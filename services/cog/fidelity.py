@@ -1,0 +1,195 @@
+"""Shows that a COG's pixels are its source's: block by block, never by trust."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from interfaces.conversions import ConversionPlan
+from interfaces.errors import ContractViolation, PermanentTaskError
+
+from .sources import gdal_told, opened, opened_sources
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+    from rasterio.windows import Window
+
+WINDOW_BYTES = 16 * 1024**2
+"""Of one band's pixels compared at once."""
+
+
+DIGEST_ROWS = 512
+"""Read at once for a digest."""
+
+
+class PixelsDiffer(PermanentTaskError):
+    """The COG is not what its source is; the text names the first difference."""
+
+    title = "Pixels differ"
+
+
+def compare(
+    plan: ConversionPlan,
+    paths: list[str],
+    cog_path: str,
+    check: Callable[[], None],
+    tile: int | None = None,
+) -> None:
+    """Raise `PixelsDiffer`, with band and window, at the first pixel that differs in value or in validity.
+
+    For lossless plans of one source; `cog_path` is the COG, or one tile of it. Values under a mask are not
+    compared; NaN equals NaN. `check` is called between windows and may raise.
+    """
+    if not plan.lossless or plan.warp is not None or len(plan.sources) != 1:
+        raise ContractViolation("pixels of this plan may differ")
+    with (
+        opened_sources(plan, paths) as (source,),
+        opened(cog_path, ["GTiff"]) as cog,
+        gdal_told("comparing pixels"),
+    ):
+        area = (0, 0, source.width, source.height) if tile is None else plan.window(tile)
+        _compare_shapes(plan, area, cog)
+        bands = plan.options.bands or list(source.indexes)
+        whole_mask = _is_mask_of_any_band(plan, source, bands)
+        for window in _windows(cog, plan.dtype):
+            there = _moved(window, area[0], area[1])
+            for index, band in enumerate(bands[: plan.band_count], 1):
+                check()
+                valid = _valid(source, bands if whole_mask else [band], there)
+                _compare_window(plan, source, band, valid, cog, index, (there, window))
+
+
+def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]) -> str:
+    """SHA-256 of the valid pixels of an area (column, row, width, height), and of which are valid.
+
+    Equal for rasters with the same masked pixels there, however these are stored.
+    """
+    import numpy
+
+    found = hashlib.sha256()
+    with opened(path, ["GTiff"]) as dataset, gdal_told("reading pixels"):
+        for window in _windows_of(area, DIGEST_ROWS):
+            for index in dataset.indexes:
+                check()
+                pixels = dataset.read(index, window=window)
+                if not _all_valid(dataset, index):
+                    valid = dataset.read_masks(index, window=window) != 0
+                    pixels[~valid] = 0
+                    found.update(numpy.packbits(valid).tobytes())
+                if pixels.dtype.kind in "fc":
+                    # One pattern of bits for each value: there are many NaNs, and two zeros.
+                    pixels = numpy.where(numpy.isnan(pixels), numpy.nan, pixels + 0)
+                found.update(numpy.ascontiguousarray(pixels).tobytes())
+    return found.hexdigest()
+
+
+def _windows_of(area: tuple[int, int, int, int], rows: int) -> Iterator[Window]:
+    from rasterio.windows import Window
+
+    left, top, width, height = area
+    for row in range(0, height, rows):
+        yield Window(left, top + row, width, min(rows, height - row))
+
+
+def _moved(window: Window, columns: int, rows: int) -> Window:
+    from rasterio.windows import Window
+
+    return Window(window.col_off + columns, window.row_off + rows, window.width, window.height)
+
+
+def _compare_shapes(plan: ConversionPlan, area: tuple[int, int, int, int], cog: DatasetReader) -> None:
+    expected = area[2], area[3], plan.band_count, plan.dtype
+    found = cog.width, cog.height, cog.count, str(cog.dtypes[0])
+    if expected != found:
+        raise PixelsDiffer("expected {} × {} pixels, {} bands of {}".format(*expected) + f", found {found}")
+
+
+def _is_mask_of_any_band(plan: ConversionPlan, source: DatasetReader, bands: list[int]) -> bool:
+    """True when nodata became one mask for all bands: a pixel is valid where it is in any of them."""
+    flags = {flag.name for flag in source.mask_flag_enums[bands[0] - 1]}
+    return plan.nodata is None and "nodata" in flags
+
+
+def _valid(source: DatasetReader, bands: list[int], window: Window) -> Any:
+    """Boolean, of the source; None where all is valid."""
+    import numpy
+
+    if all(_all_valid(source, band) for band in bands):
+        return None
+    masks = [source.read_masks(band, window=window) != 0 for band in bands]
+    return numpy.logical_or.reduce(masks)
+
+
+def _compare_window(
+    plan: ConversionPlan,
+    source: DatasetReader,
+    band: int,
+    valid: Any,
+    cog: DatasetReader,
+    index: int,
+    windows: tuple[Window, Window],
+) -> None:
+    """`windows` are those of the source and of the COG, or tile, that show the same."""
+    import numpy
+
+    there, window = windows
+    want = source.read(band, window=there)
+    got = cog.read(index, window=window)
+    want = want.astype(got.dtype, copy=False)
+    expected = numpy.ones(want.shape, bool) if valid is None else valid
+    if plan.options.nodata not in ("keep", "mask") and not _has_mask(source, band):
+        # What has the declared value is no data from now on.
+        expected = expected & ~_equal(want, got.dtype.type(float(plan.options.nodata)))
+    found = (
+        numpy.ones(got.shape, bool) if _all_valid(cog, index) else cog.read_masks(index, window=window) != 0
+    )
+    if not numpy.array_equal(expected, found):
+        _raise("validity", band, there, expected != found, expected, found)
+    differs = expected & ~_equal(want, got)
+    if differs.any():
+        _raise("value", band, there, differs, want, got)
+
+
+def _all_valid(dataset: DatasetReader, band: int) -> bool:
+    return [flag.name for flag in dataset.mask_flag_enums[band - 1]] == ["all_valid"]
+
+
+def _has_mask(dataset: DatasetReader, band: int) -> bool:
+    return "per_dataset" in {flag.name for flag in dataset.mask_flag_enums[band - 1]}
+
+
+def _equal(one: Any, other: Any) -> Any:
+    """Element by element; NaN equals NaN."""
+    import numpy
+
+    same = one == other
+    if one.dtype.kind in "fc":
+        same |= numpy.isnan(one) & numpy.isnan(other)
+    return same
+
+
+def _raise(what: str, band: int, window: Window, differs: Any, want: Any, got: Any) -> None:
+    import numpy
+
+    row, column = (int(index[0]) for index in numpy.nonzero(differs))
+    x, y = int(window.col_off), int(window.row_off)
+    raise PixelsDiffer(
+        f"{what} differs from the source's in band {band}, window ({x}, {y}, {int(window.width)}, "
+        f"{int(window.height)}), in {int(differs.sum())} pixels, first at column {x + column}, "
+        f"row {y + row}: expected {want[row, column]}, found {got[row, column]}"
+    )
+
+
+def _windows(cog: DatasetReader, dtype: str) -> Iterator[Window]:
+    """Whole blocks of the COG, rows first, as wide as memory allows: sources are often made of strips."""
+    from rasterio.windows import Window
+
+    from .estimates import item_bytes
+
+    height, width = cog.block_shapes[0]
+    columns = max(1, WINDOW_BYTES // (height * width * item_bytes(dtype)))
+    step = columns * width
+    for top in range(0, cog.height, height):
+        for left in range(0, cog.width, step):
+            yield Window(left, top, min(step, cog.width - left), min(height, cog.height - top))

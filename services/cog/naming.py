@@ -1,0 +1,49 @@
+"""Names of what is written for a raster, from the template that its job gives."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from interfaces.errors import PermanentTaskError
+
+_DATE_FIELDS = ("date", "year", "month", "day")
+
+
+def cog_name(template: str, container: str, source: str, when: datetime | None) -> str:
+    """The COG's name for a source blob whose acquisition was at `when`.
+
+    Raises `PermanentTaskError` where the template asks for a date and there is none, and where the name would
+    be too long for a blob.
+    """
+    folder, _, name = source.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    values = {
+        "stem": stem if dot and stem else name,
+        "name": name,
+        "folder": folder,
+        "extension": extension if dot and stem else "",
+        "container": container,
+    }
+    wanted = set(re.findall(r"\{(\w+)\}", template))
+    if wanted & set(_DATE_FIELDS):
+        if when is None:
+            raise PermanentTaskError("path_template: asks for a date, and none is known; give datetime")
+        utc = when.astimezone(UTC)
+        values |= {"date": f"{utc:%Y%m%d}", "year": f"{utc:%Y}", "month": f"{utc:%m}", "day": f"{utc:%d}"}
+    filled = re.sub(r"\{(\w+)\}", lambda field: values[field.group(1)], template)
+    # A source at the top has no folder: what would be an empty part is none.
+    made = "/".join(part for part in filled.split("/") if part)
+    if len(made) > 1000:
+        raise PermanentTaskError(f"path_template: makes a name of {len(made)} characters; 1,000 are allowed")
+    return made
+
+
+def thumbnail_name(cog: str) -> str:
+    """Beside the COG."""
+    return f"{cog.rpartition('.')[0]}.thumbnail.png"
+
+
+def item_name(cog: str) -> str:
+    """Beside the COG; named after it, because a folder may hold many."""
+    return f"{cog.rpartition('.')[0]}.item.json"

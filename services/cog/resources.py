@@ -1,0 +1,47 @@
+"""What a process may use for conversions: memory, temporary disk space, threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from interfaces.conversions import ConversionPlan
+from interfaces.settings import Settings
+from services.memory_budget import MemoryBudget
+from services.scratch import ScratchSpace
+
+from .estimates import PROCESS_BYTES, cache_bytes
+
+LARGE_PIXELS = 32 * 1024**2
+"""Rasters (in pixels of all bands) from which on more threads than one save time."""
+
+
+class Resources:
+    """Shared by all conversions of a process, which wait for each other where there is not enough."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.memory_bytes = settings.task_memory_limit
+        self.scratch_bytes = settings.task_scratch_limit
+        # The process itself and GDAL's cache, which all conversions share, are in every estimate.
+        self._shared = PROCESS_BYTES + cache_bytes(self.memory_bytes)
+        self._memory = MemoryBudget(max(self.memory_bytes - self._shared, 1))
+        self._scratch = ScratchSpace(self.scratch_bytes, settings.scratch_folder)
+        self._threads = settings.conversion_threads or os.cpu_count() or 1
+
+    @contextmanager
+    def reserved(self, memory: int, scratch: int, check: Callable[[], None]) -> Iterator[Path]:
+        """A folder for temporary files, once there is memory and space for the task; removed at the end."""
+        own = max(memory - self._shared, 0)
+        with self._memory.reserve(own, check), self._scratch.directory(scratch, check) as folder:
+            yield folder
+
+    def threads(self, plan: ConversionPlan) -> int:
+        """How many threads GDAL may use for a whole raster: several only where that pays."""
+        return self._threads if plan.width * plan.height * plan.band_count >= LARGE_PIXELS else 1
+
+    @property
+    def gdal_options(self) -> dict[str, str | int]:
+        """For sessions that convert."""
+        return {"CPL_TMPDIR": str(self._scratch.folder)}

@@ -1,0 +1,174 @@
+"""Jobs about rasters: what they may be asked, how they fan out, what they answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from controllers.raster_to_cog import (
+    RasterToCog,
+    RasterToCogParameters,
+    ReprojectRaster,
+    ReprojectRasterParameters,
+)
+from controllers.validate_raster import ValidateRaster, ValidateRasterParameters
+from interfaces.contracts import JsonObject, TaskOutcome
+from interfaces.plans import Tasks, TasksFromItems
+from interfaces.states import TaskStatus
+
+from .outcomes import stage_result
+
+Outcomes = dict[int, list[TaskOutcome]]
+
+
+def parse(**parameters: Any) -> RasterToCogParameters:
+    given = {"container": "bronze", "prefix": "", "target_container": "silver"} | parameters
+    return RasterToCogParameters.model_validate_json(
+        json.dumps({name: value for name, value in given.items() if value is not None})
+    )
+
+
+def completed(index: int, **result: Any) -> TaskOutcome:
+    return TaskOutcome(task_index=index, status=TaskStatus.COMPLETED, result=result)
+
+
+def failed(index: int, error: str) -> TaskOutcome:
+    return TaskOutcome(task_index=index, status=TaskStatus.FAILED, error=error)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "reason"),
+    [
+        ({"prefix": None}, "", "exactly one of blob, blobs and prefix"),
+        ({"blob": "a.tif"}, "", "exactly one of blob, blobs and prefix"),
+        ({"prefix": None, "blob": "../a.tif"}, "blob", "none that is . or .."),
+        ({"prefix": None, "blob": "a.tif", "limit": 3}, "", "go with prefix"),
+        ({"prefix": None, "blobs": []}, "blobs", "at least 1"),
+        ({"target_container": "Silver"}, "target_container", "lower-case"),
+        ({"path_template": "{stem}.png"}, "path_template", "must end in .tif"),
+        ({"path_template": "{nothing}.tif"}, "path_template", "unknown field {nothing}"),
+        ({"path_template": "../{stem}.tif"}, "path_template", "none that is . or .."),
+        ({"path_template": "{stem.tif"}, "path_template", "brace"),
+        ({"target_crs": "EPSG:99999"}, "target_crs", "no CRS that PROJ knows"),
+        ({"assume_crs": "Wonderland"}, "assume_crs", "no CRS that PROJ knows"),
+        ({"resolution": 0}, "resolution.0", "greater than 0"),
+        ({"resolution": [10, -10]}, "resolution.1", "greater than 0"),
+        ({"web_optimized": True, "target_crs": "EPSG:4326"}, "", "leave target_crs out"),
+        ({"web_optimized": True, "resolution": 10}, "", "leave resolution out"),
+        ({"profile": {"compression": "rar"}}, "profile.compression", "'auto', 'deflate'"),
+        ({"profile": {"compression": "deflate", "level": 15}}, "profile", "at most 9"),
+        ({"profile": {"compression": "lzw", "level": 5}}, "profile", "level goes with"),
+        ({"profile": {"quality": 80}}, "profile", "quality goes with jpeg and webp"),
+        ({"profile": {"block_size": 500}}, "profile.block_size", "multiple of 16"),
+        ({"profile": {"compression": "jpeg"}, "data_type": "uint16"}, "", "stores uint8 only"),
+        ({"bands": [0]}, "bands.0", "greater than or equal to 1"),
+        ({"nodata": "none"}, "nodata", "keep"),
+        ({"scaling": {"from_range": [5, 5], "to_range": [0, 255]}}, "scaling", "below the second"),
+        ({"max_failed_fraction": 1.5}, "max_failed_fraction", "less than or equal to 1"),
+        ({"datetime": 20240101}, "datetime", "ISO 8601"),
+        ({"placement": "somehow"}, "placement", "'rectify', 'keep' or 'refuse'"),
+        ({"placement": "keep", "target_crs": "EPSG:3857"}, "", "leaves pixels where they are"),
+        ({"placement": "keep", "resolution": 10}, "", "leaves pixels where they are"),
+        ({"colour": "red"}, "colour", "Extra inputs"),
+    ],
+)
+def test_bad_parameters_are_refused_by_the_name_of_the_field(
+    parameters: JsonObject, field: str, reason: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        parse(**parameters)
+    errors = [(".".join(map(str, error["loc"])), error["msg"]) for error in refused.value.errors()]
+    assert any(path.startswith(field) and reason in message for path, message in errors), errors
+
+
+def test_spellings_of_one_request_make_one_job() -> None:
+    one = parse(target_crs="epsg:3857", resolution=10, datetime="2024-01-01")
+    other = parse(
+        target_crs="EPSG:3857",
+        resolution=[10.0, 10.0],
+        datetime="2024-01-01T01:00:00+01:00",
+        overwrite="if_changed",
+    )
+    assert one.model_dump_json() == other.model_dump_json()
+
+
+def test_a_warp_that_names_no_grid_is_refused() -> None:
+    asked: JsonObject = {"container": "bronze", "prefix": "", "target_container": "silver"}
+    with pytest.raises(ValidationError, match="give target_crs, resolution or web_optimized"):
+        ReprojectRasterParameters.model_validate_json(json.dumps(asked))
+    for wanted in ({"target_crs": "EPSG:3857"}, {"resolution": 10}, {"web_optimized": True}):
+        ReprojectRasterParameters.model_validate_json(json.dumps({**asked, **wanted}))
+    assert ReprojectRaster().stages == RasterToCog().stages
+
+
+def test_each_stage_takes_what_the_one_before_found_and_tiles_of_a_raster_meet() -> None:
+    job, parameters = RasterToCog(), parse(prefix="2026/", limit=5, max_failed_fraction=0.1)
+
+    first = job.plan(1, parameters, None)
+    assert isinstance(first, Tasks)
+    (listed,) = first.parameters
+    assert (listed["container"], listed["prefix"], listed["limit"]) == ("bronze", "2026/", 5)
+
+    for stage in range(2, 7):
+        plan = job.plan(stage, parameters, stage_result(stage - 1, 1))
+        assert isinstance(plan, TasksFromItems)
+        assert plan.max_failed_fraction == 0.1
+        assert plan.group_by == ("target" if stage == 4 else None)
+    inspect = job.plan(2, parameters, stage_result(1, 1))
+    assert isinstance(inspect, TasksFromItems)
+    assert set(inspect.common) == {"container", "options", "target"}
+
+
+def test_conversions_that_take_long_travel_alone() -> None:
+    slow = stage_result(2, 2).model_copy(
+        update={"first_task_results": [completed(0, seconds=0.1), completed(1, seconds=90.0)]}
+    )
+    plan = RasterToCog().plan(3, parse(), slow)
+    assert isinstance(plan, TasksFromItems)
+    assert plan.expected_seconds == 90
+
+
+def test_the_result_says_what_became_of_every_raster() -> None:
+    outcomes: Outcomes = {
+        2: [
+            completed(0, status="planned"),
+            completed(1, status="unchanged"),
+            failed(2, "not a raster"),
+        ],
+        3: [completed(0)],
+        4: [completed(0)],
+        5: [completed(0, name="a.tif", url="https://x/a.tif", size=7, pixels_equal=True)],
+        6: [failed(0, "storage refuses")],
+    }
+    stages = [stage_result(number, len(outcomes.get(number, []))) for number in range(1, 7)]
+    keys = [stage.key for stage in RasterToCog().stages]
+    stages = [stage.model_copy(update={"stage_key": key}) for stage, key in zip(stages, keys, strict=True)]
+
+    result = RasterToCog().aggregate(parse(), stages, lambda stage: iter(outcomes.get(stage, [])))
+
+    assert (result["cogs"], result["unchanged"], result["bytes"], result["pixels_equal"]) == (1, 1, 7, 1)
+    assert result["failed"] == 2
+    assert result["failures"] == [
+        {"stage": "inspect", "task_index": 2, "reason": "not a raster"},
+        {"stage": "catalog", "task_index": 0, "reason": "storage refuses"},
+    ]
+
+
+def test_a_validation_counts_verdicts_and_names_what_is_not_valid() -> None:
+    asked: JsonObject = {"container": "bronze", "prefix": ""}
+    parameters = ValidateRasterParameters.model_validate_json(json.dumps(asked))
+    outcomes = [
+        completed(0, name="a.tif", verdict="valid", cog=True),
+        completed(1, name="b.tif", verdict="invalid", reasons=["the file has zero bytes"]),
+        failed(2, "storage refuses"),
+    ]
+    result = ValidateRaster().aggregate(parameters, [stage_result(2, 3)], lambda _: iter(outcomes))
+    assert result["verdicts"] == {"valid": 1, "invalid": 1, "not_checked": 1}
+    assert result["cogs"] == 1
+    assert result["not_valid"] == [
+        {"name": "b.tif", "verdict": "invalid", "reasons": ["the file has zero bytes"]},
+        {"name": None, "verdict": "not_checked", "reasons": "storage refuses"},
+    ]
