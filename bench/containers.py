@@ -46,9 +46,9 @@ class CogMetadata:
 def measure_listing(ours: OurSide, blobs: int) -> Listing:
     """Fill a container with small blobs and list it in three ways; the counts must agree."""
     name = "bench-listing"
-    container = _container(ours, name)
+    container = make_container(ours, name)
     names = [f"{number % 10}/{number % 97}/file-{number:06}.tif" for number in range(blobs)]
-    _upload(container, [(blob, b"x" * (index % 100)) for index, blob in enumerate(names)])
+    upload(container, [(blob, b"x" * (index % 100)) for index, blob in enumerate(names)])
     began = time.perf_counter()
     found = sum(1 for _ in container.list_blobs())
     bare = time.perf_counter() - began
@@ -67,9 +67,9 @@ def measure_listing(ours: OurSide, blobs: int) -> Listing:
 def measure_cogs(ours: OurSide, cogs: int) -> CogMetadata:
     """Fill a container with COGs and describe them by `list_container` full, and by whole downloads."""
     name = "bench-cogs"
-    container = _container(ours, name)
+    container = make_container(ours, name)
     variants = [_cog(seed) for seed in range(min(cogs, _COG_VARIANTS))]
-    _upload(container, [(f"cog-{number:05}.tif", variants[number % len(variants)]) for number in range(cogs)])
+    upload(container, [(f"cog-{number:05}.tif", variants[number % len(variants)]) for number in range(cogs)])
     began = time.perf_counter()
     [listed] = ours.run_jobs("list_container", [{"container": name, "metadata_level": "full"}], 900)
     range_reads = time.perf_counter() - began
@@ -82,7 +82,7 @@ def measure_cogs(ours: OurSide, cogs: int) -> CogMetadata:
 
 def _whole_downloads(storage: str, name: str) -> float:
     """Two processes with eight threads each download every blob and open it from memory."""
-    with _blob_container(storage, name) as container:
+    with blob_container(storage, name) as container:
         names = [blob.name for blob in container.list_blobs()]
     shares = [names[0::2], names[1::2]]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -105,7 +105,7 @@ def _describe_all(storage: str, name: str, blobs: Sequence[str]) -> int:
     import rasterio
     from rasterio.warp import transform_bounds
 
-    with _blob_container(storage, name) as container, ThreadPoolExecutor(THREADS) as pool:
+    with blob_container(storage, name) as container, ThreadPoolExecutor(THREADS) as pool:
 
         def describe(blob: str) -> bool:
             data = container.download_blob(blob).readall()
@@ -140,20 +140,23 @@ with MemoryFile() as plain:
     return done.stdout
 
 
-def _container(ours: OurSide, name: str) -> ContainerClient:
+def make_container(ours: OurSide, name: str) -> ContainerClient:
+    """A container, made unless it is there."""
     with BlobServiceClient.from_connection_string(
         ours.servers.azurite.connection_string, api_version=API_VERSION
     ) as service:
         if not service.get_container_client(name).exists():
             service.create_container(name)
-    return _blob_container(ours.servers.azurite.connection_string, name)
+    return blob_container(ours.servers.azurite.connection_string, name)
 
 
-def _blob_container(storage: str, name: str) -> ContainerClient:
+def blob_container(storage: str, name: str) -> ContainerClient:
+    """A client of a container."""
     return ContainerClient.from_connection_string(storage, name, api_version=API_VERSION)
 
 
-def _upload(container: ContainerClient, blobs: Sequence[tuple[str, bytes]]) -> None:
+def upload(container: ContainerClient, blobs: Sequence[tuple[str, bytes]]) -> None:
+    """Upload blobs, several at once."""
     with ThreadPoolExecutor(min(THREADS, 2 * (os.cpu_count() or 1))) as pool:
         list(pool.map(lambda blob: container.upload_blob(blob[0], blob[1], overwrite=True), blobs))
 

@@ -13,6 +13,7 @@ from local.stack.progress import Progress
 from .containers import measure_cogs, measure_listing
 from .floor import measure_floor
 from .our_side import OurSide
+from .rasters import measure_chunked, measure_conversion, measure_small
 from .servers import BenchServers
 from .sides import NotInTime, Side
 from .sizes import Sizes
@@ -53,6 +54,9 @@ class Experiments:
             "scaling": self.scaling,
             "listing": self.listing,
             "cogs": self.cogs,
+            "conversion": self.conversion,
+            "small_rasters": self.small_rasters,
+            "chunked": self.chunked,
         }
 
     def run(self, names: Sequence[str]) -> dict[str, object]:
@@ -153,6 +157,19 @@ class Experiments:
         """Metadata of COGs by range reads and by whole downloads."""
         with _started(self._ours):
             return asdict(measure_cogs(self._ours, self._sizes.cogs))
+
+    def conversion(self) -> object:
+        """One large local file to a COG: bare GDAL, rio-cogeo, ours."""
+        return asdict(measure_conversion(self._sizes.conversion, self._sizes.conversion_rounds))
+
+    def small_rasters(self) -> object:
+        """Many small rasters by one job, and by bare GDAL one after another."""
+        with _started(self._ours):
+            return asdict(measure_small(self._ours, self._sizes.small_rasters, 900))
+
+    def chunked(self) -> object:
+        """One raster in tiles, on one worker and on two."""
+        return asdict(measure_chunked(self._ours, self._sizes.chunked, 3600, _started))
 
 
 @contextmanager

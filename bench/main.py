@@ -30,9 +30,20 @@ from .sizes import FULL, QUICK, Sizes
 from .targets import OURS, OURS_POLLING
 from .throughput import as_json, compare
 
-EXPERIMENTS = ("transactions", "submission", "burst", "floor", "scaling", "listing", "cogs")
+EXPERIMENTS = (
+    "transactions",
+    "submission",
+    "burst",
+    "floor",
+    "scaling",
+    "listing",
+    "cogs",
+    "conversion",
+    "small_rasters",
+    "chunked",
+)
 PUBLISHED = "docs/benchmarks"
-QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing")
+QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing", "conversion")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

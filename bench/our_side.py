@@ -43,6 +43,8 @@ class OurSide:
     workers: int = 2
     database: str = "bench_ours"
     environment: Mapping[str, str] = field(default_factory=dict)
+    tasks_at_once: int | None = None
+    """Messages that a worker takes at once from a queue; None: what is shipped."""
     _process: subprocess.Popen[bytes] | None = None
     _port: int = 0
     _threads: Any = field(default_factory=thread_local)
@@ -61,7 +63,10 @@ class OurSide:
         ensure_containers(settings["AzureWebJobsStorage"])
         [self._port] = free_ports(1)
         host_json = self.work / "host.json"
-        host_json.write_text(json.dumps(with_polling(self._shipped_host_json(), self.polling)))
+        content = with_polling(self._shipped_host_json(), self.polling)
+        if self.tasks_at_once is not None:
+            content = with_queues(content, batchSize=self.tasks_at_once, newBatchThreshold=0)
+        host_json.write_text(json.dumps(content))
         command = [sys.executable, "-m", "local.host", "--port", str(self._port)]
         command += ["--workers", str(self.workers), "--host-json", str(host_json)]
         self._process = start(command, {**os.environ, **settings}, self._log, cwd=self.root)
@@ -174,8 +179,12 @@ def with_polling(host_json: dict[str, Any], seconds: float | None) -> dict[str, 
     """host.json with another maxPollingInterval of queues; unchanged for None."""
     if seconds is None:
         return host_json
-    queues = host_json.get("extensions", {}).get("queues", {})
-    changed = {**queues, "maxPollingInterval": timespan(seconds)}
+    return with_queues(host_json, maxPollingInterval=timespan(seconds))
+
+
+def with_queues(host_json: dict[str, Any], **settings: object) -> dict[str, Any]:
+    """host.json with other settings of its queues."""
+    changed = {**host_json.get("extensions", {}).get("queues", {}), **settings}
     return {**host_json, "extensions": {**host_json.get("extensions", {}), "queues": changed}}
 
 

@@ -132,6 +132,26 @@ def _containers(results: Mapping[str, Any]) -> list[str]:
         ]
         title = f"## Metadata of {found['cogs']:,} COGs of {found['megabytes_each']:.1f} MB"
         parts += [title, table(["", "seconds", "COGs/s"], rows)]
+    return parts + _rasters(results)
+
+
+def _rasters(results: Mapping[str, Any]) -> list[str]:
+    parts = []
+    if found := results.get("conversion"):
+        ways = ("gdal", "rio_cogeo", "ours", "ours_with_checks")
+        rows = [[way, f"{found[way]:.2f}"] for way in ways]
+        title = f"## One raster of {found['megapixels']} megapixels to a COG, {found['threads']} thread"
+        parts += [title, table(["", "seconds"], rows)]
+    if found := results.get("small_rasters"):
+        rows = [
+            [way, f"{found[way]:.1f}", f"{found['rasters'] / found[way]:.1f}"] for way in ("gdal", "ours")
+        ]
+        title = f"## {found['rasters']:,} small rasters, {found['megabytes']} MB together"
+        parts += [title, table(["", "seconds", "COGs/s"], rows)]
+    if found := results.get("chunked"):
+        rows = [[way, f"{found[way]:.1f}"] for way in ("one_worker", "two_workers")]
+        title = f"## {found['gigapixels']} gigapixels in {found['tiles']} tiles, one task at a time a worker"
+        parts += [title, table(["", "seconds"], rows)]
     return parts
 
 

@@ -24,6 +24,12 @@ class Sizes:
     waiting: int
     blobs: int
     cogs: int
+    conversion: int
+    """Pixels a side, of three bands."""
+    conversion_rounds: int
+    small_rasters: int
+    chunked: int
+    """Pixels a side."""
 
 
 FULL = Sizes(
@@ -42,6 +48,10 @@ FULL = Sizes(
     waiting=400,
     blobs=5_000,
     cogs=1_000,
+    conversion=6_000,
+    conversion_rounds=5,
+    small_rasters=1_000,
+    chunked=65_536,
 )
 QUICK = Sizes(
     ours=(1, 30, 1_000),
@@ -59,4 +69,8 @@ QUICK = Sizes(
     waiting=100,
     blobs=500,
     cogs=50,
+    conversion=2_000,
+    conversion_rounds=3,
+    small_rasters=100,
+    chunked=8_192,
 )

@@ -41,6 +41,25 @@ def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
     value = transactions["per_task"].get(OURS)
     found.append(_at_most(f"transactions per task, n = {transactions['n']:,}", 0.2, value))
     found.append(_submission(results.get("submission") or {}))
+    return found + _raster_verdicts(results)
+
+
+def _raster_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
+    """The targets of conversions to COGs."""
+    found = []
+    if one := results.get("conversion"):
+        for way, name in (("ours", "conversion"), ("ours_with_checks", "conversion with all checks")):
+            best = min(one["gdal"], one["rio_cogeo"])
+            note = f"{one[way]:.2f} s : {one['gdal']:.2f} s (rio cogeo create {one['rio_cogeo']:.2f} s)"
+            found.append(_at_most(f"{name} : bare GDAL, one file", 1.1, one[way] / best, note))
+    if one := results.get("small_rasters"):
+        note = f"{one['ours']:.1f} s : {one['gdal']:.1f} s"
+        name = f"{one['rasters']:,} small rasters : sum of bare GDAL"
+        found.append(_at_most(name, 1.25, one["ours"] / one["gdal"], note))
+    if one := results.get("chunked"):
+        note = f"{one['two_workers']:.1f} s : {one['one_worker']:.1f} s, {one['tiles']} tiles"
+        name = f"{one['gigapixels']:.1f} gigapixels in tiles, two workers : one"
+        found.append(_at_most(name, 0.65, one["two_workers"] / one["one_worker"], note))
     return found
 
 
