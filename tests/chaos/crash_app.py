@@ -23,6 +23,7 @@ from local.functions_host.queue_processor import QueueProcessor
 from repositories.blobs import AzureBlobRepository
 from tests.chaos import crash_injection, crash_workflows
 from tests.chaos.crash_points import CRASH_POINTS
+from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
 
 FOLDER = Path(os.environ["CRASH_FOLDER"])
 
@@ -52,7 +53,8 @@ def _impatient(make: Callable[..., None], times: int) -> Callable[..., None]:
 for name in ("write", "ping"):
     setattr(AzureBlobRepository, name, _unless_away(getattr(AzureBlobRepository, name)))
 crash_injection.install(
-    crash_injection.Trap(FOLDER), {step.place for point in CRASH_POINTS for step in point.steps}
+    crash_injection.Trap(FOLDER),
+    {step.place for point in (*CRASH_POINTS, *RASTER_CRASH_POINTS) for step in point.steps},
 )
 if seconds := os.environ.get("CRASH_HOLD_SECONDS"):
     engine.relay.HOLD = timedelta(seconds=float(seconds))

@@ -100,8 +100,9 @@ class Crash:
 class CrashHost:
     """The app on the local host, with a trap in each of its workers."""
 
-    def __init__(self, app: App, folder: Path, *, fire_timers: bool) -> None:
+    def __init__(self, app: App, folder: Path, shapes: Mapping[str, Shape], *, fire_timers: bool) -> None:
         self.app = app
+        self._shapes = shapes
         self._folder = folder
         self._fire_timers = fire_timers
         self._http = httpx.Client(base_url=app.url, timeout=10)
@@ -150,7 +151,7 @@ class CrashHost:
 
     def submit_shape(self, name: str, label: str) -> str:
         """Submit a job of this shape; answers its id."""
-        job_type, parameters = SHAPES[name].submission(label)
+        job_type, parameters = self._shapes[name].submission(label)
         return str(self.post(f"/jobs/submit/{job_type}", (200, 202), parameters)["job_id"])
 
     def arm(self, steps: Sequence[Step]) -> None:
@@ -232,9 +233,9 @@ class CrashHost:
             seconds,
         )
 
-    def trial(self, name: str, steps: Sequence[Step]) -> tuple[str, list[Crash]]:
+    def trial(self, name: str, steps: Sequence[Step], label: str | None = None) -> tuple[str, list[Crash]]:
         """Run a job of this shape while workers die at these steps; answers its id, and who died."""
-        shape, label = SHAPES[name], f"{name} {uuid.uuid4().hex[:8]}"
+        shape, label = self._shapes[name], label or f"{name} {uuid.uuid4().hex[:8]}"
         self.forget_crashes()
         if shape.prepare:
             shape.prepare(self, label)
@@ -264,7 +265,7 @@ class CrashHost:
 
     def check(self, name: str, label: str, job_id: str) -> None:
         """The job ended as its shape must, with the right results, each written once, and nothing is left."""
-        shape, story = SHAPES[name], self._story(job_id)
+        shape, story = self._shapes[name], self._story(job_id)
         if shape.removed:
             self.until(lambda: shape.verify(self, job_id), f"{name}: {story}")
             self._check_invariants()
@@ -336,6 +337,7 @@ def crash_host(
     *,
     workers: int = 1,
     environment: Mapping[str, str] = SHORT,
+    shapes: Mapping[str, Shape] = SHAPES,
 ) -> Iterator[CrashHost]:
     """The app with one worker and short leases, until the block ends; another worker follows each that dies.
 
@@ -356,7 +358,7 @@ def crash_host(
         module="tests.chaos.crash_host" if fast else "local.host",
         environment={**SMALL, **environment, "CRASH_FOLDER": str(trap)},
     ) as app:
-        host = CrashHost(app, trap, fire_timers=fast)
+        host = CrashHost(app, trap, shapes, fire_timers=fast)
         try:
             yield host
         finally:

@@ -30,6 +30,8 @@ from urllib3.connection import HTTPConnection
 from tests.chaos.crash_steps import OPERATION
 
 ARMED = "armed"
+DURING_SECONDS = 0.1
+"""So long after its call a function is in the middle of its work, if it is one that takes long."""
 FIRED = "fired.jsonl"
 AWAY = "away"
 """While this file is in the folder, blob storage is away for the workers."""
@@ -156,6 +158,8 @@ def _watched(function: Callable[..., Any], place: str, trap: Trap) -> Callable[.
     def synchronous(*arguments: Any, **named: Any) -> Any:
         trap.reach(place, "before")
         _leave_unanswered(place, trap)
+        if trap.springs(place, "within"):
+            threading.Timer(DURING_SECONDS, die).start()
         answer = function(*arguments, **named)
         trap.reach(place, "after", moved=bool(answer))
         return answer

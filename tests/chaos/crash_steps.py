@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-Moment = Literal["before", "after", "during", "cut"]
+Moment = Literal["before", "within", "after", "during", "cut"]
 """`during`: a request has been sent, and nobody will read its answer. `cut`: the same, but the process lives
 on, and only the connection is gone."""
 
@@ -57,6 +57,11 @@ class CrashPoint:
 def before(place: str, nth: int = 1) -> Step:
     """The moment at which the function is called."""
     return Step(place, "before", nth)
+
+
+def within(place: str, nth: int = 1) -> Step:
+    """A moment within a function that takes at least a few tenths of a second."""
+    return Step(place, "within", nth)
 
 
 def after(place: str, nth: int = 1, *, moved: bool = False) -> Step:
