@@ -100,17 +100,20 @@ RETURNS TABLE (job_id text, run integer, stage smallint, rule text)
 LANGUAGE sql STABLE AS $$
     SELECT j.job_id, j.run, j.stage,
            CASE WHEN NOT app.stage_unfinished(j.job_id, j.run, j.stage) THEN 'advance'
-                WHEN j.status = 'cancelling' OR s.status = 'failing' OR app.policy_broken(s, app.failures_that_matter(s))
-                    THEN 'sweep'
+                WHEN j.status = 'cancelling' OR (c.s).status = 'failing' OR c.broken THEN 'sweep'
                 ELSE 'canary' END
     FROM app.jobs j
-    LEFT JOIN app.stages s USING (job_id, run, stage)
+    -- OFFSET keeps this a look-up by the whole key, whatever the statistics say.
+    LEFT JOIN LATERAL (
+        SELECT s, app.policy_broken(s, app.failures_that_matter(s)) AS broken FROM app.stages s
+        WHERE s.job_id = j.job_id AND s.run = j.run AND s.stage = j.stage
+        OFFSET 0
+    ) AS c ON true
     WHERE j.status IN ('processing', 'cancelling')
-      AND ((s.job_id IS NULL AND j.status = 'cancelling')
-           OR (s.job_id IS NOT NULL
-               AND (j.status = 'cancelling' OR s.status = 'failing'
-                    OR app.policy_broken(s, app.failures_that_matter(s))
-                    OR (s.held_from IS NOT NULL AND NOT app.canary_unfinished(s))
+      AND (((c.s).job_id IS NULL AND j.status = 'cancelling')
+           OR ((c.s).job_id IS NOT NULL
+               AND (j.status = 'cancelling' OR (c.s).status = 'failing' OR c.broken
+                    OR ((c.s).held_from IS NOT NULL AND NOT app.canary_unfinished(c.s))
                     OR NOT app.stage_unfinished(j.job_id, j.run, j.stage))))
 $$;
 
@@ -153,7 +156,11 @@ BEGIN
     FOR g IN
         SELECT j.job_id, j.run, j.stage, s.job_id IS NULL AS unplanned
         FROM app.jobs j
-        LEFT JOIN app.stages s USING (job_id, run, stage)
+        LEFT JOIN LATERAL (
+            SELECT job_id, status FROM app.stages
+            WHERE job_id = j.job_id AND run = j.run AND stage = j.stage
+            OFFSET 0
+        ) AS s ON true
         WHERE j.status IN ('queued', 'processing')
           AND (s.job_id IS NULL OR s.status = 'processing')
           AND NOT EXISTS (SELECT 1 FROM app.outbox o WHERE (o.job_id, o.run, o.stage) = (j.job_id, j.run, j.stage))
