@@ -186,17 +186,19 @@ CREATE OR REPLACE FUNCTION app.pass_clean_stages(p_before timestamptz, p_limit i
 LANGUAGE plpgsql AS $$
 DECLARE n bigint;
 BEGIN
-    UPDATE app.stages u SET cleaned_at = u.completed_at
-    FROM (
-        SELECT s.job_id, s.run, s.stage FROM app.stages s
+    UPDATE app.stages SET cleaned_at = completed_at
+    -- The rows are locked, so they stay where they are. The order keeps the look for items one by their key,
+    -- whatever the statistics say.
+    WHERE ctid = ANY (ARRAY(
+        SELECT s.ctid FROM app.stages s
         WHERE s.completed_at < p_before AND (s.cleaned_at IS NULL OR s.cleaned_at < s.completed_at)
-          AND NOT EXISTS (SELECT 1 FROM app.stage_items i
-                          WHERE i.job_id = s.job_id AND i.run = s.run AND i.stage = s.stage)
+          AND NOT EXISTS (SELECT 1 FROM (
+              SELECT 1 FROM app.stage_items i
+              WHERE i.job_id = s.job_id AND i.run = s.run AND i.stage = s.stage
+              ORDER BY i.job_id, i.run, i.stage, i.task_index LIMIT 1) AS first_item)
           AND NOT app.had_other_attempts(s)
         ORDER BY s.completed_at LIMIT p_limit
-        FOR UPDATE SKIP LOCKED
-    ) AS clean
-    WHERE (u.job_id, u.run, u.stage) = (clean.job_id, clean.run, clean.stage);
+        FOR UPDATE SKIP LOCKED));
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END $$;
