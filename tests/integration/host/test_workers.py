@@ -151,7 +151,7 @@ def test_functions_run_in_the_folder_of_the_app(shared_host: HostProcess) -> Non
 
 def test_an_app_that_cannot_be_loaded_is_explained_once(tmp_path: Path, port: int) -> None:
     with host_process("broken_app", tmp_path, port) as host:
-        assert host.process.wait(20) == 1
+        assert host.process.wait(60) == 1
     log = host.log.read_text()
     assert log.count("error: broken_app:app: importing it failed: the setting EXAMPLE is missing") == 1
     assert 'broken_app.py", line 3' in log
@@ -159,7 +159,7 @@ def test_an_app_that_cannot_be_loaded_is_explained_once(tmp_path: Path, port: in
 
 def test_a_port_in_use_is_named(tmp_path: Path, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)), host_process("http_app", tmp_path, port) as host:
-        assert host.process.wait(20) == 1
+        assert host.process.wait(60) == 1
     assert f"port {port}" in host.log.read_text()
 
 

@@ -62,7 +62,10 @@ def test_what_is_listed_can_be_described_at_each_level(blobs: AzureBlobRepositor
     assert text[1].properties is not None
     assert text[1].properties.metadata == {"owner": "me"}
     assert text[2].raster is not None
-    assert (text[2].raster.status, raster[2].raster and raster[2].raster.status) == ("not_raster", "truncated")
+    assert (text[2].raster.status, raster[2].raster and raster[2].raster.status) == (
+        "not_raster",
+        "truncated",
+    )
 
 
 def test_a_listing_longer_than_a_page_is_complete(
