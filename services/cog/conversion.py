@@ -98,7 +98,7 @@ def assemble(
     """Write the COG from the files of all tiles, in their order; their overviews become its own."""
     if len(tile_paths) != plan.tiles:
         raise ContractViolation(f"{plan.tiles} tiles are planned, {len(tile_paths)} are given")
-    with _composing(target, threads) as scratch:
+    with _composing(target) as scratch:
         with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
             root = tiles_together(plan, first, tile_paths, scratch)
         documents.add_tags(root, lineage or {})
@@ -123,18 +123,16 @@ def overview_factors(plan: ConversionPlan) -> list[int]:
 
 
 @contextmanager
-def _composing(target: str, vrt_threads: int = 1) -> Iterator[Path]:
-    """A folder for documents beside the target, and GDAL's settings for writing.
-
-    `vrt_threads` read from several sources at once: tiles, but no warps, each of which takes its memory.
-    """
+def _composing(target: str) -> Iterator[Path]:
+    """A folder for documents beside the target, and GDAL's settings for writing."""
     import rasterio
 
     folder = os.path.dirname(os.path.abspath(target))
     settings = {
         # Not GDAL_NUM_THREADS: strips of the source would be decoded by threads too, which costs a third
-        # more of the processor and saves no time.
-        "VRT_NUM_THREADS": str(vrt_threads),
+        # more of the processor and saves no time. And sources are opened by this thread alone: no other one
+        # has the options of its session, without which GDAL does not reach storage.
+        "VRT_NUM_THREADS": "1",
         "GDAL_TIFF_INTERNAL_MASK": "YES",
     }
     with TemporaryDirectory(prefix="composition-", dir=folder) as scratch, rasterio.Env(**settings):
