@@ -68,17 +68,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def long_connection(self) -> Iterator[Connection]:
+    def long_connection(self, share: float = 1.0) -> Iterator[Connection]:
         """A connection that may be held for minutes, by statements that work for long before they answer.
 
-        All connections of the pool but one may be held so; who comes then waits for a turn. So short
-        statements, which are all that running tasks need, find one.
+        `share`, in 0…1, is how much of the longest patience they need. All connections of the pool but one may
+        be held so; who comes then waits for a turn. So short statements, which are all that running tasks need,
+        find one.
         """
         if not self._turns.acquire(timeout=self._settings.database_long_seconds):
             raise ServiceUnavailable("database: others held their connections for too long")
         try:
             with self.connection() as connection:
-                usual, connection.patience = connection.patience, self._settings.database_long_seconds
+                usual, connection.patience = connection.patience, self.patience(share)
                 try:
                     yield connection
                 finally:
@@ -87,10 +88,15 @@ class Database:
             self._turns.release()
 
     @contextmanager
-    def long_transaction(self) -> Iterator[Connection]:
+    def long_transaction(self, share: float = 1.0) -> Iterator[Connection]:
         """As `transaction`, on a connection that may be held for minutes."""
-        with self.long_connection() as connection, connection.transaction():
+        with self.long_connection(share) as connection, connection.transaction():
             yield connection
+
+    def patience(self, share: float) -> float:
+        """Seconds of silence between those that any statement is granted and the longest."""
+        usual, longest = self._settings.database_answer_seconds, self._settings.database_long_seconds
+        return usual + min(1.0, share) * max(0.0, longest - usual)
 
     def session(self) -> Connection:
         """A connection of its own past PgBouncer, outside the pool: for LISTEN. The caller closes it."""

@@ -79,9 +79,10 @@ class StageRepository:
         Raises `TooManyTasks` beyond `limit`, and `ContractViolation` for a task that is no mapping of JSON,
         and for an item that cannot be grouped.
         """
-        fan_out, brief = _looked_into(fan_out)
+        fan_out, at_most = self._looked_into(plan, fan_out)
+        brief = at_most <= BRIEF
         within: AbstractContextManager[Connection] = (
-            self._database.transaction() if brief else self._database.long_transaction()
+            self._database.transaction() if brief else self._database.long_transaction(at_most / limit)
         )
         try:
             with within as connection:
@@ -89,6 +90,9 @@ class StageRepository:
                 count = self._insert_tasks(connection, plan, fan_out, limit)
                 if count > limit:
                     raise TooManyTasks(f"stage {plan.stage} has more than {limit} tasks")
+                if not brief:
+                    # Of a stream it is known only now how many there are.
+                    connection.patience = self._database.patience(count / limit)
                 row = connection.execute(
                     self._sql["seal_stage"],
                     {
@@ -172,6 +176,22 @@ class StageRepository:
                 return
             after = rows[-1]["task_index"]
 
+    def _looked_into(self, plan: ClaimedPlan, fan_out: FanOut) -> tuple[FanOut, int]:
+        """The same fan-out, and how many tasks it makes at most; of a stream only whether they are few.
+
+        A COPY needs no more patience for more tasks: what the server takes is a word from it.
+        """
+        if isinstance(fan_out, Tasks):
+            parameters = iter(fan_out.parameters)
+            first = list(islice(parameters, BRIEF + 1))
+            return replace(fan_out, parameters=chain(first, parameters)), len(first)
+        query = "count_items" if isinstance(fan_out, TasksFromItems) else "count_results"
+        with self._database.connection() as connection:
+            row = connection.execute(
+                self._sql[query], {"job_id": plan.job_id, "run": plan.run, "stage": plan.stage - 1}
+            ).fetchone()
+        return fan_out, 0 if row is None else int(row["n"])
+
     def _begin(self, connection: Connection, plan: ClaimedPlan, patience: timedelta) -> None:
         row = connection.execute(
             self._sql["begin_fan_out"],
@@ -231,15 +251,6 @@ class StageRepository:
                 copy.write_row((plan.job_id, plan.run, plan.stage, index, _task_json(index, task)))
                 count = index + 1
         return count
-
-
-def _looked_into(fan_out: FanOut) -> tuple[FanOut, bool]:
-    """The same fan-out, and whether it is known to be of a few tasks only."""
-    if not isinstance(fan_out, Tasks):
-        return fan_out, False
-    parameters = iter(fan_out.parameters)
-    first = list(islice(parameters, BRIEF + 1))
-    return replace(fan_out, parameters=chain(first, parameters)), len(first) <= BRIEF
 
 
 def _task_json(index: int, parameters: object) -> str:

@@ -80,6 +80,17 @@ LANGUAGE sql STABLE AS $$
                      AND o.plan_worker = j.plan_worker AND o.plan_fence IS NOT NULL AND o.job_id <> j.job_id)
 $$;
 
+-- How many plans this process holds, or has lost within the last hour. Longer than that no lease waits to be judged.
+CREATE OR REPLACE FUNCTION app.plans_of(p_worker text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT count(*) FROM (
+        SELECT job_id FROM app.jobs
+        WHERE status IN ('queued', 'processing', 'cancelling') AND plan_worker = p_worker AND plan_fence IS NOT NULL
+        UNION
+        SELECT job_id FROM app.dead_planners WHERE worker = p_worker AND lost_at > now() - interval '1 hour'
+    ) AS plans
+$$;
+
 -- Take the plan from a planner whose lease has ended; the caller holds the job's row. The attempt counts if the
 -- planner held nothing else. Else nobody knows what it died of, and twice that is not held against the plan.
 CREATE OR REPLACE FUNCTION app.lose_plan(p_job_id text) RETURNS app.jobs
@@ -97,6 +108,9 @@ BEGIN
         plan_attempts = plan_attempts - v_spared::integer, plan_spared = plan_spared + v_spared::integer
     WHERE job_id = p_job_id
     RETURNING * INTO j;
+    -- Of plans that were held before an upgrade it is not known by whom.
+    INSERT INTO app.dead_planners (worker, job_id) SELECT v_worker, p_job_id WHERE v_worker IS NOT NULL
+    ON CONFLICT (worker, job_id) DO UPDATE SET lost_at = now();
     PERFORM app.record_event(p_job_id, j.run, j.stage, 'plan_lease_lost',
                              jsonb_build_object('counted', NOT v_spared), p_worker => v_worker);
     RETURN j;

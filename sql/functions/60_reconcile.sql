@@ -25,9 +25,9 @@ BEGIN
                - CASE WHEN dead THEN tasks ELSE neglected END AS ahead
         FROM held WHERE dead OR neglected > 0
     ), judged AS MATERIALIZED (
-        SELECT holder, tasks, dead FROM placed WHERE ahead < p_limit
+        SELECT holder, tasks + app.plans_of(holder) AS held, dead FROM placed WHERE ahead < p_limit
     ), lost AS (
-        SELECT t.job_id, t.run, t.stage, t.task_index, s.batch_size, h.tasks, f.spared,
+        SELECT t.job_id, t.run, t.stage, t.task_index, s.batch_size, h.held, f.spared,
                CASE WHEN j.status = 'cancelling' THEN 'cancelled'
                     WHEN s.status = 'failing' THEN 'failed'
                     WHEN t.attempt >= s.max_attempts AND NOT f.spared THEN 'failed'
@@ -37,7 +37,7 @@ BEGIN
         JOIN app.stages s USING (job_id, run, stage)
         JOIN app.jobs j USING (job_id)
         CROSS JOIN LATERAL (
-            SELECT h.tasks > 1 AND t.suspicion < 2
+            SELECT h.held > 1 AND t.suspicion < 2
                    AND j.status <> 'cancelling' AND s.status <> 'failing' AS spared
         ) f
         WHERE t.status = 'processing' AND t.lease_until < now() - CASE WHEN h.dead THEN interval '0' ELSE p_patience END
@@ -49,8 +49,8 @@ BEGIN
             attempt = t.attempt - l.spared::integer, suspicion = CASE WHEN l.spared THEN t.suspicion + 1 ELSE 2 END,
             attempts = app.with_attempt(t.attempts, t.attempt, 'lease_lost',
                 CASE WHEN l.spared
-                     THEN format('the worker stopped renewing its lease, and those of %s more tasks: not counted',
-                                 l.tasks - 1)
+                     THEN format('the worker stopped renewing its lease, and those of %s more tasks or plans: not counted',
+                                 l.held - 1)
                      ELSE 'the worker stopped renewing its lease' END,
                 t.worker, t.started_at),
             error = CASE l.new_status WHEN 'failed'
@@ -188,6 +188,7 @@ LANGUAGE plpgsql AS $$
 DECLARE g record;
 BEGIN
     PERFORM app.note_shared_plans();
+    DELETE FROM app.dead_planners WHERE lost_at < now() - interval '1 hour';
     FOR g IN
         SELECT j.job_id, j.run, j.stage FROM app.jobs j
         WHERE j.status IN ('queued', 'processing') AND j.plan_lease_until < now()

@@ -34,6 +34,13 @@ SELECT app.complete_job(%(job_id)s, %(run)s, %(stage)s, %(fence)s, %(result)s::j
 -- name: copy_tasks
 COPY app.tasks (job_id, run, stage, task_index, parameters) FROM STDIN
 
+-- name: count_items
+-- How many tasks its items make at most: those of attempts that failed are not sorted out.
+SELECT count(*) AS n FROM app.stage_items WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s
+
+-- name: count_results
+SELECT task_count AS n FROM app.stages WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s
+
 -- name: insert_tasks_from_items
 SELECT app.insert_tasks_from_items(%(job_id)s, %(run)s, %(stage)s, %(limit)s) AS n
 

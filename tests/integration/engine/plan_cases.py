@@ -87,6 +87,8 @@ _RUN_IS_REMOVED = (
 )
 
 HOT = (
+    # Fan-outs.
+    Case("engine", "count_results", 1),
     # Tasks.
     Case("engine", "claim_tasks", 50),
     Case("engine", "claim_tasks", 0, "that have ended", {"first": 10, "last": 59}),
@@ -287,6 +289,7 @@ HOT = (
 """What is called once for each message, each firing of a timer or each request."""
 
 ONCE_A_STAGE = (
+    Case("engine", "count_items", 1),
     Case(
         "engine",
         "insert_tasks_from_items",

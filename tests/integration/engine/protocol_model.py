@@ -43,6 +43,8 @@ class Model:
     """Fences that the last step handed out, by task or stage."""
     worker: str = ""
     """Who does the next step."""
+    lost_plans: set[tuple[str, str]] = field(default_factory=set)
+    """Processes, and jobs whose plan they lost."""
 
     def _fence(self, key: object) -> int:
         self.fences += 1
@@ -327,6 +329,7 @@ class Model:
     def reconcile_leases(self, skipped: Untouchable = NOTHING) -> list[StageKey]:
         moved = []
         held = Counter(task.worker for task in self._running())
+        held.update(worker for worker, _ in self.lost_plans | self._held_plans())
         alive = {task.worker for task in self._running() if not task.lease_over}
         for key, row in sorted(self.stages.items()):
             by_status: dict[str, list[int]] = {}
@@ -355,14 +358,18 @@ class Model:
 
     def _planner_holds_more(self, job_id: str) -> bool:
         worker = self.jobs[job_id].plan_worker
-        held = [key for key, job in self.jobs.items() if job.plan_fence is not None]
-        plans = [key for key in held if self.jobs[key].plan_worker == worker]
-        return any(task.worker == worker for task in self._running()) or plans not in ([], [job_id])
+        others = {job for holder, job in self._held_plans() if holder == worker} - {job_id}
+        return any(task.worker == worker for task in self._running()) or bool(others)
+
+    def _held_plans(self) -> set[tuple[str, str]]:
+        """Processes, and jobs whose plan they hold."""
+        return {(job.plan_worker, key) for key, job in self.jobs.items() if job.plan_fence is not None}
 
     def _lose_plan(self, job_id: str) -> None:
         """What died with others is held against the plan from the third time on."""
         job = self.jobs[job_id]
         spared = job.plan_spared < 2 and (job.plan_shared or self._planner_holds_more(job_id))
+        self.lost_plans.add((job.plan_worker, job_id))
         job.release_plan()
         job.plan_attempts -= spared
         job.plan_spared += spared

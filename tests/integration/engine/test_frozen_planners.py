@@ -43,8 +43,8 @@ class FreezesBeforeCommit(Database):
     """Its process is stopped when all is written and nothing committed."""
 
     @contextmanager
-    def long_transaction(self) -> Iterator[Connection]:
-        with super().long_transaction() as connection:
+    def long_transaction(self, share: float = 1.0) -> Iterator[Connection]:
+        with super().long_transaction(share) as connection:
             yield connection
             os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from engine import Engine
 from interfaces.errors import ServiceUnavailable
-from interfaces.plans import StageDefinition, Tasks
+from interfaces.plans import StageDefinition, Tasks, TasksFromResults
 from interfaces.workflows import TaskContext
 from local.stack.ports import LOOPBACK
 from tests.chaos.fault_proxy import FaultProxy
@@ -88,6 +88,11 @@ def ended(world: World) -> bool:
     return all(job["status"] in TERMINAL for job in world.rows("SELECT status FROM app.jobs"))
 
 
+def plan_small(stage: int, parameters: Any, previous: object) -> Tasks | TasksFromResults:
+    """Two stages, of which the database alone knows how large the second is."""
+    return Tasks([{"i": i} for i in range(parameters.n)]) if stage == 1 else TasksFromResults({})
+
+
 @pytest.fixture
 def proxied(make_world: Callable[..., World], database_url: str) -> Iterator[tuple[World, FaultProxy]]:
     """An app that reaches its database through a proxy which stays open, whatever befalls what it carries."""
@@ -118,17 +123,34 @@ def test_a_connection_that_falls_silent_under_the_heartbeat_costs_no_lease(
 
 
 @pytest.mark.parametrize(
-    "statement", [b"app.claim_tasks(", b"app.finish_tasks(", b"app.claim_plan(", b"COPY"]
+    "statement",
+    [
+        b"app.claim_tasks(",
+        b"app.finish_tasks(",
+        b"app.claim_plan(",
+        b"COPY",
+        b"app.insert_tasks_from_results(",
+        b"app.seal_stage(",
+        b"COMMIT",
+    ],
 )
 def test_a_statement_that_nobody_answers_is_given_up(
     proxied: tuple[World, FaultProxy], statement: bytes
 ) -> None:
+    """Soon, too, in a fan-out that is none of a few tasks, but far from the most."""
     world, proxy = proxied
-    world.register(ScriptedJob("job", [StageDefinition("a", "work")]), task_type("work", lambda p, c: {}))
+    stages = [StageDefinition("a", "work"), StageDefinition("b", "work")]
+
+    def plan(stage: int, parameters: Any, previous: object) -> Tasks | TasksFromResults:
+        rows = ({"i": i} for i in range(parameters.n))
+        return Tasks(rows) if stage == 1 else TasksFromResults({"i": "i"})
+
+    work = task_type("work", lambda p, c: {"i": p["i"]}, max_batch=250)
+    world.register(ScriptedJob("job", stages, plan), work)
     cut = proxy.cut_next(statement, "silence")
     with listening(world, world.engine, tasks=2, jobs=2):
-        job = world.submit("job", n=3)
-        until(lambda: ended(world), 60, lambda: str(world.events(job.job_id)))
+        job = world.submit("job", n=150)
+        until(lambda: ended(world), 45, lambda: str(world.events(job.job_id)))
     assert cut.happened.is_set()
     assert world.job(job.job_id)["status"] == "completed"
     assert world.violations() == {}
@@ -153,7 +175,8 @@ def test_fan_outs_that_take_long_keep_neither_leases_nor_small_jobs_waiting(
     world.register(
         ScriptedJob("big", [StageDefinition("a", "work")], plan), task_type("work", lambda p, c: {})
     )
-    world.register(ScriptedJob("small", [StageDefinition("a", "work")]))
+    from_results = [StageDefinition("a", "work"), StageDefinition("b", "work")]
+    world.register(ScriptedJob("small", from_results, plan_small))
     with listening(world, world.engine, tasks=4, jobs=8):
         long = world.submit("long", n=2)
         until(lambda: len(running(world)) == 2, 10)

@@ -189,6 +189,32 @@ def test_it_does_not_matter_which_lease_ends_first(world: World, dying: Dying) -
     assert counted(world, job_id) == (0, 1)
 
 
+@pytest.mark.parametrize("first", ["plan", "task"])
+def test_a_task_that_died_beside_a_plan_counts_only_from_the_third_time(
+    world: World, dying: Dying, first: str
+) -> None:
+    other, job_id = planned(world), world.submit("job").job_id
+    for death, attempts in enumerate([0, 0, 1]):
+        assert dying.plans(job_id, f"w{death}")
+        dying.runs(other, f"w{death}")
+        for lease in ("plan", "task") if first == "plan" else ("task", "plan"):
+            if lease == "plan":
+                dying.plan_lease_ends(job_id)
+                world.engine.reconcile()
+                # Somebody else takes the plan up before the task is judged, and lives.
+                plan = dying.plans(job_id, "living")
+                assert plan is not None
+                dying.release(plan)
+            else:
+                dying.task_leases_end(other)
+                world.engine.reconcile()
+        task = world.tasks(other)[0]
+        assert (task["status"], task["attempt"]) == ("queued", attempts)
+        world.rows("UPDATE app.tasks SET due_at = now() WHERE job_id = %s", other, fetch=False)
+    assert [attempt["outcome"] for attempt in world.tasks(other)[0]["attempts"]] == ["lease_lost"] * 3
+    assert world.violations() == {}
+
+
 def test_two_plans_that_died_together_do_not_count(world: World, dying: Dying) -> None:
     jobs = [world.submit("job", label=label).job_id for label in "abc"]
     for job_id in jobs:

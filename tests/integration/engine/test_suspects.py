@@ -94,7 +94,7 @@ def test_a_death_that_several_tasks_shared_is_held_against_none(world: World) ->
     assert column(world, job_id, "suspicion") == [1, 1, 1]
     [lost] = world.tasks(job_id)[0]["attempts"]
     assert lost["outcome"] == "lease_lost"
-    assert "and those of 2 more tasks: not counted" in lost["error"]
+    assert "and those of 2 more tasks or plans: not counted" in lost["error"]
     assert world.run(job_id)["status"] == "completed"
     assert world.violations() == {}
 
