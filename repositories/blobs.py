@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from interfaces.blobs import BlobItem, BlobProperties
-from interfaces.errors import Conflict, ServiceUnavailable
+from interfaces.errors import Conflict
 from interfaces.settings import Settings
 
 from .blob_blocks import BLOCK_BYTES, Blocks, cut
 from .blob_copies import BlobCopies
 from .storage_account import StorageAccount
-from .storage_errors import storage_errors
+from .storage_errors import refused, storage_errors
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -172,17 +172,24 @@ class AzureBlobRepository:
         )
 
     def delete(self, container: str, names: Sequence[str]) -> int:
-        """Delete blobs, 256 a request; answers how many were there."""
-        deleted = 0
+        """Delete blobs, 256 a request; answers how many were there.
+
+        Of those that cannot be deleted, as when somebody holds a lease, the first is raised after all others
+        are gone.
+        """
+        deleted, refusal = 0, None
         with storage_errors(container):
             client = self._account.blob_service().get_container_client(container)
             for start in range(0, len(names), BATCH_REQUESTS):
                 batch = names[start : start + BATCH_REQUESTS]
-                for answer in client.delete_blobs(*batch, raise_on_any_failure=False):
+                answers = client.delete_blobs(*batch, raise_on_any_failure=False)
+                for name, answer in zip(batch, answers, strict=True):
                     if answer.status_code == 202:
                         deleted += 1
                     elif answer.status_code != 404:
-                        raise ServiceUnavailable(f"storage answered {answer.status_code} to a deletion")
+                        refusal = refusal or refused(answer.status_code, f"container {container!r}", name)
+        if refusal is not None:
+            raise refusal
         return deleted
 
     def ensure_container(self, container: str) -> None:

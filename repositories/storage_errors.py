@@ -56,12 +56,20 @@ def translate(error: HttpResponseError, *, container: str, name: str, queue: str
             return BlobNotFound(f"blob {name!r} does not exist in container {container!r}")
         return ContainerNotFound(f"container {container!r} does not exist")
     subject = f"queue {queue!r}" if queue else f"container {container!r}" if container else "the account"
-    if status in (401, 403):
-        return AccessDenied(f"storage refuses access to {subject} ({code or status})")
-    if status in TRANSIENT_STATUS or code == DAMAGED:
+    if code == DAMAGED:
         return ServiceUnavailable(answer)
     if code in INVALID_NAME:
         return InvalidRequest(f"{subject}: not a valid name ({code})")
+    return refused(status, subject, name, code)
+
+
+def refused(status: int, subject: str, name: str, code: str = "") -> OrchestratorError:
+    """Our error for an answer that is neither success nor "not there": will another try help?"""
+    answer = f"storage answered {status} {code}".rstrip()
+    if status in (401, 403):
+        return AccessDenied(f"storage refuses access to {subject} ({code or status})")
+    if status in TRANSIENT_STATUS:
+        return ServiceUnavailable(answer)
     return Conflict(f"{answer} for {subject}" + (f", blob {name!r}" if name else ""))
 
 

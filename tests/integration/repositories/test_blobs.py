@@ -14,6 +14,7 @@ from azure.storage.blob import ContainerClient
 from interfaces.errors import (
     AccessDenied,
     BlobNotFound,
+    Conflict,
     ContainerNotFound,
     InvalidRequest,
     ServiceUnavailable,
@@ -255,6 +256,21 @@ def test_a_large_blob_is_written_from_pieces_in_bounded_memory(blobs: AzureBlobR
 
     assert blobs.properties(name, "large").size == 64 * 1024**2
     assert peak < 32 * 1024**2
+
+
+def test_a_blob_that_cannot_be_deleted_keeps_no_other_and_is_no_outage(
+    blobs: AzureBlobRepository, container: MakeContainer
+) -> None:
+    client = container()
+    name = str(client.container_name)
+    for blob in ("a", "held", "z"):
+        client.upload_blob(blob, b"")
+    lease = client.get_blob_client("held").acquire_lease()
+    with pytest.raises(Conflict, match=r"412.*'held'"):
+        blobs.delete(name, ["a", "held", "z"])
+    assert [blob.name for blob in client.list_blobs()] == ["held"]
+    lease.release()
+    assert blobs.delete(name, ["held"]) == 1
 
 
 def test_blobs_are_deleted_and_those_that_are_not_there_do_not_matter(
