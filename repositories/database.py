@@ -71,9 +71,9 @@ class Database:
     def long_connection(self, share: float = 1.0) -> Iterator[Connection]:
         """A connection that may be held for minutes, by statements that work for long before they answer.
 
-        `share`, in 0…1, is how much of the longest patience they need. All connections of the pool but one may
-        be held so; who comes then waits for a turn. So short statements, which are all that running tasks need,
-        find one.
+        `share`, in 0…1, is how much of the longest patience they need. All connections of the pool but one
+        may be held so; who comes then waits for a turn. So short statements, which are all that running tasks
+        need, find one.
         """
         if not self._turns.acquire(timeout=self._settings.database_long_seconds):
             raise ServiceUnavailable("database: others held their connections for too long")

@@ -25,7 +25,7 @@ STARVED = 5.0
 
 @pytest.fixture
 def app(make_app: MakeApp) -> App:
-    """The app with its default settings: with the short periods of other tests, whatever waits is sent again."""
+    """The app with its default settings: by the short periods of other tests, what waits is sent again."""
     return make_app(LEASE_SECONDS="30", HEARTBEAT_SECONDS="10", REDELIVERY_SECONDS="30")
 
 
