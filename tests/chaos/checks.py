@@ -79,15 +79,37 @@ WHERE j.job_type = 'hello_world' AND j.status IN ('completed', 'completed_with_e
 """Finished jobs in which a greeting has no reply, or one that is out of its place."""
 
 
+@dataclass(frozen=True)
+class Wish:
+    """A job to be submitted, and the state in which it must end."""
+
+    job_type: str
+    parameters: dict[str, Any]
+    state: str
+
+
+def a_greeting(chance: random.Random, name: str) -> Wish:
+    """A hello_world job of any shape."""
+    parameters: dict[str, Any] = {"n": chance.choice((1, 10, 50, 300)), "name": name}
+    if chance.random() < 0.4:
+        parameters |= {"n": chance.choice((1, 5, 20)), "sleep_seconds": chance.choice((0.05, 0.3, 1.0))}
+    if parameters["n"] >= 10 and chance.random() < 0.3:
+        policy = chance.choice(("fail_job", "continue"))
+        parameters |= {"fail_fraction": 0.1, "on_failure": policy}
+        return Wish("hello_world", parameters, "failed" if policy == "fail_job" else "completed_with_errors")
+    return Wish("hello_world", parameters, "completed")
+
+
 @dataclass
 class Load:
-    """People who submit hello_world jobs of all shapes, one after another, and expect each to end rightly."""
+    """People who submit jobs, one after another, and expect each to end rightly."""
 
     app: App
     seed: int = 0
     people: int = 2
     pause_seconds: float = 0.2
     timeout_seconds: float = 60
+    wish: Callable[[random.Random, str], Wish] = a_greeting
     expected: dict[str, str] = field(default_factory=dict)
     """The state in which each accepted job must end."""
     answers: Counter[str] = field(default_factory=Counter)
@@ -114,16 +136,16 @@ class Load:
         with httpx.Client(base_url=f"{self.app.url}/api", timeout=self.timeout_seconds) as client:
             while not over.is_set():
                 number += 1
-                parameters, state = a_job(chance, f"{self.seed}-{person}-{number}")
+                wish = self.wish(chance, f"{self.seed}-{person}-{number}")
                 # A person whose request fails asks again: the same request is the same job.
-                while not self._submit(client, parameters, state) and not over.wait(0.5):
+                while not self._submit(client, wish) and not over.wait(0.5):
                     pass
                 over.wait(self.pause_seconds)
 
-    def _submit(self, client: httpx.Client, parameters: dict[str, Any], state: str) -> bool:
+    def _submit(self, client: httpx.Client, wish: Wish) -> bool:
         began = time.monotonic()
         try:
-            answer = client.post("/jobs/submit/hello_world", json=parameters)
+            answer = client.post(f"/jobs/submit/{wish.job_type}", json=wish.parameters)
         except httpx.TransportError as error:
             # The worker that had the request was killed.
             self.answers[type(error).__name__] += 1
@@ -131,23 +153,11 @@ class Load:
         self.slowest_answer = max(self.slowest_answer, time.monotonic() - began)
         self.answers[str(answer.status_code)] += 1
         if answer.status_code in (200, 202):
-            self.expected[answer.json()["job_id"]] = state
+            self.expected[answer.json()["job_id"]] = wish.state
             return True
         if answer.status_code != 503:
             self.wrong.append(f"{answer.status_code} {answer.text}")
         return False
-
-
-def a_job(chance: random.Random, name: str) -> tuple[dict[str, Any], str]:
-    """Parameters of a hello_world job, and the state in which it must end."""
-    parameters: dict[str, Any] = {"n": chance.choice((1, 10, 50, 300)), "name": name}
-    if chance.random() < 0.4:
-        parameters |= {"n": chance.choice((1, 5, 20)), "sleep_seconds": chance.choice((0.05, 0.3, 1.0))}
-    if parameters["n"] >= 10 and chance.random() < 0.3:
-        policy = chance.choice(("fail_job", "continue"))
-        parameters |= {"fail_fraction": 0.1, "on_failure": policy}
-        return parameters, "failed" if policy == "fail_job" else "completed_with_errors"
-    return parameters, "completed"
 
 
 def audit(app: App) -> None:

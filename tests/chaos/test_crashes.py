@@ -110,16 +110,20 @@ def test_a_worker_may_die_at_every_operation(
     """Before it is sent, or when it has been and nobody reads the answer; or the process only loses that."""
     host = host_with({**SHORT, **SWEPT[shape]})
     dense = THOROUGH if pytestconfig.getoption("--thorough") else BRIEFLY
-    k, trials = 1, 0
-    while host.trial(shape, [Step(OPERATION, moment, k)])[1]:
-        trials += 1
+    k, trials, unharmed = 1, 0, 0
+    # How many operations a job takes depends on who comes first: one that nobody reaches is not the end.
+    while unharmed < 2:
+        if host.trial(shape, [Step(OPERATION, moment, k)])[1]:
+            trials, unharmed = trials + 1, 0
+        else:
+            unharmed += 1
         k += 1 + k // dense
     # Each shape at least submits, plans, runs, completes and makes a result.
     assert k > 20
     report(
         "operations",
         f"{shape}, {moment}",
-        {"trials": trials, "operations": k - 1, "lost": 0, "doubled": 0, "stuck": 0},
+        {"trials": trials, "operations": k - 1},
     )
 
 

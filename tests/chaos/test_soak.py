@@ -26,6 +26,7 @@ from local.stack.azurite import AzuriteServer
 from local.stack.postgres import PostgresServer
 from tests.fix_app import App, MakeApp, until
 
+from . import mixed_jobs
 from .checks import Load, audit, check, report
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
@@ -55,6 +56,8 @@ SELECT (SELECT count(*) FROM app.outbox) AS dispatches,
        (SELECT count(*) FROM app.jobs WHERE plan_lease_until IS NOT NULL) AS plan_leases,
        (SELECT count(*) FROM app.poison_messages) AS poison_messages
 """
+
+BY_TYPE = "SELECT job_type, count(*) AS n FROM app.jobs GROUP BY job_type"
 
 
 @dataclass
@@ -147,7 +150,8 @@ def test_half_an_hour_of_everything(
     audit(app)
     chance = random.Random(7)
     soak = Soak(app, postgres_server, azurite, chance, kept=app.workers()[0])
-    load = Load(app, seed=7)
+    mixed_jobs.upload(app.storage)
+    load = Load(app, seed=7, wish=mixed_jobs.a_job)
     memory: list[tuple[float, float]] = []
     with load.going_on():
         for part in _seconds(MINUTES):
@@ -159,14 +163,18 @@ def test_half_an_hour_of_everything(
     states = check(app, load.expected, seconds=300)
     until(lambda: all(count == 0 for count in app.rows(LEFT_OVER)[0].values()), 60, app.tail)
     until(lambda: _messages(app) == 0, 120, app.tail)
+    cogs = mixed_jobs.check_results(app)
 
     recoveries = sorted(row["seconds"] for row in app.rows(RECOVERIES, soak.struck))
     percentile = statistics.quantiles(recoveries, n=100)
     before = statistics.median(mib for part, mib in memory if WARM_UP < part < 2 * WARM_UP)
     after = statistics.median(mib for part, mib in memory if part > 1 - WARM_UP)
     [tasks] = app.rows("SELECT count(*) AS n, sum(attempt) AS attempts FROM app.tasks")
+    mixed_jobs.check_cleaned_up(app)
     report(
         "soak",
+        cogs=cogs,
+        jobs_by_type={row["job_type"]: row["n"] for row in app.rows(BY_TYPE)},
         faults=soak.faults,
         jobs=states,
         minutes=MINUTES,
