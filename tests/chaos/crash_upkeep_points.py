@@ -32,6 +32,8 @@ LOOKED_AGAIN = "the next pass looks into the stage again"
 AT_NEXT_OCCASION = "the rule is applied at the next occasion"
 ASIDE = "azure.storage.queue.aio:QueueClient.send_message"
 GIVES_UP_SOON = {**MESSAGE_LEASE, "CRASH_DEQUEUE_COUNT": "1"}
+SENDS_ONCE = {"REDELIVERY_SECONDS": "60", "REDELIVERY_MAX_SECONDS": "60"}
+"""So that one message at a time is about a piece of work."""
 
 DEFERRAL = (
     CrashPoint(
@@ -317,21 +319,21 @@ BOUNDARIES = (
         "given up for good",
         before(f"{RECOVERY}.fail_tasks"),
         "the message comes back and is dealt with",
-        environment=MESSAGE_LEASE,
+        environment={**GIVES_UP_SOON, **SENDS_ONCE},
     ),
     CrashPoint(
         "given up for good: its task failed, not recorded",
         "given up for good",
         after(f"{RECOVERY}.fail_tasks"),
-        "the message comes back, fails nothing more and is recorded",
-        environment=MESSAGE_LEASE,
+        "the stage is swept and advanced",
+        environment={**GIVES_UP_SOON, **SENDS_ONCE},
     ),
     CrashPoint(
-        "given up for good: recorded, not deleted",
+        "given up for good: one of its messages recorded, not deleted",
         "given up for good",
-        after(f"{RECOVERY}.record", 4),
+        after(f"{RECOVERY}.record", 8),
         "the message comes back and is not recorded again",
-        environment=MESSAGE_LEASE,
+        environment={**GIVES_UP_SOON, **SENDS_ONCE},
     ),
     CrashPoint(
         "malformed: before the job it names is failed",
