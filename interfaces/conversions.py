@@ -110,6 +110,8 @@ class Estimate(Contract):
     memory_bytes: int
     scratch_bytes: int
     """Temporary disk space."""
+    cache_bytes: int = 0
+    """Of the memory, what GDAL's cache has to hold beyond its usual size."""
     output_bytes: int
     """Uncompressed pixels of the output, without overviews."""
     seconds: float

@@ -14,6 +14,7 @@ from interfaces.errors import ContractViolation, PermanentTaskError
 
 from . import documents
 from .composition import compose, tiles_together
+from .estimates import item_bytes, overview_chunk_bytes
 from .sources import gdal_told, opened
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def convert(
     """
     if plan.pass_through:
         raise ContractViolation("a COG that passes through is copied, not converted")
-    with _composing(target) as scratch:
+    with _composing(plan, target) as scratch:
         check()
         root = compose(plan, paths, scratch)
         documents.add_tags(root, lineage or {})
@@ -69,7 +70,7 @@ def convert_tile(
 
     if not 0 <= tile < plan.tiles:
         raise ContractViolation(f"tile {tile} of {plan.tiles}")
-    with _composing(target) as scratch:
+    with _composing(plan, target) as scratch:
         check()
         name = documents.write(compose(plan, paths, scratch, tile), scratch / "output.vrt")
         check()
@@ -98,7 +99,7 @@ def assemble(
     """Write the COG from the files of all tiles, in their order; their overviews become its own."""
     if len(tile_paths) != plan.tiles:
         raise ContractViolation(f"{plan.tiles} tiles are planned, {len(tile_paths)} are given")
-    with _composing(target) as scratch:
+    with _composing(plan, target) as scratch:
         with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
             root = tiles_together(plan, first, tile_paths, scratch)
         documents.add_tags(root, lineage or {})
@@ -123,7 +124,7 @@ def overview_factors(plan: ConversionPlan) -> list[int]:
 
 
 @contextmanager
-def _composing(target: str) -> Iterator[Path]:
+def _composing(plan: ConversionPlan, target: str) -> Iterator[Path]:
     """A folder for documents beside the target, and GDAL's settings for writing."""
     import rasterio
 
@@ -134,6 +135,9 @@ def _composing(target: str) -> Iterator[Path]:
         # has the options of its session, without which GDAL does not reach storage.
         "VRT_NUM_THREADS": "1",
         "GDAL_TIFF_INTERNAL_MASK": "YES",
+        "GDAL_OVR_CHUNK_MAX_SIZE": str(
+            overview_chunk_bytes(int(plan.creation["BLOCKSIZE"]), plan.band_count * item_bytes(plan.dtype))
+        ),
     }
     with TemporaryDirectory(prefix="composition-", dir=folder) as scratch, rasterio.Env(**settings):
         yield Path(scratch)

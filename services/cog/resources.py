@@ -12,7 +12,7 @@ from interfaces.settings import Settings
 from services.memory_budget import MemoryBudget
 from services.scratch import ScratchSpace
 
-from .estimates import PROCESS_BYTES, cache_bytes
+from .estimates import PROCESS_BYTES, THREADS, cache_bytes
 
 LARGE_PIXELS = 32 * 1024**2
 """Rasters (in pixels of all bands) from which on more threads than one save time."""
@@ -28,7 +28,7 @@ class Resources:
         self._shared = PROCESS_BYTES + cache_bytes(self.memory_bytes)
         self._memory = MemoryBudget(max(self.memory_bytes - self._shared, 1))
         self._scratch = ScratchSpace(self.scratch_bytes, settings.scratch_folder)
-        self._threads = settings.conversion_threads or os.cpu_count() or 1
+        self._threads = settings.conversion_threads or min(os.cpu_count() or 1, THREADS)
 
     @contextmanager
     def reserved(self, memory: int, scratch: int, check: Callable[[], None]) -> Iterator[Path]:
