@@ -196,9 +196,9 @@ class ConvertRaster:
 
 def tile_bytes(plan: ConversionPlan) -> int:
     """Temporary space of one tile: itself, its overviews, and what compression may add."""
-    whole = plan.width * plan.height
-    size = plan.tile_size or max(plan.width, plan.height)
-    return min(plan.estimate.scratch_bytes, 2 * plan.estimate.output_bytes * size * size // whole)
+    *_, width, height = plan.window(0)
+    share = 2 * plan.estimate.output_bytes * width * height // (plan.width * plan.height)
+    return min(plan.estimate.scratch_bytes, share)
 
 
 class AssembleCogParameters(TaskParameters):

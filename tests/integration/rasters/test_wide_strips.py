@@ -78,4 +78,6 @@ def test_the_cache_is_larger_while_they_are_read(
     assert job["status"] == "completed", job["error"]
     held = WIDTH * 512 * pixel_bytes
     assert set(taken) == {held + held // 4 - LIMIT // 8}
+    tiles = workshop.results(job, 4 if job_type == "mosaic_to_cog" else 3)
+    assert len(tiles) == (2 if "chunk_threshold" in parameters else 1)
     assert numpy.array_equal(workshop.cog("a.tif").read(), pixels)
