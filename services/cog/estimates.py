@@ -147,7 +147,7 @@ def blocks_in_words(dataset: DatasetReader) -> str:
     height, width = dataset.block_shapes[0]
     return (
         f"blocks of the source are {width} × {height} pixels × {dataset.count} bands, which makes "
-        f"{_block_memory(dataset) // MEGABYTE} MB"
+        f"{block_memory(dataset) // MEGABYTE} MB"
     )
 
 
@@ -174,10 +174,10 @@ def reading_of(dataset: DatasetReader, size: int, block_size: int, *, always_mas
     # Masks of nodata and alpha are made of bands; all others are in blocks of their own.
     masked = flags == {"per_dataset"} or (always_masked and flags == {"all_valid"})
     pixel = dataset.count * item_bytes(str(dataset.dtypes[0])) + masked
-    return Reading(_block_memory(dataset), pixel * _held_pixels(dataset, block_size), size)
+    return Reading(block_memory(dataset), pixel * _held_pixels(dataset, block_size), size)
 
 
-def _block_memory(dataset: DatasetReader) -> int:
+def block_memory(dataset: DatasetReader) -> int:
     """Bytes for the blocks of a source.
 
     A block is decoded whole, of all bands where they are interleaved by pixel, and copied to the cache.

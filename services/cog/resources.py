@@ -1,4 +1,4 @@
-"""What a process may use for conversions: memory, temporary disk space, threads."""
+"""What a process may use for rasters: memory, temporary disk space, threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGE_PIXELS = 32 * 1024**2
 
 
 class Resources:
-    """Shared by all conversions of a process, which wait for each other where there is not enough."""
+    """Shared by all that reads pixels in a process: tasks wait for each other where there is not enough."""
 
     def __init__(self, settings: Settings) -> None:
         self.memory_bytes = settings.task_memory_limit
@@ -34,8 +34,19 @@ class Resources:
     def reserved(self, memory: int, scratch: int, check: Callable[[], None]) -> Iterator[Path]:
         """A folder for temporary files, once there is memory and space for the task; removed at the end."""
         own = max(memory - self._shared, 0)
-        with self._memory.reserve(own, check), self._scratch.directory(scratch, check) as folder:
+        with self.memory(own, check), self._scratch.directory(scratch, check) as folder:
             yield folder
+
+    @contextmanager
+    def memory(self, size: int, check: Callable[[], None]) -> Iterator[None]:
+        """So many bytes beside those of the process and GDAL's cache, once others leave them."""
+        with self._memory.reserve(size, check):
+            yield
+
+    @property
+    def free_bytes(self) -> int:
+        """What `memory` gives at most."""
+        return self._memory.limit_bytes
 
     def threads(self, plan: ConversionPlan) -> int:
         """How many threads GDAL may use for a whole raster: several only where that pays."""
