@@ -17,6 +17,7 @@ import pytest
 import rasterio
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from rasterio.transform import from_origin
+from rasterio.warp import transform
 from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 
@@ -32,6 +33,7 @@ SECONDS = 2400
 LIMITS = Settings()
 MEASURED_EVERY_SECONDS = 0.2
 BLOCK = 512
+WEST, NORTH = 300_000, 6_000_000
 
 
 @dataclass
@@ -114,10 +116,15 @@ def measured(place: Place) -> Iterator[Usage]:
     usage.memory = {pid: peak_bytes(pid) for pid in before}
 
 
-def write(path: Path, blocks: dict[tuple[int, int], Any] | None, **profile: Any) -> None:
-    """A GeoTIFF with these blocks (column, row), or, for None, smooth everywhere."""
+def write(
+    path: Path, blocks: dict[tuple[int, int], Any] | None, *, at: tuple[int, int] = (0, 0), **profile: Any
+) -> None:
+    """A GeoTIFF with these blocks (column, row), or, for None, smooth everywhere.
+
+    `at` is where it begins (column, row) in a larger one that it is a part of.
+    """
     options = {"driver": "GTiff", "count": 1, "crs": "EPSG:32632", "bigtiff": "YES", "num_threads": 2}
-    options |= {"transform": from_origin(300_000, 6_000_000, 10, 10)}
+    options |= {"transform": from_origin(WEST + at[0] * 10, NORTH - at[1] * 10, 10, 10)}
     with rasterio.open(path, "w", **(options | profile)) as dataset:
         for (column, row), data in (blocks or {}).items():
             dataset.write(data, 1, window=Window(column, row, data.shape[1], data.shape[0]))
@@ -125,50 +132,52 @@ def write(path: Path, blocks: dict[tuple[int, int], Any] | None, **profile: Any)
             for row in range(0, dataset.height, BLOCK):
                 height = min(BLOCK, dataset.height - row)
                 dataset.write(
-                    smooth(dataset.width, row, height, dataset.dtypes[0]),
+                    smooth(dataset.width, at[1] + row, height, dataset.dtypes[0], at[0]),
                     1,
                     window=Window(0, row, dataset.width, height),
                 )
 
 
-def smooth(width: int, row: int, height: int, dtype: str) -> Any:
+def smooth(width: int, row: int, height: int, dtype: str, column: int = 0) -> Any:
     """Some rows of a raster; every pixel tells where it is."""
-    x, y = numpy.arange(width), numpy.arange(row, row + height)[:, None]
+    x, y = numpy.arange(column, column + width), numpy.arange(row, row + height)[:, None]
     period = 251 if dtype == "uint8" else 50_021
     return (x * 3 // 7 % period).astype(dtype) + (y * 5 % period).astype(dtype)
 
 
-def submitted(place: Place, path: Path, **parameters: Any) -> str:
-    """The job that converts the file; the file is gone from the disk then."""
-    with (
-        BlobServiceClient.from_connection_string(place.app.storage) as service,
-        path.open("rb") as content,
-    ):
-        blob = service.get_blob_client(place.source, path.name)
-        blob.upload_blob(content, max_concurrency=2)
-    path.unlink()
-    return place.app.submit(
-        "raster_to_cog",
-        container=place.source,
-        blob=path.name,
-        target_container=place.target,
-        **parameters,
-    )
+def submitted(place: Place, paths: list[Path]) -> str:
+    """The job that converts the file, or makes a mosaic of several; they are gone from the disk then."""
+    with BlobServiceClient.from_connection_string(place.app.storage) as service:
+        for path in paths:
+            with path.open("rb") as content:
+                blob = service.get_blob_client(place.source, path.name)
+                blob.upload_blob(content, max_concurrency=2)
+            path.unlink()
+    names = [path.name for path in paths]
+    given = {"container": place.source, "target_container": place.target}
+    if len(paths) > 1:
+        # On the grid of the first; the lowest is the one whose name comes first.
+        order = {"order": "name", "pixel_size": "first"}
+        return place.app.submit("mosaic_to_cog", **given, **order, blobs=names, target_name=names[0])
+    return place.app.submit("raster_to_cog", **given, blob=names[0])
 
 
 @contextmanager
-def converted(place: Place, path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The COG of the file, open, and figures; it is valid, and no limit was exceeded."""
-    size = path.stat().st_size
+def converted(place: Place, *paths: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The COG of the file, or of several, open, and figures; it is valid, and no limit was exceeded."""
+    path, size = paths[0], sum(path.stat().st_size for path in paths)
     began = time.monotonic()
     with measured(place) as usage:
-        job_id = submitted(place, path)
+        job_id = submitted(place, list(paths))
         status = place.app.wait(job_id, SECONDS)
     assert status["status"] == "completed", status["error"]
     figures = {
         "seconds": round(time.monotonic() - began),
         "source_mb": round(size / 1e6),
-        "tiles": max(row["result"].get("tiles", 0) for row in place.app.results(job_id, stage=2)),
+        # What the last stage that plans says.
+        "tiles": max(
+            row["result"].get("tiles", 0) for row in place.app.results(job_id, stage=min(len(paths), 2) + 1)
+        ),
         "peak_mb": [round(peak / 1024**2) for peak in usage.memory.values()],
         "disk_mb": round(usage.disk / 1024**2),
     }
@@ -194,7 +203,7 @@ def test_20_gigabytes_of_which_little_is_written(place: Place, tmp_path: Path) -
     random = numpy.random.default_rng(1)
     at = [(0, 0), (100 * BLOCK, 100 * BLOCK), (199 * BLOCK, 199 * BLOCK), (8000, 20_001), (70_001, 3)]
     blocks = {place: random.integers(1, 60_000, (BLOCK, BLOCK), "uint16") for place in at}
-    sparse = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True}
+    sparse: dict[str, Any] = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "sparse_ok": True}
     path = tmp_path / "sparse.tif"
     write(path, blocks, width=side, height=side, dtype="uint16", compress="deflate", **sparse)
     with converted(place, path) as (cog, _):
@@ -207,7 +216,7 @@ def test_20_gigabytes_of_which_little_is_written(place: Place, tmp_path: Path) -
 
 def test_2_gigapixels_in_tiles_on_two_workers(place: Place, tmp_path: Path) -> None:
     path, side = tmp_path / "dense.tif", 88 * BLOCK
-    tiled = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
+    tiled: dict[str, Any] = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
     write(path, None, width=side, height=side, dtype="uint8", compress="zstd", zstd_level=1, **tiled)
     with converted(place, path) as (cog, figures):
         assert figures["tiles"] > 1
@@ -216,10 +225,19 @@ def test_2_gigapixels_in_tiles_on_two_workers(place: Place, tmp_path: Path) -> N
 
 def test_strips_of_200_000_pixels(place: Place, tmp_path: Path) -> None:
     path = tmp_path / "strips.tif"
-    strips = {"compress": "zstd", "zstd_level": 1, "blockysize": 1}
+    strips: dict[str, Any] = {"compress": "zstd", "zstd_level": 1, "blockysize": 1}
     write(path, None, width=200_000, height=5_000, dtype="uint16", **strips)
     with converted(place, path) as (cog, _):
         check_all(cog, 200_000, 5_000, "uint16")
+
+
+def test_2_gigapixels_in_strips_of_100_000_pixels(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "strips_in_tiles.tif"
+    strips: dict[str, Any] = {"compress": "zstd", "zstd_level": 1, "blockysize": 1}
+    write(path, None, width=100_000, height=20_000, dtype="uint8", **strips)
+    with converted(place, path) as (cog, figures):
+        assert figures["tiles"] > 1
+        check_all(cog, 100_000, 20_000, "uint8")
 
 
 def test_one_strip_that_is_larger_than_the_memory(place: Place, tmp_path: Path) -> None:
@@ -234,15 +252,48 @@ def test_one_tile_that_is_larger_than_the_memory_is_refused_with_the_figures(
     place: Place, tmp_path: Path
 ) -> None:
     path, side = tmp_path / "tile.tif", 64 * BLOCK
-    tiled = {"tiled": True, "blockxsize": side, "blockysize": side}
+    tiled: dict[str, Any] = {"tiled": True, "blockxsize": side, "blockysize": side}
     write(path, None, width=side, height=side, dtype="uint8", compress="zstd", zstd_level=1, **tiled)
     with measured(place) as usage:
-        job_id = submitted(place, path)
+        job_id = submitted(place, [path])
         status = place.app.wait(job_id, 120)
     assert status["status"] == "failed"
     assert f"blocks of the source are {side} × {side} pixels" in status["error"], status
     assert "of 1024 MB that a task may take" in status["error"], status
     assert max(usage.memory.values()) < LIMITS.task_memory_limit / 2
+
+
+def test_a_mosaic_of_20_rasters_some_in_strips_and_one_in_another_zone(place: Place, tmp_path: Path) -> None:
+    side, step, columns, rows = 7500, 7400, 5, 4
+    corners = [(column * step, row * step) for row in range(rows) for column in range(columns)]
+    east = corners.pop()
+    paths = [tmp_path / f"mosaic{number:02}.tif" for number in range(len(corners))]
+    # By its name the lowest, so that all others are seen as they are.
+    warped = tmp_path / "a.tif"
+    x, y = (WEST + (east[0] + side // 2) * 10, NORTH - (east[1] + side // 2) * 10)
+    (x,), (y,) = transform("EPSG:32632", "EPSG:32633", [x], [y])
+    there: dict[str, Any] = {
+        "crs": "EPSG:32633",
+        "transform": from_origin(x - side * 5, y + side * 5, 10, 10),
+    }
+    stored: dict[str, Any] = {"width": side, "height": side, "dtype": "uint8", "compress": "zstd"}
+    tiled: dict[str, Any] = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
+    write(warped, None, **stored, **there)
+    for number, (path, at) in enumerate(zip(paths, corners, strict=True)):
+        layout: dict[str, Any] = {"blockysize": 1} if number % 2 else tiled
+        write(path, None, at=at, **stored, **layout)
+    with converted(place, *paths, warped) as (cog, figures):
+        assert figures["tiles"] > 1
+        assert cog.width * cog.height > 10**9
+        for left, top in corners:
+            # A warped raster is not straight: the mosaic may begin above or left of the others.
+            row, column = cog.index(WEST + left * 10 + 5, NORTH - top * 10 - 5)
+            for down in range(0, side, BLOCK):
+                height = min(BLOCK, side - down)
+                found = cog.read(1, window=Window(column, row + down, side, height))
+                assert numpy.array_equal(found, smooth(side, top + down, height, "uint8", left))
+        row, column = cog.index(WEST + (east[0] + side // 2) * 10, NORTH - (east[1] + side // 2) * 10)
+        assert cog.read_masks(1, window=Window(column - 500, row - 500, 1000, 1000)).all()
 
 
 def check_all(cog: Any, width: int, height: int, dtype: str) -> None:
