@@ -14,6 +14,7 @@ from interfaces.errors import ContractViolation, PermanentTaskError
 
 from . import documents
 from .composition import compose, tiles_together
+from .domains import copying
 from .estimates import item_bytes, overview_chunk_bytes
 from .sources import gdal_told, opened
 
@@ -51,7 +52,7 @@ def convert(
         documents.add_tags(root, lineage or {})
         name = documents.write(root, scratch / "output.vrt")
         check()
-        _write_cog(name, target, plan.creation, threads)
+        _write_cog(name, target, plan.creation | copying(root), threads)
     check()
 
 
@@ -72,10 +73,12 @@ def convert_tile(
         raise ContractViolation(f"tile {tile} of {plan.tiles}")
     with _composing(plan, target) as scratch:
         check()
-        name = documents.write(compose(plan, paths, scratch, tile), scratch / "output.vrt")
+        root = compose(plan, paths, scratch, tile)
+        name = documents.write(root, scratch / "output.vrt")
+        options = _tile_options(plan, threads) | copying(root)
         check()
         with gdal_told("converting a tile"), opened(name, ["VRT"]) as dataset:
-            rasterio.shutil.copy(dataset, target, driver="GTiff", **_tile_options(plan, threads))
+            rasterio.shutil.copy(dataset, target, driver="GTiff", **options)
         factors = overview_factors(plan)
         if factors:
             check()
@@ -103,7 +106,7 @@ def assemble(
         with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
             root = tiles_together(plan, first, tile_paths, scratch)
         documents.add_tags(root, lineage or {})
-        creation = dict(plan.creation)
+        creation = plan.creation | copying(root)
         factors = overview_factors(plan)
         if factors:
             documents.add_overviews(root, factors, _overview_resampling(plan).name)

@@ -13,6 +13,7 @@ from services.raster_source import RANDOM_ACCESS
 
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
+from .domains import lost_domains
 from .estimates import Output, blocks_in_words, estimate, item_bytes, refuse_too_large
 from .grid import warp_for
 from .nodata import planned_nodata
@@ -141,7 +142,7 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
         refuse_too_large(made, blocks_in_words(dataset), limits.memory, limits.scratch)
         levels = int(creation.get("OVERVIEW_COUNT", "0"))
         tiles = _tiles(dataset, pixels, warp, (options.profile.block_size, levels), limits.chunk_threshold)
-        notes += tiles.notes
+        notes += [*tiles.notes, *_metadata_notes(dataset)]
     return ConversionPlan(
         sources=[source],
         drivers=[dataset.driver],
@@ -196,6 +197,11 @@ def _warp_notes(warp: Warp | None, content: Content) -> list[str]:
     if warp is None:
         return []
     return [f"warped by {warp.by}, resampling {warp.resampling}, for {content} values"]
+
+
+def _metadata_notes(dataset: DatasetReader) -> list[str]:
+    lost = lost_domains(dataset)
+    return [f"metadata of these domains is not kept: {', '.join(lost[:MAX_LISTED])}"] if lost else []
 
 
 def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
