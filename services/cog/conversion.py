@@ -14,7 +14,8 @@ from interfaces.errors import ContractViolation, PermanentTaskError
 
 from . import documents
 from .composition import compose, tiles_together
-from .domains import copying
+from .copying import copy
+from .domains import creation_options as of_domains
 from .estimates import item_bytes, overview_chunk_bytes
 from .sources import gdal_told, opened
 
@@ -41,8 +42,8 @@ def convert(
     """Write the whole COG to the local file `target`.
 
     `paths` are GDAL's names of the plan's sources. `lineage` is added to the dataset's tags; `check` is
-    called between steps and may raise. Temporary files are made beside the target.
-    Raises `PermanentTaskError` when the pixels cannot be read or stored.
+    called between steps and while pixels are copied, and may raise. Temporary files are made beside the
+    target. Raises `PermanentTaskError` when the pixels cannot be read or stored.
     """
     if plan.pass_through:
         raise ContractViolation("a COG that passes through is copied, not converted")
@@ -52,7 +53,7 @@ def convert(
         documents.add_tags(root, lineage or {})
         name = documents.write(root, scratch / "output.vrt")
         check()
-        _write_cog(name, target, plan.creation | copying(root), threads)
+        _write_cog(name, target, plan.creation | of_domains(root), threads, check)
     check()
 
 
@@ -67,7 +68,6 @@ def convert_tile(
 ) -> None:
     """Write one tile, from 0, as a tiled GeoTIFF whose overviews fit those of its neighbours."""
     import rasterio
-    import rasterio.shutil
 
     if not 0 <= tile < plan.tiles:
         raise ContractViolation(f"tile {tile} of {plan.tiles}")
@@ -75,10 +75,10 @@ def convert_tile(
         check()
         root = compose(plan, paths, scratch, tile)
         name = documents.write(root, scratch / "output.vrt")
-        options = _tile_options(plan, threads) | copying(root)
+        options = _tile_options(plan, threads) | of_domains(root)
         check()
-        with gdal_told("converting a tile"), opened(name, ["VRT"]) as dataset:
-            rasterio.shutil.copy(dataset, target, driver="GTiff", **options)
+        with gdal_told("converting a tile"):
+            copy(name, target, source_driver="VRT", driver="GTiff", options=options, check=check)
         factors = overview_factors(plan)
         if factors:
             check()
@@ -106,14 +106,14 @@ def assemble(
         with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
             root = tiles_together(plan, first, tile_paths, scratch)
         documents.add_tags(root, lineage or {})
-        creation = plan.creation | copying(root)
+        creation = plan.creation | of_domains(root)
         factors = overview_factors(plan)
         if factors:
             documents.add_overviews(root, factors, _overview_resampling(plan).name)
             creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
             creation.pop("OVERVIEW_COUNT", None)
         check()
-        _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads)
+        _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads, check)
     check()
 
 
@@ -146,11 +146,12 @@ def _composing(plan: ConversionPlan, target: str) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _write_cog(name: str, target: str, creation: dict[str, str], threads: int) -> None:
-    import rasterio.shutil
-
-    with gdal_told("converting the raster"), opened(name, ["VRT"]) as dataset:
-        rasterio.shutil.copy(dataset, target, driver="COG", NUM_THREADS=str(threads), **creation)
+def _write_cog(
+    name: str, target: str, creation: dict[str, str], threads: int, check: Callable[[], None]
+) -> None:
+    options = {"NUM_THREADS": str(threads), **creation}
+    with gdal_told("converting the raster"):
+        copy(name, target, source_driver="VRT", driver="COG", options=options, check=check)
     _refuse_sidecar(target)
 
 

@@ -56,7 +56,7 @@ def add_domains(root: Element, dataset: DatasetReader) -> None:
         root.insert(0, metadata)
 
 
-def copying(root: Element) -> dict[str, str]:
+def creation_options(root: Element) -> dict[str, str]:
     """The creation option with which GDAL copies the domains of a document, where it has any."""
     known = {None, *CARRIED_OTHERWISE, *OF_THE_FILE}
     return (
