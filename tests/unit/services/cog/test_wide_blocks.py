@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import rasterio
+from pydantic import ValidationError
 from rasterio.transform import from_origin
 
 from interfaces.conversions import ConversionPlan
 from interfaces.errors import PermanentTaskError
+from interfaces.settings import Settings
 from services.cog import conversion
-from services.cog.estimates import cache_bytes, overview_chunk_bytes
+from services.cog.estimates import THREADS, cache_bytes, overview_chunk_bytes
+from services.cog.resources import Resources
 
 from .making import plan_of
 
@@ -65,6 +68,16 @@ def test_it_is_of_its_usual_size_for_all_others(tmp_path: Path, profile: dict[st
 def test_strips_that_no_cache_can_hold_are_refused_with_what_helps(tmp_path: Path) -> None:
     with pytest.raises(PermanentTaskError, match=r"600000 × 1 pixels.*a smaller profile.block_size"):
         planned(tmp_path / "a.tif", width=600_000, blockysize=1)
+
+
+def test_no_more_threads_are_used_than_memory_is_planned_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tmp_path / "a.tif", width=50_000)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert Resources(Settings(scratch_folder=tmp_path)).threads(plan) == THREADS
+    with pytest.raises(ValidationError, match="conversion_threads"):
+        Settings(conversion_threads=THREADS + 1)
 
 
 def test_overviews_are_made_of_what_lies_under_one_of_their_blocks_at_once(tmp_path: Path) -> None:
