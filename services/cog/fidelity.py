@@ -80,8 +80,9 @@ def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]
                     found.update(numpy.packbits(valid).tobytes())
                 if pixels.dtype.kind in "fc":
                     # One pattern of bits for each value: there are many NaNs, and two zeros.
-                    pixels = numpy.where(numpy.isnan(pixels), numpy.nan, pixels + 0)
-                found.update(numpy.ascontiguousarray(pixels).tobytes())
+                    pixels[numpy.isnan(pixels)] = numpy.nan
+                    pixels += 0
+                found.update(numpy.ascontiguousarray(pixels).data)
     return found.hexdigest()
 
 
