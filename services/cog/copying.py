@@ -17,7 +17,7 @@ FAILURE = 3
 OPEN_RASTER = 0x02 | 0x40
 """GDAL_OF_RASTER, GDAL_OF_VERBOSE_ERROR."""
 SAID = 3
-"""The last errors, of which the first is nearest to the cause."""
+"""The last so many errors, of which the first is nearest to the cause."""
 
 _Progress = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, ctypes.c_char_p, ctypes.c_void_p)
 _ErrorHandler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_int, ctypes.c_char_p)
@@ -70,18 +70,19 @@ def copy(
     if stopped:
         raise stopped[0]
     if not complete:
-        raise RasterioIOError("; ".join(said[-SAID:]) or "GDAL gives no reason")
+        raise RasterioIOError("; ".join(said) or "GDAL gives no reason")
 
 
 @contextmanager
 def _errors(gdal: ctypes.CDLL) -> Iterator[list[str]]:
-    """GDAL's errors in this thread; rasterio hears of them, too."""
+    """GDAL's last errors in this thread; rasterio hears of them, too."""
     said: list[str] = []
 
     def handler(kind: int, number: int, message: bytes) -> None:
         text = message.decode(errors="replace")
         if kind >= FAILURE and text not in said:
             said.append(text)
+            del said[:-SAID]
         gdal.CPLCallPreviousHandler(kind, number, message)
 
     called = _ErrorHandler(handler)
