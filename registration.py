@@ -147,6 +147,7 @@ def task_catalog(
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
     brief = timedelta(microseconds=100)
     opener = RasterOpener(blobs, GdalSessions(cache_bytes(settings.task_memory_limit)))
+    resources = Resources(settings)
     return TaskCatalog(
         [
             TaskDefinition(
@@ -182,12 +183,12 @@ def task_catalog(
             TaskDefinition(
                 "validate_raster",
                 raster_validation.ValidateRasterParameters,
-                raster_validation.ValidateRaster(blobs, opener),
+                raster_validation.ValidateRaster(blobs, opener, resources),
                 storage,
                 expected_duration=timedelta(milliseconds=200),
                 max_batch=10,
             ),
-            *cog_tasks(settings, blobs, publications, opener, storage),
+            *cog_tasks(settings, blobs, publications, opener, resources, storage),
         ]
     )
 
@@ -197,10 +198,10 @@ def cog_tasks(
     blobs: BlobRepository,
     publications: PublicationRepository,
     opener: RasterOpener,
+    resources: Resources,
     storage: RetryPolicy,
 ) -> list[TaskDefinition[Any]]:
     """The task types of which conversions of rasters are made."""
-    resources = Resources(settings)
     publisher = Publisher(blobs, publications, settings.scratch_container, software_versions)
     maker = CogMaker(blobs, settings.scratch_container)
     brief = timedelta(milliseconds=20)

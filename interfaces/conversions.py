@@ -110,6 +110,8 @@ class Estimate(Contract):
     memory_bytes: int
     scratch_bytes: int
     """Temporary disk space."""
+    cache_bytes: int = 0
+    """Of the memory, what GDAL's cache has to hold beyond its usual size."""
     output_bytes: int
     """Uncompressed pixels of the output, without overviews."""
     seconds: float
@@ -150,6 +152,8 @@ class ConversionPlan(Contract):
     tile_size: int | None = None
     """Width and height of the tiles that are converted apart, pixels, a multiple of the block size; None: all
     at once."""
+    full_width_tiles: bool = False
+    """They are as wide as the raster, and `tile_size` is their height."""
     estimate: Estimate
     notes: list[str] = Field(default_factory=list)
     """What was decided, and warnings, for a person to read."""
@@ -159,14 +163,18 @@ class ConversionPlan(Contract):
         """How many tiles are converted apart; 0: none."""
         if self.tile_size is None:
             return 0
-        return -(-self.width // self.tile_size) * -(-self.height // self.tile_size)
+        return -(-self.width // self._tile_width) * -(-self.height // self.tile_size)
 
     def window(self, tile: int) -> tuple[int, int, int, int]:
         """Column, row, width and height of a tile, pixels of the output; row by row from the upper left."""
-        size = self.tile_size or max(self.width, self.height)
-        row, column = divmod(tile, -(-self.width // size))
-        x, y = column * size, row * size
-        return x, y, min(size, self.width - x), min(size, self.height - y)
+        width, height = self._tile_width, self.tile_size or self.height
+        row, column = divmod(tile, -(-self.width // width))
+        x, y = column * width, row * height
+        return x, y, min(width, self.width - x), min(height, self.height - y)
+
+    @property
+    def _tile_width(self) -> int:
+        return self.width if self.full_width_tiles or self.tile_size is None else self.tile_size
 
 
 class CogFile(Contract):

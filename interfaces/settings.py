@@ -78,8 +78,9 @@ class Settings(BaseSettings):
     run_at_once_seconds: Annotated[float, Field(ge=0, le=60)] = 0.5
     """A stage of one message that is expected to take less runs where it was planned (docs/adr/0003)."""
 
-    conversion_threads: Annotated[int, Field(ge=0, le=64)] = 0
-    """How many threads GDAL uses for one large raster; 0: as many as there are cores."""
+    conversion_threads: Annotated[int, Field(ge=0, le=4)] = 0
+    """How many threads GDAL uses for one large raster; 0: as many as there are cores, at most four, for which
+    memory is planned."""
     task_memory_limit: Annotated[ByteSize, Field(ge=256 * 1024**2)] = ByteSize(1024**3)
     """What a worker may take with everything that runs in it, as bytes or as "1.5GiB"."""
     task_scratch_limit: Annotated[ByteSize, Field(ge=0)] = ByteSize(4 * 1024**3)

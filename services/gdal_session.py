@@ -109,6 +109,7 @@ class GdalSessions:
 
     def __init__(self, cache_bytes: int | None = None) -> None:
         self._cache_bytes = cache_bytes
+        self._cache_lock = threading.Lock()
         self._cache_set = False
         self._network = NetworkStatistics()
         self.messages = GdalMessages()
@@ -144,11 +145,28 @@ class GdalSessions:
         with rasterio.Env(**{**READING, **_only("nothing", []), **(options or {})}):
             yield
 
-    def _set_cache(self) -> None:
-        """Once: to set it again changes nothing."""
-        if self._cache_bytes is not None and not self._cache_set:
-            from rasterio._env import set_gdal_config
+    @contextmanager
+    def more_cache(self, size: int) -> Iterator[None]:
+        """Let the cache be so many bytes larger, for as long as somebody needs it."""
+        if self._cache_bytes is None or not size:
+            yield
+            return
+        self._resize_cache(size)
+        try:
+            yield
+        finally:
+            self._resize_cache(-size)
 
+    def _set_cache(self) -> None:
+        if self._cache_bytes is not None and not self._cache_set:
+            self._resize_cache(0)
+
+    def _resize_cache(self, by: int) -> None:
+        from rasterio._env import set_gdal_config
+
+        with self._cache_lock:
+            assert self._cache_bytes is not None
+            self._cache_bytes += by
             # Of all options the only one that rasterio sets for the whole process (GDALSetCacheMax, bytes).
             set_gdal_config("GDAL_CACHEMAX", self._cache_bytes)
             self._cache_set = True

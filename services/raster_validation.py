@@ -12,6 +12,9 @@ from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import BlobNotFound
 from interfaces.workflows import TaskContext
 
+from .budget import size_text
+from .cog.estimates import block_memory
+from .cog.resources import Resources
 from .raster_metadata import describe, item_bytes
 from .raster_opening import RasterOpener, Unreadable
 from .raster_report import CogReport, UnreadableRaster
@@ -21,10 +24,8 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from rasterio.windows import Window
 
-WINDOW_PIXELS = 4 * 1024 * 1024
-"""Read at once, of one band."""
-MAX_BLOCK_BYTES = 256 * 1024**2
-"""A block is decoded whole; a file of one strip is one block."""
+WINDOW_VALUES = 4 * 1024 * 1024
+"""Read at once, of all bands; more where a block has more, which is decoded whole."""
 
 Verdict = Literal["valid", "invalid", "not_raster", "missing"]
 
@@ -62,9 +63,10 @@ class RasterValidity(Contract):
 class ValidateRaster:
     """Validates one raster. Whatever is wrong with the file is its result, not a failure of the task."""
 
-    def __init__(self, blobs: BlobRepository, opener: RasterOpener) -> None:
+    def __init__(self, blobs: BlobRepository, opener: RasterOpener, resources: Resources) -> None:
         self._blobs = blobs
         self._opener = opener
+        self._resources = resources
 
     def __call__(self, parameters: ValidateRasterParameters, context: TaskContext) -> RasterValidity:
         """The verdict. Raises `PermanentTaskError` for a missing or forbidden container."""
@@ -82,7 +84,7 @@ class ValidateRaster:
                     self._opener.opened(reachable, blob) as dataset,
                 ):
                     report = describe(dataset, reachable.source, reachable.sidecars, statistics=False)
-                    read = _read_all(dataset, context) if parameters.read_pixels else 0
+                    read = self._read_all(dataset, context) if parameters.read_pixels else 0
         except Unreadable as error:
             verdict: Verdict = "not_raster" if error.report.status == "not_raster" else "invalid"
             return RasterValidity(
@@ -115,30 +117,40 @@ class ValidateRaster:
             warnings=report.warnings,
         )
 
+    def _read_all(self, dataset: DatasetReader, context: TaskContext) -> int:
+        """Read every pixel and the mask, some blocks at a time; answers how many values were read."""
+        if dataset.count == 0:
+            return 0
+        height, width = dataset.block_shapes[0]
+        pixels = max(WINDOW_VALUES // dataset.count, 1)
+        # A band at a time, then the masks of all of them, and what becomes of these.
+        at_once = max(pixels, height * width) * (item_bytes(dataset.dtypes[0]) + dataset.count + 1)
+        memory = block_memory(dataset) + at_once
+        if memory > self._resources.free_bytes:
+            raise Unreadable(
+                UnreadableRaster(
+                    status="refused",
+                    reason=f"its blocks of {width} × {height} pixels are too large to be read: they take "
+                    f"{size_text(memory)} of memory, of {size_text(self._resources.free_bytes)}",
+                    driver=dataset.driver,
+                )
+            )
+        read = 0
+        with self._resources.memory(memory, context.check):
+            for window in _windows(dataset.width, dataset.height, (height, width), pixels):
+                context.check()
+                for index in dataset.indexes:
+                    read += dataset.read(index, window=window).size
+                dataset.dataset_mask(window=window)
+        return read
 
-def _read_all(dataset: DatasetReader, context: TaskContext) -> int:
-    """Read every pixel and the mask, some blocks at a time; answers how many values were read."""
-    if dataset.count == 0:
-        return 0
-    height, width = dataset.block_shapes[0]
-    if height * width * item_bytes(dataset.dtypes[0]) > MAX_BLOCK_BYTES:
-        reason = f"its blocks of {width} × {height} pixels are too large to be read"
-        raise Unreadable(UnreadableRaster(status="refused", reason=reason, driver=dataset.driver))
-    pixels = 0
-    for window in windows(dataset.width, dataset.height, (height, width)):
-        context.check()
-        for index in dataset.indexes:
-            pixels += dataset.read(index, window=window).size
-        dataset.dataset_mask(window=window)
-    return pixels
 
-
-def windows(width: int, height: int, block: tuple[int, int]) -> Iterator[Window]:
-    """Windows of whole blocks that cover a raster row by row, each about `WINDOW_PIXELS` at most."""
+def _windows(width: int, height: int, block: tuple[int, int], pixels: int) -> Iterator[Window]:
+    """Windows of whole blocks that cover a raster row by row, each of about so many pixels at most."""
     from rasterio.windows import Window
 
-    rows = max(1, min(WINDOW_PIXELS // max(width, 1), height) // block[0]) * block[0]
-    columns = max(1, WINDOW_PIXELS // rows // block[1]) * block[1]
+    rows = max(1, min(pixels // max(width, 1), height) // block[0]) * block[0]
+    columns = max(1, pixels // rows // block[1]) * block[1]
     for y in range(0, height, rows):
         for x in range(0, width, columns):
             yield Window(x, y, min(columns, width - x), min(rows, height - y))

@@ -14,6 +14,9 @@ from interfaces.errors import ContractViolation, PermanentTaskError
 
 from . import documents
 from .composition import compose, tiles_together
+from .copying import copy
+from .domains import creation_options as of_domains
+from .estimates import item_bytes, overview_chunk_bytes
 from .sources import gdal_told, opened
 
 if TYPE_CHECKING:
@@ -39,18 +42,18 @@ def convert(
     """Write the whole COG to the local file `target`.
 
     `paths` are GDAL's names of the plan's sources. `lineage` is added to the dataset's tags; `check` is
-    called between steps and may raise. Temporary files are made beside the target.
-    Raises `PermanentTaskError` when the pixels cannot be read or stored.
+    called between steps and while pixels are copied, and may raise. Temporary files are made beside the
+    target. Raises `PermanentTaskError` when the pixels cannot be read or stored.
     """
     if plan.pass_through:
         raise ContractViolation("a COG that passes through is copied, not converted")
-    with _composing(target) as scratch:
+    with _composing(plan, target) as scratch:
         check()
         root = compose(plan, paths, scratch)
         documents.add_tags(root, lineage or {})
         name = documents.write(root, scratch / "output.vrt")
         check()
-        _write_cog(name, target, plan.creation, threads)
+        _write_cog(name, target, plan.creation | of_domains(root), threads, check)
     check()
 
 
@@ -65,16 +68,17 @@ def convert_tile(
 ) -> None:
     """Write one tile, from 0, as a tiled GeoTIFF whose overviews fit those of its neighbours."""
     import rasterio
-    import rasterio.shutil
 
     if not 0 <= tile < plan.tiles:
         raise ContractViolation(f"tile {tile} of {plan.tiles}")
-    with _composing(target) as scratch:
+    with _composing(plan, target) as scratch:
         check()
-        name = documents.write(compose(plan, paths, scratch, tile), scratch / "output.vrt")
+        root = compose(plan, paths, scratch, tile)
+        name = documents.write(root, scratch / "output.vrt")
+        options = _tile_options(plan, threads) | of_domains(root)
         check()
-        with gdal_told("converting a tile"), opened(name, ["VRT"]) as dataset:
-            rasterio.shutil.copy(dataset, target, driver="GTiff", **_tile_options(plan, threads))
+        with gdal_told("converting a tile"):
+            copy(name, target, source_driver="VRT", driver="GTiff", options=options, check=check)
         factors = overview_factors(plan)
         if factors:
             check()
@@ -98,18 +102,18 @@ def assemble(
     """Write the COG from the files of all tiles, in their order; their overviews become its own."""
     if len(tile_paths) != plan.tiles:
         raise ContractViolation(f"{plan.tiles} tiles are planned, {len(tile_paths)} are given")
-    with _composing(target) as scratch:
+    with _composing(plan, target) as scratch:
         with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
             root = tiles_together(plan, first, tile_paths, scratch)
         documents.add_tags(root, lineage or {})
-        creation = dict(plan.creation)
+        creation = plan.creation | of_domains(root)
         factors = overview_factors(plan)
         if factors:
             documents.add_overviews(root, factors, _overview_resampling(plan).name)
             creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
             creation.pop("OVERVIEW_COUNT", None)
         check()
-        _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads)
+        _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads, check)
     check()
 
 
@@ -123,7 +127,7 @@ def overview_factors(plan: ConversionPlan) -> list[int]:
 
 
 @contextmanager
-def _composing(target: str) -> Iterator[Path]:
+def _composing(plan: ConversionPlan, target: str) -> Iterator[Path]:
     """A folder for documents beside the target, and GDAL's settings for writing."""
     import rasterio
 
@@ -134,16 +138,20 @@ def _composing(target: str) -> Iterator[Path]:
         # has the options of its session, without which GDAL does not reach storage.
         "VRT_NUM_THREADS": "1",
         "GDAL_TIFF_INTERNAL_MASK": "YES",
+        "GDAL_OVR_CHUNK_MAX_SIZE": str(
+            overview_chunk_bytes(int(plan.creation["BLOCKSIZE"]), plan.band_count * item_bytes(plan.dtype))
+        ),
     }
     with TemporaryDirectory(prefix="composition-", dir=folder) as scratch, rasterio.Env(**settings):
         yield Path(scratch)
 
 
-def _write_cog(name: str, target: str, creation: dict[str, str], threads: int) -> None:
-    import rasterio.shutil
-
-    with gdal_told("converting the raster"), opened(name, ["VRT"]) as dataset:
-        rasterio.shutil.copy(dataset, target, driver="COG", NUM_THREADS=str(threads), **creation)
+def _write_cog(
+    name: str, target: str, creation: dict[str, str], threads: int, check: Callable[[], None]
+) -> None:
+    options = {"NUM_THREADS": str(threads), **creation}
+    with gdal_told("converting the raster"):
+        copy(name, target, source_driver="VRT", driver="COG", options=options, check=check)
     _refuse_sidecar(target)
 
 

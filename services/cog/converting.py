@@ -110,14 +110,14 @@ class ConvertRaster:
         self, parameters: ConvertRasterParameters, sources: list[BlobProperties], context: TaskContext
     ) -> MadeCog:
         plan = parameters.plan
-        with self._room(plan, context) as (folder, threads):
+        with self._room(plan, plan.estimate.scratch_bytes, context) as folder:
             target = folder / "cog.tif"
             with self._reached(plan, sources) as paths:
                 conversion.convert(
                     plan,
                     paths,
                     str(target),
-                    threads=threads,
+                    threads=self._resources.threads(plan),
                     check=context.check,
                     lineage=lineage(plan, parameters.request, context),
                 )
@@ -137,8 +137,7 @@ class ConvertRaster:
     ) -> ConvertRasterResult:
         plan = for_tile(parameters.plan, tile)
         sources = unchanged_sources(self._blobs, plan)
-        memory, scratch = plan.estimate.memory_bytes, tile_bytes(plan)
-        with self._resources.reserved(memory, scratch, context.check) as folder:
+        with self._room(plan, tile_bytes(plan), context) as folder:
             target = folder / "tile.tif"
             with self._reached(plan, sources) as paths:
                 # One thread: its neighbours are converted at the same time.
@@ -169,10 +168,14 @@ class ConvertRaster:
         )
 
     @contextmanager
-    def _room(self, plan: ConversionPlan, context: TaskContext) -> Iterator[tuple[Path, int]]:
+    def _room(self, plan: ConversionPlan, scratch: int, context: TaskContext) -> Iterator[Path]:
+        """A folder for `scratch` bytes, and memory for what the plan reads at once."""
         estimate = plan.estimate
-        with self._resources.reserved(estimate.memory_bytes, estimate.scratch_bytes, context.check) as folder:
-            yield folder, self._resources.threads(plan)
+        with (
+            self._resources.reserved(estimate.memory_bytes, scratch, context.check) as folder,
+            self._opener.sessions.more_cache(estimate.cache_bytes),
+        ):
+            yield folder
 
     @contextmanager
     def _reached(self, plan: ConversionPlan, sources: list[BlobProperties]) -> Iterator[list[str]]:
@@ -193,9 +196,9 @@ class ConvertRaster:
 
 def tile_bytes(plan: ConversionPlan) -> int:
     """Temporary space of one tile: itself, its overviews, and what compression may add."""
-    whole = plan.width * plan.height
-    size = plan.tile_size or max(plan.width, plan.height)
-    return min(plan.estimate.scratch_bytes, 2 * plan.estimate.output_bytes * size * size // whole)
+    *_, width, height = plan.window(0)
+    share = 2 * plan.estimate.output_bytes * width * height // (plan.width * plan.height)
+    return min(plan.estimate.scratch_bytes, share)
 
 
 class AssembleCogParameters(TaskParameters):

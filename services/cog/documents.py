@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element, SubElement
 from interfaces.conversions import Transform
 from interfaces.rasters import Scaling
 
+from . import domains
 from .virtual import Window, gdal_type, number
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def of_source(dataset: DatasetReader, scratch: Path) -> Element:
     profile = dataset.tags(ns="COLOR_PROFILE")
     if profile and not any(item.get("domain") == "COLOR_PROFILE" for item in root.findall("Metadata")):
         _add_tags(root, profile, "COLOR_PROFILE")
+    domains.add_domains(root, dataset)
     return root
 
 

@@ -20,6 +20,7 @@ WINDOW_BYTES = 16 * 1024**2
 
 
 DIGEST_ROWS = 512
+DIGEST_COLUMNS = 8192
 """Read at once for a digest."""
 
 
@@ -69,7 +70,7 @@ def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]
 
     found = hashlib.sha256()
     with opened(path, ["GTiff"]) as dataset, gdal_told("reading pixels"):
-        for window in _windows_of(area, DIGEST_ROWS):
+        for window in _windows_of(area):
             for index in dataset.indexes:
                 check()
                 pixels = dataset.read(index, window=window)
@@ -79,17 +80,20 @@ def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]
                     found.update(numpy.packbits(valid).tobytes())
                 if pixels.dtype.kind in "fc":
                     # One pattern of bits for each value: there are many NaNs, and two zeros.
-                    pixels = numpy.where(numpy.isnan(pixels), numpy.nan, pixels + 0)
-                found.update(numpy.ascontiguousarray(pixels).tobytes())
+                    pixels[numpy.isnan(pixels)] = numpy.nan
+                    pixels += 0
+                found.update(numpy.ascontiguousarray(pixels).data)
     return found.hexdigest()
 
 
-def _windows_of(area: tuple[int, int, int, int], rows: int) -> Iterator[Window]:
+def _windows_of(area: tuple[int, int, int, int]) -> Iterator[Window]:
     from rasterio.windows import Window
 
     left, top, width, height = area
-    for row in range(0, height, rows):
-        yield Window(left, top + row, width, min(rows, height - row))
+    for y in range(0, height, DIGEST_ROWS):
+        for x in range(0, width, DIGEST_COLUMNS):
+            size = min(DIGEST_COLUMNS, width - x), min(DIGEST_ROWS, height - y)
+            yield Window(left + x, top + y, *size)
 
 
 def _moved(window: Window, columns: int, rows: int) -> Window:

@@ -20,7 +20,7 @@ from interfaces.rasters import CogOptions, MosaicOptions
 
 from .composing import reaches_into
 from .content import overview_resampling_for
-from .estimates import MEGABYTE, Output, item_bytes, mosaic_estimate, refuse_too_large
+from .estimates import MEGABYTE, Output, Reading, item_bytes, mosaic_estimate, refuse_too_large
 from .mosaic import compose
 from .nodata import decided_nodata, fits
 from .placement import on_grid
@@ -35,7 +35,13 @@ class MosaicPiece(Contract):
     raster: MosaicSource
     time: AcquisitionTime
     block_bytes: int
-    """Memory that its blocks take."""
+    held_bytes: int = 0
+    """What it takes to read it, as in `estimates.Reading`."""
+
+    @property
+    def reading(self) -> Reading:
+        """What it takes to read it."""
+        return Reading(self.block_bytes, self.held_bytes, self.raster.source.size)
 
 
 def plan_mosaic(
@@ -58,8 +64,9 @@ def plan_mosaic(
     resampling, overview_note = overview_resampling_for(content, options)
     creation = creation_options(options.profile, pixels, resampling)
     made = _estimate(pieces, mosaic, pixels, options, memory_limit)
-    largest = max(pieces, key=lambda piece: piece.block_bytes)
-    blocks = f"blocks of {largest.raster.source.name} take {largest.block_bytes // MEGABYTE} MB"
+    largest = max(pieces, key=lambda piece: piece.block_bytes + piece.held_bytes)
+    taken = largest.block_bytes + largest.held_bytes
+    blocks = f"blocks of {largest.raster.source.name} take {taken // MEGABYTE} MB"
     refuse_too_large(made, blocks, memory_limit, scratch_limit)
     tile, tile_notes = None, []
     if pixels.width * pixels.height > chunk_threshold:
@@ -179,10 +186,7 @@ def _estimate(
         block_size=options.profile.block_size,
         warp_bytes=_warp_bytes(pieces, mosaic),
     )
-    parts = [
-        (piece.block_bytes, piece.raster.source.size, part.window[2] * part.window[3])
-        for piece, part in _pairs(pieces, mosaic)
-    ]
+    parts = [(piece.reading, part.window[2] * part.window[3]) for piece, part in _pairs(pieces, mosaic)]
     return mosaic_estimate(parts, output, memory_limit)
 
 

@@ -15,7 +15,7 @@ from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener
 
 from .content import classify
-from .estimates import block_memory
+from .estimates import reading_of
 from .inspecting import (
     InspectRasterResult,
     acquired,
@@ -87,8 +87,13 @@ class InspectMosaicPart:
             classified = classify(dataset, chosen_bands(dataset, options))
             known = None if found.source == "last_modified" else found.instant
             raster = mosaic_source(dataset, source_blob(container, blob), options, classified.content, known)
-            memory = block_memory(dataset)
-        piece = MosaicPiece(raster=raster, time=AcquisitionTime(**asdict(found)), block_bytes=memory)
+            reading = reading_of(dataset, blob.size, options.profile.block_size, always_masked=True)
+        piece = MosaicPiece(
+            raster=raster,
+            time=AcquisitionTime(**asdict(found)),
+            block_bytes=reading.block_bytes,
+            held_bytes=reading.held_bytes,
+        )
         context.discover([{GROUP: GROUP, "piece": piece.model_dump(mode="json")}])
         return InspectMosaicPartResult(
             source=name,

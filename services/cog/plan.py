@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from interfaces.conversions import Content, ConversionPlan, Estimate, SourceBlob, Warp
@@ -13,6 +13,7 @@ from services.raster_source import RANDOM_ACCESS
 
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
+from .domains import lost_domains
 from .estimates import Output, blocks_in_words, estimate, item_bytes, refuse_too_large
 from .grid import warp_for
 from .nodata import planned_nodata
@@ -48,6 +49,15 @@ class _Limits:
     chunk_threshold: int
     memory: int
     scratch: int
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """As in `ConversionPlan`."""
+
+    size: int | None
+    full_width: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def plan_conversion(
@@ -122,7 +132,7 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     )
     made = _estimate(dataset, source, pixels, options, warp, limits)
     creation: dict[str, str] = {}
-    tile = None
+    tiles = _Tiles(None)
     if through:
         notes.append("a valid COG already, and no change is asked: its bytes are copied")
     else:
@@ -130,7 +140,9 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
         notes.append(note)
         creation = creation_options(options.profile, pixels, resampling)
         refuse_too_large(made, blocks_in_words(dataset), limits.memory, limits.scratch)
-        tile = _tile_size(dataset, pixels, options.profile.block_size, limits.chunk_threshold, notes)
+        levels = int(creation.get("OVERVIEW_COUNT", "0"))
+        tiles = _tiles(dataset, pixels, warp, (options.profile.block_size, levels), limits.chunk_threshold)
+        notes += [*tiles.notes, *_metadata_notes(dataset)]
     return ConversionPlan(
         sources=[source],
         drivers=[dataset.driver],
@@ -146,7 +158,8 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
         assign_crs=None if warp or through else assign_crs,
         creation=creation,
         lossless=_is_lossless(dataset, options, bands, warp),
-        tile_size=tile,
+        tile_size=tiles.size,
+        full_width_tiles=tiles.full_width,
         estimate=made,
         notes=notes,
     )
@@ -186,6 +199,11 @@ def _warp_notes(warp: Warp | None, content: Content) -> list[str]:
     return [f"warped by {warp.by}, resampling {warp.resampling}, for {content} values"]
 
 
+def _metadata_notes(dataset: DatasetReader) -> list[str]:
+    lost = lost_domains(dataset)
+    return [f"metadata of these domains is not kept: {', '.join(lost[:MAX_LISTED])}"] if lost else []
+
+
 def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
     numbers = options.bands or list(dataset.indexes)
     missing = [number for number in numbers if number > dataset.count]
@@ -206,17 +224,23 @@ def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
     return _Bands(numbers, options.data_type or types[0], alpha, "palette" in colors)
 
 
-def _tile_size(
-    dataset: DatasetReader, pixels: Pixels, block: int, threshold: int, notes: list[str]
-) -> int | None:
+def _tiles(
+    dataset: DatasetReader, pixels: Pixels, warp: Warp | None, blocks: tuple[int, int], threshold: int
+) -> _Tiles:
+    """`blocks`: size of the COG's, and how many times overviews halve it."""
+    block, levels = blocks
     if pixels.width * pixels.height <= threshold:
-        return None
+        return _Tiles(None)
     if dataset.driver not in RANDOM_ACCESS:
-        notes.append(f"converted at once, since {dataset.driver} cannot be read in parts")
-        return None
-    size = tile_side(block, threshold)
-    notes.append(f"converted in tiles of {size} pixels, since it has more than {threshold} pixels")
-    return size
+        return _Tiles(None, notes=[f"converted at once, since {dataset.driver} cannot be read in parts"])
+    side = tile_side(block, threshold)
+    why = f"since it has more than {threshold} pixels"
+    if warp is None and dataset.block_shapes[0][1] > side:
+        # A strip would be decoded for each of many tiles.
+        rows = tile_rows(pixels.width, block, levels, threshold)
+        note = f"converted in tiles of {rows} rows, as it is stored in strips, {why}"
+        return _Tiles(rows, full_width=True, notes=[note])
+    return _Tiles(side, notes=[f"converted in tiles of {side} pixels, {why}"])
 
 
 def tile_side(block: int, threshold: int) -> int:
@@ -229,6 +253,17 @@ def tile_side(block: int, threshold: int) -> int:
     while size * 2 <= TILE_SIDE and (size * 2) ** 2 <= threshold:
         size *= 2
     return size
+
+
+def tile_rows(width: int, block: int, levels: int, threshold: int) -> int:
+    """Height of tiles that are as wide as the raster, pixels: as many pixels as square ones have, at most.
+
+    More only where otherwise their overviews, of `levels` halvings, would not be made of whole pixels.
+    """
+    rows = block
+    while rows * 2 * width <= threshold and (rows * 2 * width <= TILE_SIDE**2 or rows % 2**levels):
+        rows *= 2
+    return rows
 
 
 def _is_lossless(dataset: DatasetReader, options: CogOptions, bands: _Bands, warp: Warp | None) -> bool:

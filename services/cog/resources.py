@@ -1,4 +1,4 @@
-"""What a process may use for conversions: memory, temporary disk space, threads."""
+"""What a process may use for rasters: memory, temporary disk space, threads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from interfaces.settings import Settings
 from services.memory_budget import MemoryBudget
 from services.scratch import ScratchSpace
 
-from .estimates import PROCESS_BYTES, cache_bytes
+from .estimates import PROCESS_BYTES, THREADS, cache_bytes
 
 LARGE_PIXELS = 32 * 1024**2
 """Rasters (in pixels of all bands) from which on more threads than one save time."""
 
 
 class Resources:
-    """Shared by all conversions of a process, which wait for each other where there is not enough."""
+    """Shared by all that reads pixels in a process: tasks wait for each other where there is not enough."""
 
     def __init__(self, settings: Settings) -> None:
         self.memory_bytes = settings.task_memory_limit
@@ -28,14 +28,25 @@ class Resources:
         self._shared = PROCESS_BYTES + cache_bytes(self.memory_bytes)
         self._memory = MemoryBudget(max(self.memory_bytes - self._shared, 1))
         self._scratch = ScratchSpace(self.scratch_bytes, settings.scratch_folder)
-        self._threads = settings.conversion_threads or os.cpu_count() or 1
+        self._threads = settings.conversion_threads or min(os.cpu_count() or 1, THREADS)
 
     @contextmanager
     def reserved(self, memory: int, scratch: int, check: Callable[[], None]) -> Iterator[Path]:
         """A folder for temporary files, once there is memory and space for the task; removed at the end."""
         own = max(memory - self._shared, 0)
-        with self._memory.reserve(own, check), self._scratch.directory(scratch, check) as folder:
+        with self.memory(own, check), self._scratch.directory(scratch, check) as folder:
             yield folder
+
+    @contextmanager
+    def memory(self, size: int, check: Callable[[], None]) -> Iterator[None]:
+        """So many bytes beside those of the process and GDAL's cache, once others leave them."""
+        with self._memory.reserve(size, check):
+            yield
+
+    @property
+    def free_bytes(self) -> int:
+        """What `memory` gives at most."""
+        return self._memory.limit_bytes
 
     def threads(self, plan: ConversionPlan) -> int:
         """How many threads GDAL may use for a whole raster: several only where that pays."""

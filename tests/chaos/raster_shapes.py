@@ -105,7 +105,8 @@ def verify_published(kind: str) -> Any:
         check_cog(host, kind, label, found[f"{label}/{NAME}"])
         item = json.loads(found[f"{label}/a.item.json"])
         assert item["assets"]["data"]["file:size"] == len(found[f"{label}/{NAME}"])
-        with rasterio.MemoryFile(found[f"{label}/a.thumbnail.png"]).open(driver="PNG") as picture:
+        thumbnail = found[f"{label}/a.thumbnail.png"]
+        with rasterio.MemoryFile(thumbnail) as file, file.open(driver="PNG") as picture:
             assert picture.read().any()
         return True
 
@@ -143,7 +144,11 @@ def check_file(kind: str, content: bytes) -> None:
         path.write_bytes(content)
         valid, errors, warnings = cog_validate(path, strict=True, quiet=True)
         assert valid, (errors, warnings)
-        with rasterio.MemoryFile(raster(kind)).open() as before, rasterio.open(path) as after:
+        with (
+            rasterio.MemoryFile(raster(kind)) as source,
+            source.open() as before,
+            rasterio.open(path) as after,
+        ):
             assert numpy.array_equal(before.read(), after.read())
             assert (after.crs, after.transform) == (before.crs, before.transform)
 

@@ -33,7 +33,11 @@ def test_a_raster_becomes_a_cog_with_the_same_pixels_its_item_and_its_picture(
     assert workshop.names() == ["scenes/a.item.json", "scenes/a.thumbnail.png", "scenes/a.tif"]
     (tmp_path / "cog.tif").write_bytes(workshop.blobs.read(workshop.target, "scenes/a.tif"))
     assert cog_validate(tmp_path / "cog.tif", strict=True, quiet=True)[0]
-    with rasterio.MemoryFile(content).open() as before, rasterio.open(tmp_path / "cog.tif") as after:
+    with (
+        rasterio.MemoryFile(content) as file,
+        file.open() as before,
+        rasterio.open(tmp_path / "cog.tif") as after,
+    ):
         assert numpy.array_equal(before.read(), after.read())
         assert after.crs == before.crs
         assert after.transform == before.transform
@@ -126,7 +130,11 @@ def test_a_large_raster_is_converted_in_tiles_and_put_together(
     assert job["result"]["pixels_equal"] == 1
     (tmp_path / "cog.tif").write_bytes(workshop.blobs.read(workshop.target, "large.tif"))
     assert cog_validate(tmp_path / "cog.tif", strict=True, quiet=True)[0]
-    with rasterio.MemoryFile(content).open() as before, rasterio.open(tmp_path / "cog.tif") as after:
+    with (
+        rasterio.MemoryFile(content) as file,
+        file.open() as before,
+        rasterio.open(tmp_path / "cog.tif") as after,
+    ):
         assert numpy.array_equal(before.read(masked=True).filled(0), after.read(masked=True).filled(0))
     assert workshop.names(workshop.world.settings.scratch_container) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,10 @@ from azure.storage.blob import ContainerClient
 from rasterio.transform import from_origin
 
 from interfaces.errors import PermanentTaskError, TaskCancelled
+from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
+from services.cog.resources import Resources
 from services.raster_opening import RasterOpener
 from services.raster_validation import RasterValidity, ValidateRaster, ValidateRasterParameters
 from tests.unit.services.doubles import Context
@@ -30,7 +33,7 @@ def blobs(storage_connection_string: str) -> AzureBlobRepository:
 
 @pytest.fixture(scope="module")
 def handler(blobs: AzureBlobRepository) -> ValidateRaster:
-    return ValidateRaster(blobs, RasterOpener(blobs))
+    return ValidateRaster(blobs, RasterOpener(blobs), Resources(Settings()))
 
 
 @pytest.fixture
@@ -105,6 +108,54 @@ def test_a_cancellation_is_seen_while_pixels_are_read(
     parameters = ValidateRasterParameters(container=name, name="a.tif")
     with pytest.raises(TaskCancelled):
         handler(parameters, Context(cancelled_after=0))
+
+
+def test_pixels_are_read_when_there_is_memory_for_them(
+    blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    resources = Resources(Settings())
+    handler = ValidateRaster(blobs, RasterOpener(blobs), resources)
+    blobs.write(name, "a.tif", made(tmp_path))
+    started, found = threading.Event(), []
+
+    class Waiting(Context):
+        """Looks for a cancellation again and again while it waits."""
+
+        def check(self) -> None:
+            started.set()
+            super().check()
+
+    def run() -> None:
+        found.append(handler(ValidateRasterParameters(container=name, name="a.tif"), Waiting()))
+
+    thread = threading.Thread(target=run)
+    with resources.memory(resources.free_bytes, lambda: None):
+        thread.start()
+        assert started.wait(20)
+        thread.join(0.5)
+        assert found == [], "it did not wait"
+        # Its header takes next to nothing.
+        assert validate(handler, name, "a.tif", read_pixels=False).verdict == "valid"
+    thread.join(20)
+    assert [result.verdict for result in found] == ["valid"]
+
+
+def test_blocks_that_no_memory_can_hold_make_a_raster_invalid_with_the_figures(
+    handler: ValidateRaster, blobs: AzureBlobRepository, name: str, tmp_path: Path
+) -> None:
+    path, side = tmp_path / "a.tif", 16_384
+    tiled = {"tiled": True, "blockxsize": side, "blockysize": side, "compress": "deflate"}
+    with rasterio.open(
+        path, "w", driver="GTiff", width=side, height=side, count=1, dtype="uint8", **tiled
+    ) as a:
+        a.write(numpy.ones((1, 16, side), "uint8"), window=((0, 16), (0, side)))
+    blobs.write(name, "a.tif", path.read_bytes())
+    found = validate(handler, name, "a.tif")
+    assert found.verdict == "invalid"
+    # Two blocks while they are decoded, then one of values, one of their mask and one of what becomes of it.
+    assert (
+        "its blocks of 16384 × 16384 pixels are too large to be read: they take 1.2 GiB" in found.reasons[0]
+    )
 
 
 def test_every_file_of_the_corpus_gets_a_verdict_with_a_reason(

@@ -9,7 +9,7 @@ import numpy
 import pytest
 import rasterio
 
-from services.cog.fidelity import digest
+from services.cog.fidelity import DIGEST_COLUMNS, digest
 
 AREA = (0, 0, 700, 600)
 
@@ -81,3 +81,13 @@ def test_one_nan_is_like_another(tmp_path: Path) -> None:
     assert of(made(tmp_path / "b.tif", values)) == one
     values[0, 5, 5] = 0
     assert of(made(tmp_path / "c.tif", values)) != one
+
+
+def test_rasters_that_are_wider_than_what_is_read_at_once_are_read_to_their_end(tmp_path: Path) -> None:
+    data = numpy.random.default_rng(1).integers(1, 200, (1, 600, DIGEST_COLUMNS + 300), "uint8")
+    whole = made(tmp_path / "whole.tif", data)
+    width = DIGEST_COLUMNS + 200
+    part = made(tmp_path / "part.tif", data[:, 50:, 100:])
+    assert of(whole, (100, 50, width, 550)) == of(part, (0, 0, width, 550))
+    data[0, 599, -1] += 1
+    assert of(made(tmp_path / "other.tif", data), (100, 50, width, 550)) != of(part, (0, 0, width, 550))

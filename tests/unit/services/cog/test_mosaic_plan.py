@@ -16,7 +16,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions, MosaicOptions
 from services.cog.content import classify
 from services.cog.conversion import assemble, convert, convert_tile
-from services.cog.estimates import block_memory
+from services.cog.estimates import cache_bytes, reading_of
 from services.cog.mosaic import chosen_bands, mosaic_source
 from services.cog.mosaic_plan import MosaicPiece, for_tile, plan_mosaic, time_of
 from services.cog.validation import validate
@@ -37,7 +37,10 @@ def piece(path: Path, **options: Any) -> MosaicPiece:
     with rasterio.open(path) as dataset:
         content = classify(dataset, chosen_bands(dataset, asked)).content
         raster = mosaic_source(dataset, blob, asked, content)
-        return MosaicPiece(raster=raster, time=KNOWN, block_bytes=block_memory(dataset))
+        reading = reading_of(dataset, blob.size, asked.profile.block_size, always_masked=True)
+        return MosaicPiece(
+            raster=raster, time=KNOWN, block_bytes=reading.block_bytes, held_bytes=reading.held_bytes
+        )
 
 
 def plan_of(
@@ -250,3 +253,21 @@ def test_the_time_of_a_mosaic_is_from_first_to_last(tmp_path: Path) -> None:
     assert (both.instant, both.start, both.end, both.detail) == (NOON, NOON, late.instant, KNOWN.detail)
     assert time_of([late, span]).end == span.end
     assert time_of([unknown]).source == "last_modified"
+
+
+def test_the_cache_holds_the_strips_of_the_widest_raster(tmp_path: Path) -> None:
+    paths = [tmp_path / "narrow.tif", tmp_path / "wide.tif"]
+    for path, width, left in zip(paths, (1_000, 150_000), (490_000, 500_000), strict=True):
+        placed = {"crs": "EPSG:32632", "transform": from_origin(left, 5_600_000, 10, 10)}
+        stored = {"driver": "GTiff", "count": 1, "dtype": "uint16", "blockysize": 1, "sparse_ok": True}
+        with rasterio.open(path, "w", width=width, height=600, **placed, **stored):
+            pass
+    # With their mask, which GDAL makes in strips, too.
+    held = 150_000 * 512 * 3
+    found = plan_of(*paths).estimate
+    assert found.cache_bytes == held + held // 4 - cache_bytes(GIGABYTE)
+    assert found.memory_bytes > plan_of(paths[0]).estimate.memory_bytes + held
+    with pytest.raises(
+        PermanentTaskError, match=r"blocks of \S+wide.tif take 22\d MB; a smaller profile.block_"
+    ):
+        plan_of(*paths, memory_limit=GIGABYTE // 2)

@@ -13,6 +13,7 @@ import rasterio.shutil
 from rasterio.transform import Affine, from_origin
 
 from interfaces.errors import PermanentTaskError
+from services.cog.conversion import overview_factors
 from tests.unit.services.rasters import write_raster
 
 from .making import plan_of
@@ -224,6 +225,57 @@ def test_above_the_threshold_tiles_are_of_whole_blocks_and_no_larger_than_the_th
 
     assert plan.tile_size == tile
     assert plan_of(path, chunk_threshold=110_000_000).tile_size is None
+
+
+def in_strips(path: Path, width: int, height: int) -> Path:
+    """A raster in strips of one line, of which nothing is written."""
+    profile = {"width": width, "height": height, "count": 1, "dtype": "uint8", "driver": "GTiff"}
+    place = {"transform": from_origin(500_000, 5_600_000, 1, 1), "crs": "EPSG:32632"}
+    with rasterio.open(path, "w", sparse_ok=True, blockysize=1, bigtiff="YES", **place, **profile):
+        pass
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "block", "threshold", "rows"),
+    [
+        (100_000, 512, 10**9, 512),
+        (30_000, 512, 10**8, 2048),
+        (30_000, 512, 30_000_000, 512),
+        (100_000, 512, 1, 512),
+        # More pixels than a square tile has, so that all nine overviews are made of whole pixels.
+        (100_000, 384, 10**9, 1536),
+        (100_000, 128, 10**9, 1024),
+    ],
+)
+def test_rasters_in_wide_strips_are_cut_between_rows_of_blocks_only(
+    tmp_path: Path, width: int, block: int, threshold: int, rows: int
+) -> None:
+    """So that no strip is decoded for many tiles."""
+    path = in_strips(tmp_path / "a.tif", width, 11_000)
+
+    plan = plan_of(path, chunk_threshold=threshold, profile={"block_size": block})
+
+    assert (plan.tile_size, plan.full_width_tiles) == (rows, True)
+    assert plan.tiles == -(-11_000 // rows)
+    assert plan.window(1) == (0, rows, width, rows)
+    assert plan.window(plan.tiles - 1) == (
+        0,
+        (plan.tiles - 1) * rows,
+        width,
+        11_000 - (plan.tiles - 1) * rows,
+    )
+    assert len(overview_factors(plan)) == int(plan.creation["OVERVIEW_COUNT"])
+    assert any(note.startswith(f"converted in tiles of {rows} rows") for note in plan.notes)
+
+
+def test_strips_that_a_tile_holds_or_that_are_warped_are_cut_into_squares(tmp_path: Path) -> None:
+    narrow = plan_of(in_strips(tmp_path / "b.tif", 8000, 20_000), chunk_threshold=10**8)
+    assert (narrow.tile_size, narrow.full_width_tiles) == (8192, False)
+    warped = plan_of(
+        in_strips(tmp_path / "c.tif", 30_000, 11_000), chunk_threshold=10**8, target_crs="EPSG:3857"
+    )
+    assert (warped.tile_size, warped.full_width_tiles) == (8192, False)
 
 
 def test_what_cannot_be_read_in_parts_is_not_converted_in_tiles(tmp_path: Path) -> None:

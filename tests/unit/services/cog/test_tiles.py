@@ -23,13 +23,13 @@ def pixels(dtype: str = "uint8", bands: int = 1, most: int = 250) -> Any:
     return numpy.random.default_rng(1).integers(1, most, (bands, HEIGHT, WIDTH)).astype(dtype)
 
 
-def both(path: Path, **options: Any) -> tuple[Path, Path]:
-    """At once, and in tiles of 512 pixels."""
+def both(path: Path, *, full_width: bool = False, **options: Any) -> tuple[Path, Path]:
+    """At once, and in tiles of 512 pixels, or of 512 rows."""
     profile = {"block_size": 128, **options.pop("profile", {})}
     plan = plan_of(path, profile=profile, **options)
     whole = make(plan, path).rename(path.parent / "whole.tif")
-    tiled = plan.model_copy(update={"tile_size": 512})
-    assert tiled.tiles == 9
+    tiled = plan.model_copy(update={"tile_size": 512, "full_width_tiles": full_width})
+    assert tiled.tiles == (3 if full_width else 9)
     return whole, make(tiled, path, {"A": "b"})
 
 
@@ -44,11 +44,14 @@ def levels(path: Path) -> list[Any]:
     return found
 
 
+@pytest.mark.parametrize("full_width", [False, True], ids=["square", "full width"])
 @pytest.mark.parametrize("resampling", ["nearest", "average", "mode", "cubic"])
-def test_pixels_and_overviews_are_those_of_a_conversion_at_once(tmp_path: Path, resampling: str) -> None:
+def test_pixels_and_overviews_are_those_of_a_conversion_at_once(
+    tmp_path: Path, resampling: str, full_width: bool
+) -> None:
     path = write_raster(tmp_path / "a.tif", pixels(), nodata=0)
 
-    whole, tiled = both(path, profile={"overview_resampling": resampling})
+    whole, tiled = both(path, full_width=full_width, profile={"overview_resampling": resampling})
 
     one, other = levels(whole), levels(tiled)
     assert numpy.array_equal(one[0], other[0])
