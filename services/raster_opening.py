@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 from warnings import filterwarnings
@@ -42,6 +43,10 @@ TRANSIENT = (
 NETCDF_EXTENSIONS = {"nc", "nc3", "nc4", "cdf"}
 MAX_NETCDF_BYTES = 1024**2
 """netCDF cannot be read by ranges (see `gdal_session.DRIVERS`); so much may be fetched at once."""
+COPY_BYTES = 8 * 1024**2
+"""Fetched at a time of a blob that is copied to the disk."""
+Room = Callable[[int], AbstractContextManager[Path]]
+"""An empty folder for so many bytes, until its context ends."""
 DIRECTORY_AT = re.compile(r"Failed to read directory at offset (\d+)")
 """Most writers put a TIFF's directory at its end: of a file that was cut off it is missing."""
 NOT_RECOGNIZED = "not recognized as being in a supported file format"
@@ -83,18 +88,17 @@ class RasterOpener:
         *,
         in_memory: int = 0,
         options: Mapping[str, str | int] | None = None,
+        room: Room | None = None,
     ) -> Iterator[Reachable]:
         """Let GDAL read the blob: its bytes at once where there are at most `in_memory`, else by ranges.
 
+        What cannot be read by ranges is copied to the disk where there is `room`, and refused where not.
         Raises `Unreadable` for what no driver should be let loose on, and what `BlobRepository` raises.
         GDAL's errors within the context are not dealt with here: see `explained`.
         """
         self._refuse_unpromising(container, blob)
         if extension_of(blob.name) in NETCDF_EXTENSIONS:
-            if blob.size > MAX_NETCDF_BYTES:
-                reason = f"netCDF cannot be read by ranges, and {blob.size} bytes are too many to fetch whole"
-                raise Unreadable(UnreadableRaster(status="refused", reason=reason))
-            with self._whole(container, blob, ["netCDF"], options or {}) as reachable:
+            with self._netcdf(container, blob, options or {}, room) as reachable:
                 yield reachable
             return
         beside = self._sidecars(container, blob.name)
@@ -112,6 +116,7 @@ class RasterOpener:
         *,
         in_memory: int = 0,
         options: Mapping[str, str | int] | None = None,
+        room: Room | None = None,
     ) -> Iterator[list[str]]:
         """Paths of several blobs that were inspected before, which GDAL may read at the same time.
 
@@ -119,7 +124,9 @@ class RasterOpener:
         """
         container, first = blobs[0]
         if len(blobs) == 1:
-            with self.reachable(container, first, in_memory=in_memory, options=options) as reachable:
+            with self.reachable(
+                container, first, in_memory=in_memory, options=options, room=room
+            ) as reachable:
                 yield [reachable.source.path]
             return
         paths = [self._blobs.gdal_path(container, blob.name) for container, blob in blobs]
@@ -185,6 +192,27 @@ class RasterOpener:
             head = self.head(container, blob)
             if not raster_signatures.is_raster(head):
                 raise Unreadable(counted(_not_raster(head), len(head), blob.size))
+
+    @contextmanager
+    def _netcdf(
+        self, container: str, blob: BlobProperties, options: Mapping[str, str | int], room: Room | None
+    ) -> Iterator[Reachable]:
+        if blob.size <= MAX_NETCDF_BYTES:
+            with self._whole(container, blob, ["netCDF"], options) as reachable:
+                yield reachable
+            return
+        if room is None:
+            reason = f"netCDF cannot be read by ranges, and {blob.size} bytes are too many to fetch whole"
+            raise Unreadable(UnreadableRaster(status="refused", reason=reason))
+        with room(blob.size) as folder, self.sessions.in_memory(options):
+            path = folder / "source.nc"
+            with path.open("wb") as file:
+                for start in range(0, blob.size, COPY_BYTES):
+                    file.write(self._blobs.read(container, blob.name, start, COPY_BYTES))
+            if self._blobs.properties(container, blob.name).etag != blob.etag:
+                raise ServiceUnavailable("the blob was replaced while it was read")
+            head = RasterSource(str(path), blob.size, lambda: blob.size, lambda n: _first_bytes(path, n))
+            yield Reachable(head, ["netCDF"], bytes_read=blob.size)
 
     @contextmanager
     def _whole(
@@ -300,6 +328,11 @@ def counted(report: R, bytes_read: int | None, size: int) -> R:
 def own_words(text: str, path: str) -> str:
     """GDAL's message about the file, with its name for its path."""
     return text.replace(path, path.rpartition("/")[2])[:400]
+
+
+def _first_bytes(path: Path, length: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(length)
 
 
 def _not_raster(head: bytes) -> UnreadableRaster:

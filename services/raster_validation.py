@@ -77,7 +77,8 @@ class ValidateRaster:
         except BlobNotFound:
             return RasterValidity(name=name, verdict="missing", reasons=["the blob does not exist"])
         try:
-            with self._opener.reachable(container, blob) as reachable:
+            room = self._resources.room(context.check)
+            with self._opener.reachable(container, blob, room=room) as reachable:
                 path = reachable.source.path
                 with (
                     self._opener.explained(container, blob, path),

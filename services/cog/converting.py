@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -112,7 +112,7 @@ class ConvertRaster:
         plan = parameters.plan
         with self._room(plan, plan.estimate.scratch_bytes, context) as folder:
             target = folder / "cog.tif"
-            with self._reached(plan, sources) as paths:
+            with self._reached(plan, sources, folder) as paths:
                 conversion.convert(
                     plan,
                     paths,
@@ -139,7 +139,7 @@ class ConvertRaster:
         sources = unchanged_sources(self._blobs, plan)
         with self._room(plan, tile_bytes(plan), context) as folder:
             target = folder / "tile.tif"
-            with self._reached(plan, sources) as paths:
+            with self._reached(plan, sources, folder) as paths:
                 # One thread: its neighbours are converted at the same time.
                 conversion.convert_tile(plan, paths, tile, str(target), threads=1, check=context.check)
                 if plan.lossless:
@@ -178,13 +178,20 @@ class ConvertRaster:
             yield folder
 
     @contextmanager
-    def _reached(self, plan: ConversionPlan, sources: list[BlobProperties]) -> Iterator[list[str]]:
-        """Paths under which GDAL reads the sources; its errors are told from storage's."""
+    def _reached(
+        self, plan: ConversionPlan, sources: list[BlobProperties], folder: Path
+    ) -> Iterator[list[str]]:
+        """Paths under which GDAL reads the sources; its errors are told from storage's.
+
+        `folder` has room for a source that must be copied first: its size is in the estimate.
+        """
         pairs = [(source.container, blob) for source, blob in zip(plan.sources, sources, strict=True)]
         options = self._resources.gdal_options
         with (
             readable(sources[0].name),
-            self._opener.together(pairs, in_memory=IN_MEMORY_BYTES, options=options) as paths,
+            self._opener.together(
+                pairs, in_memory=IN_MEMORY_BYTES, options=options, room=lambda _: nullcontext(folder)
+            ) as paths,
         ):
             try:
                 yield paths

@@ -28,6 +28,8 @@ OVERVIEW_CHUNKS = 5
 OUTPUT_BYTES_PER_SECOND = 30e6
 """One core: read, make overviews, compress with deflate."""
 WARPED_BYTES_PER_SECOND = 15e6
+NOT_BY_RANGES = {"netCDF"}
+"""Drivers whose files `RasterOpener` copies first."""
 LOSSLESS = {"DEFLATE", "LZW", "ZSTD", "LERC", "LERC_DEFLATE", "LERC_ZSTD", "LZMA", "PACKBITS"}
 
 
@@ -41,6 +43,8 @@ class Reading:
     """What must stay in the cache, lest it be decoded for each block of a row of the output."""
     size: int
     """Of the blob."""
+    copied: int = 0
+    """Of the blob, where it must be copied to the disk to be read."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _made(reading: Reading, expected: int, output: Output, memory_limit: int) ->
         + output.warp_bytes
     )
     # The COG, whose overviews are a third of it, and these once more while they are made.
-    scratch = expected + 2 * expected // 3 + 16 * MEGABYTE
+    scratch = expected + 2 * expected // 3 + 16 * MEGABYTE + reading.copied
     speed = WARPED_BYTES_PER_SECOND if output.warp_bytes else OUTPUT_BYTES_PER_SECOND
     return Estimate(
         memory_bytes=memory,
@@ -174,7 +178,8 @@ def reading_of(dataset: DatasetReader, size: int, block_size: int, *, always_mas
     # Masks of nodata and alpha are made of bands; all others are in blocks of their own.
     masked = flags == {"per_dataset"} or (always_masked and flags == {"all_valid"})
     pixel = dataset.count * item_bytes(str(dataset.dtypes[0])) + masked
-    return Reading(block_memory(dataset), pixel * _held_pixels(dataset, block_size), size)
+    copied = size if dataset.driver in NOT_BY_RANGES else 0
+    return Reading(block_memory(dataset), pixel * _held_pixels(dataset, block_size), size, copied)
 
 
 def block_memory(dataset: DatasetReader) -> int:

@@ -88,7 +88,8 @@ class InspectRaster:
         container, name = parameters.container, parameters.name
         blob = properties(self._blobs, container, name)
         source = source_blob(container, blob)
-        with readable(name), self._opener.reachable(container, blob) as reachable:
+        room = self._resources.room(context.check)
+        with readable(name), self._opener.reachable(container, blob, room=room) as reachable:
             path = reachable.source.path
             with (
                 self._opener.explained(container, blob, path),

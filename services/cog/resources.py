@@ -10,6 +10,7 @@ from pathlib import Path
 from interfaces.conversions import ConversionPlan
 from interfaces.settings import Settings
 from services.memory_budget import MemoryBudget
+from services.raster_opening import Room
 from services.scratch import ScratchSpace
 
 from .estimates import PROCESS_BYTES, THREADS, cache_bytes
@@ -36,6 +37,10 @@ class Resources:
         own = max(memory - self._shared, 0)
         with self.memory(own, check), self._scratch.directory(scratch, check) as folder:
             yield folder
+
+    def room(self, check: Callable[[], None]) -> Room:
+        """Folders for files that must be copied to the disk, for a task that has reserved nothing else."""
+        return lambda size: self._scratch.directory(size, check)
 
     @contextmanager
     def memory(self, size: int, check: Callable[[], None]) -> Iterator[None]:
