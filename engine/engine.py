@@ -64,7 +64,7 @@ class Engine:
         self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
-        self._reconciler = Reconciler(settings, recovery, stages, self.worker)
+        self._reconciler = Reconciler(settings, recovery, stages, queues, self.worker)
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
+from interfaces.errors import NotFound, ServiceUnavailable
+from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from repositories.recovery import RecoveryRepository
 from repositories.stages import SWEEP_SECONDS, StageRepository
+
+from .redaction import describe
 
 logger = logging.getLogger(__name__)
 
@@ -19,10 +23,19 @@ class Reconciler:
     """One statement per rule; each may run at any time, beside anything, any number of times."""
 
     def __init__(
-        self, settings: Settings, recovery: RecoveryRepository, stages: StageRepository, worker: str
+        self,
+        settings: Settings,
+        recovery: RecoveryRepository,
+        stages: StageRepository,
+        queues: QueueRepository,
+        worker: str,
     ) -> None:
         # The leases of a process that died end within a heartbeat, and the time that one takes.
         self._patience = timedelta(seconds=1.25 * settings.heartbeat_seconds)
+        # Clocks differ, and what a worker has just received is not taken up yet.
+        self._margin = timedelta(seconds=settings.redelivery_seconds)
+        self._queue_names = {"jobs": settings.jobs_queue, "tasks": settings.tasks_queue}
+        self._queues = queues
         self._recovery = recovery
         self._stages = stages
         self._worker = worker
@@ -38,10 +51,12 @@ class Reconciler:
             "planners_died": len(self._recovery.dead_planners()),
             "leases_ended": self._ended_leases(),
             **self._stalled_stages(),
-            "messages_vanished": self._vanished_messages(),
             "undispatched": len(self._recovery.undispatched()),
             "limits_freed": self._recovery.freed_limits(),
             "counters_drifted": len(self._recovery.drifted_counters()),
+            # Last, since it asks the queues, which may be slow.
+            "messages_passed": self._passed_messages(),
+            "messages_vanished": self._vanished_messages(),
         }
         if any(moved.values()):
             logger.info("reconciled: %s", ", ".join(f"{rule} {n}" for rule, n in moved.items() if n))
@@ -65,6 +80,21 @@ class Reconciler:
                 swept += self._stages.sweep(*place, within=end - monotonic())
             advanced += self._stages.finish(*place, self._worker)
         return {"tasks_swept": swept, "canaries_judged": judged, "stages_advanced": advanced}
+
+    def _passed_messages(self) -> int:
+        """Messages that their queue does not hold any more, although nobody took up their work."""
+        total = 0
+        for queue, name in self._queue_names.items():
+            front = datetime.now(UTC)
+            try:
+                front = min((message.inserted_at for message in self._queues.peek(name)), default=front)
+            except NotFound:
+                logger.warning("queue %s does not exist; what was in it is sent again", name)
+            except ServiceUnavailable as error:
+                logger.warning("queue %s: its front cannot be seen: %s", name, describe(error))
+                continue
+            total += self._recovery.passed_messages(queue, front, self._margin)
+        return total
 
     def _vanished_messages(self) -> int:
         # Settled dispatches are removed by the same rule, so a short answer does not mean the end.

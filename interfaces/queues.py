@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Annotated, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from .contracts import JobId
 
@@ -51,6 +51,8 @@ class PeekedMessage(BaseModel):
     message_id: str
     dequeue_count: int
     body: str
+    inserted_at: AwareDatetime
+    """When it was put, by the clock of the queue service."""
 
 
 class QueueRepository(Protocol):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import repeat
 from math import inf
 from time import monotonic
@@ -65,6 +66,7 @@ class AzureQueueRepository:
                 message_id=str(message.id),
                 dequeue_count=message.dequeue_count or 0,
                 body=_decoded(message.content),
+                inserted_at=message.inserted_on or datetime.now(UTC),
             )
             for message in peeked
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from interfaces.contracts import JobId
@@ -67,6 +67,13 @@ class RecoveryRepository:
     def vanished_messages(self, limit: int = 1000) -> list[tuple[str, int, int]]:
         """Make dispatches pending again whose work nobody took up, and remove settled ones."""
         return self._keys("reconcile_dispatches", limit=limit)
+
+    def passed_messages(self, queue: str, front: datetime, margin: timedelta, limit: int = 10_000) -> int:
+        """Let dispatches of "jobs" or "tasks" count as lost whose messages their queue has passed.
+
+        `front`: when the oldest of the messages at its front was put. Answers how many those are.
+        """
+        return int(self._one("expect_passed", queue=queue, front=front, margin=margin, limit=limit)["n"])
 
     def undispatched(self) -> list[tuple[str, int, int]]:
         """Dispatch work that no dispatch speaks for."""

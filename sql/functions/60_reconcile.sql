@@ -117,6 +117,25 @@ LANGUAGE sql STABLE AS $$
                     OR NOT app.stage_unfinished(j.job_id, j.run, j.stage))))
 $$;
 
+-- Dispatches whose messages their queue has passed: those at its front, of which the oldest was put at `p_front`, were
+-- put `p_margin` after them and more (docs/adr/0012). Whether their work was taken up is looked at now, however long
+-- they were to wait. Answers how many.
+CREATE OR REPLACE FUNCTION app.expect_passed(p_queue text, p_front timestamptz, p_margin interval, p_limit integer)
+RETURNS bigint LANGUAGE sql AS $$
+    WITH passed AS (
+        SELECT dispatch_id FROM app.outbox
+        WHERE queue = p_queue AND sent_at < least(p_front, now()) - p_margin AND sent_at IS NOT NULL
+          AND not_before < least(p_front, now()) - p_margin AND redeliver_at > now()
+        ORDER BY sent_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ), expected AS (
+        UPDATE app.outbox o SET redeliver_at = now() - interval '1 ms' FROM passed
+        WHERE o.dispatch_id = passed.dispatch_id
+        RETURNING 1
+    )
+    SELECT count(*) FROM expected
+$$;
+
 -- Sent dispatches that nobody acted upon become pending again; those whose work was taken up are removed.
 CREATE OR REPLACE FUNCTION app.reconcile_dispatches(p_limit integer)
 RETURNS TABLE (job_id text, run integer, stage smallint, redelivered bigint)

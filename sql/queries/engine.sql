@@ -137,6 +137,9 @@ SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
 -- name: reconcile_leases
 SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
 
+-- name: expect_passed
+SELECT app.expect_passed(%(queue)s, %(front)s, %(margin)s, %(limit)s) AS n
+
 -- name: reconcile_plans
 SELECT job_id, run, stage FROM app.reconcile_plans()
 

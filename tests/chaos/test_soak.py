@@ -151,7 +151,7 @@ def test_half_an_hour_of_everything(
     chance = random.Random(7)
     soak = Soak(app, postgres_server, azurite, chance, kept=app.workers()[0])
     mixed_jobs.upload(app.storage)
-    load = Load(app, seed=7, wish=mixed_jobs.a_job)
+    load = Load(app, seed=7, wish=mixed_jobs.a_job, pause_seconds=0.6)
     memory: list[tuple[float, float]] = []
     with load.going_on():
         for part in _seconds(MINUTES):

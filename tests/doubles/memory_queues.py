@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import inf
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ class Stored:
     visible_at: float
     message_id: str = field(default_factory=lambda: str(uuid4()))
     dequeue_count: int = 0
+    inserted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class MemoryQueues(QueueRepository):
@@ -47,7 +49,12 @@ class MemoryQueues(QueueRepository):
     def peek(self, queue: str, count: int = 32) -> list[PeekedMessage]:
         with self._lock:
             return [
-                PeekedMessage(message_id=m.message_id, dequeue_count=m.dequeue_count, body=m.body)
+                PeekedMessage(
+                    message_id=m.message_id,
+                    dequeue_count=m.dequeue_count,
+                    body=m.body,
+                    inserted_at=m.inserted_at,
+                )
                 for m in self._queue(queue)
                 if m.visible_at <= time.monotonic()
             ][: min(count, MOST_PEEKED)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from repositories.sql_files import queries
@@ -206,6 +207,17 @@ HOT = (
         needs=("tasks_processing",),
     ),
     Case("engine", "stalled_stages", 0, prepare=_JOBS_WAIT, needs=("jobs_running", "tasks_unfinished")),
+    Case(
+        "engine",
+        "expect_passed",
+        1,
+        parameters={"queue": "tasks", "front": datetime.now(UTC), "margin": timedelta(seconds=30)},
+        prepare=(
+            "UPDATE app.outbox SET sent_at = now() - interval '1 h', not_before = now() - interval '1 h'"
+            " WHERE job_id = %(job_id)s AND first BETWEEN %(middle)s + 100 AND %(middle)s + 129",
+        ),
+        needs=("outbox_in_queue",),
+    ),
     Case("engine", "reconcile_dispatches", 1, needs=("outbox_sent",)),
     Case("engine", "reconcile_undispatched", 0, needs=("jobs_live", "outbox_of_stage")),
     Case(

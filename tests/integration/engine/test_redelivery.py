@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from interfaces.errors import NotFound, ServiceUnavailable
 from interfaces.plans import StageDefinition
+from interfaces.queues import OutgoingMessage, PeekedMessage
 from repositories.outbox import OutboxRepository
 from repositories.tasks import TaskRepository
 from tests.doubles.workflows import ScriptedJob, task_type
@@ -20,7 +22,7 @@ HOLD = timedelta(seconds=20)
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """One app with a planned job `job` of two tasks `work`, each with its own message."""
-    world = make_world(run_at_once_seconds=0)
+    world = make_world(run_at_once_seconds=0, redelivery_seconds=30)
     definition = task_type("work", lambda p, c: {}, expected_duration=timedelta(seconds=5))
     world.register(ScriptedJob("job", [StageDefinition("a", "work")]), definition)
     world.submit("job", n=2)
@@ -113,3 +115,72 @@ def test_a_message_may_be_sent_any_number_of_times(world: World) -> None:
     world.rows("UPDATE app.outbox SET sends = 32767, sent_at = NULL, redeliver_at = NULL", fetch=False)
     send(world)
     assert redelivered_in(world, 1) == pytest.approx(900, abs=1)
+
+
+def passed(world: World) -> list[int]:
+    """First tasks of the messages that are found lost; both were sent eight times, two minutes ago."""
+    world.rows(
+        "UPDATE app.outbox SET sends = 8, sent_at = now() - interval '2 minutes',"
+        " not_before = now() - interval '1 hour', redeliver_at = now() + interval '15 minutes'",
+        fetch=False,
+    )
+    world.engine.reconcile()
+    lost = world.rows("SELECT first FROM app.outbox WHERE sent_at IS NULL ORDER BY first")
+    return [row["first"] for row in lost]
+
+
+def put(world: World, minutes_ago: float) -> None:
+    """A message that was put into the queue of tasks so long ago, and nothing else."""
+    name = world.settings.tasks_queue
+    world.queues.lose_everything()
+    world.queues.send([OutgoingMessage(queue=name, body="e30=")])
+    [stored] = world.queues.queues[name]
+    stored.inserted_at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+
+
+def test_what_an_empty_queue_does_not_hold_is_lost_however_often_it_was_sent(world: World) -> None:
+    world.queues.lose_everything()
+    assert passed(world) == [0, 1]
+
+
+def test_what_a_queue_has_passed_is_lost(world: World) -> None:
+    put(world, minutes_ago=1)
+    assert passed(world) == [0, 1]
+
+
+def test_what_may_still_be_in_a_long_queue_is_not_sent_again(world: World) -> None:
+    put(world, minutes_ago=1.8)
+    assert passed(world) == []
+
+
+def test_work_that_was_taken_up_is_not_sent_again_when_its_queue_has_passed_it(world: World) -> None:
+    world.queues.lose_everything()
+    assert claim(world, 0) == [0]
+    assert passed(world) == [1]
+    assert [row["first"] for row in world.rows("SELECT first FROM app.outbox")] == [1]
+
+
+def test_what_is_delayed_is_not_lost_before_its_time(world: World) -> None:
+    world.queues.lose_everything()
+    world.rows(
+        "UPDATE app.outbox SET sends = 1, sent_at = now() - interval '2 minutes',"
+        " not_before = now() + interval '1 minute', redeliver_at = now() + interval '90 s'",
+        fetch=False,
+    )
+    world.engine.reconcile()
+    assert world.rows("SELECT 1 FROM app.outbox WHERE sent_at IS NULL") == []
+
+
+def test_a_queue_that_is_gone_has_lost_everything_and_one_that_is_away_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(error: Exception) -> Callable[..., list[PeekedMessage]]:
+        def peek(*_: object) -> list[PeekedMessage]:
+            raise error
+
+        return peek
+
+    monkeypatch.setattr(world.queues, "peek", answer(ServiceUnavailable("away")))
+    assert passed(world) == []
+    monkeypatch.setattr(world.queues, "peek", answer(NotFound("gone")))
+    assert passed(world) == [0, 1]
