@@ -54,7 +54,7 @@ class PgstacSchema:
             connection.execute(queries("schema")["bound_lock_wait"])
             connection.execute(self._sql["lock"], {"key": _LOCK})
             state = self._state(connection)
-            if state.ready:
+            if state.installed == state.library:
                 return CatalogMigration(before=state.installed, after=state.library, applied=[])
             self._check(connection, state)
             applied = self._apply(connection, state)

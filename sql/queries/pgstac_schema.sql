@@ -76,3 +76,32 @@ GRANT pgstac_ingest TO CURRENT_USER
 
 -- name: hold_pgstac_read
 GRANT pgstac_read TO CURRENT_USER
+
+-- name: settings
+SELECT name, value FROM pgstac.pgstac_settings ORDER BY name
+
+-- name: configure
+INSERT INTO pgstac.pgstac_settings AS s (name, value) VALUES (%(name)s, %(value)s)
+ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value WHERE s.value <> EXCLUDED.value RETURNING name
+
+-- name: role_of
+-- Whether there is such a role, and whether it has pgstac's role already.
+SELECT pg_has_role(r.oid, %(pgstac_role)s, 'MEMBER') AS held FROM pg_roles r WHERE r.rolname = %(role)s
+
+-- name: grant
+GRANT {pgstac_role} TO {role}
+
+-- name: trial_collection
+INSERT INTO pgstac.collections (content) VALUES (%(content)s::jsonb)
+
+-- name: trial_item
+SELECT pgstac.create_item(%(item)s::jsonb)
+
+-- name: trial_search
+SELECT jsonb_array_length(pgstac.search(%(search)s::jsonb) -> 'features') AS found
+
+-- name: counts
+SELECT (SELECT count(*) FROM pgstac.collections) AS collections,
+       (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+        FROM pg_partition_tree('pgstac.items') t JOIN pg_class c ON c.oid = t.relid WHERE t.isleaf) AS items_estimate,
+       (SELECT count(*) FROM pgstac.query_queue) AS queued
