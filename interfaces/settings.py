@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     scratch_folder: Path = Field(default_factory=lambda: Path(gettempdir()))
     """Where that is."""
 
+    stac_schemas: Path | None = None
+    """A folder of further JSON schemas that items are checked against, each at the path of its address."""
+
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
     """Runs that ended longer ago are removed, with their tasks, events and results; 0: none ever is."""
     retention_seconds: Annotated[float, Field(gt=0, le=500)] = 120

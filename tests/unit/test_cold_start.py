@@ -19,7 +19,7 @@ ALLOWED = {
     *("pydantic", "pydantic_core", "pydantic_settings", "annotated_types", "dotenv"),
     *("typing_extensions", "typing_inspection"),
     *("psycopg", "psycopg_binary", "psycopg_pool"),
-    *("pybreaker", "rfc8785", "rfc9457", "tenacity"),
+    *("orjson", "pybreaker", "rfc8785", "rfc9457", "tenacity"),
 }
 """What may be loaded by the time the app is there. GDAL, NumPy, the storage SDK and the identity library may
 not: they cost more than all of these together, and are loaded when first used."""

@@ -244,8 +244,10 @@ def test_a_healthy_app_says_so_check_by_check(api: Client, world: World) -> None
 def test_health_tells_what_calls_are_kept_from(
     api: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = {"dependency": "blob", "state": "closed", "failures": 0, "open_until": None}
-    assert api.get("/api/health").json()["breakers"] == [closed]
+    closed = {"state": "closed", "failures": 0, "open_until": None}
+    assert api.get("/api/health").json()["breakers"] == [
+        {"dependency": dependency, **closed} for dependency in ("blob", "pgstac")
+    ]
 
     def unreachable(*_: object) -> None:
         raise ServiceUnavailable("storage cannot be reached: https://account.blob.core.windows.net")
@@ -256,7 +258,8 @@ def test_health_tells_what_calls_are_kept_from(
         with pytest.raises(ServiceUnavailable):
             world.guarded.read("bronze", "a.tif")
     answer = api.get("/api/health")
-    [breaker] = answer.json()["breakers"]
+    breaker, other = answer.json()["breakers"]
+    assert (other["dependency"], other["state"]) == ("pgstac", "closed")
     assert (breaker["dependency"], breaker["state"], breaker["failures"]) == ("blob", "open", 1)
     assert datetime.fromisoformat(breaker["open_until"]) > datetime.now(UTC) - timedelta(seconds=1)
     assert (answer.status, answer.json()["checks"]["blob"]["status"]) == (200, "ok"), (
