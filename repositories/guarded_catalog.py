@@ -19,12 +19,16 @@ class GuardedCatalog(CatalogRepository):
 
     def __init__(self, catalog: PgstacCatalog, breakers: Breakers) -> None:
         self._catalog = catalog
-        self._breaker: Breaker = breakers.guard(DEPENDENCY, catalog.ping)
+        self._breaker: Breaker = breakers.guard(DEPENDENCY, self.ping)
 
     def state(self) -> CatalogState:
         """What is installed."""
         with self._breaker.calling():
             return self._catalog.state()
+
+    def ping(self) -> None:
+        """Raise unless the catalog answers, whatever the breaker's state, which stays as it is."""
+        self._catalog.ping()
 
     def collection(self, collection_id: str) -> dict[str, JsonValue] | None:
         """The collection's document."""
