@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from local.stack.errors import StackError
 from local.stack.progress import Progress
 
+from .catalog import measure_load
 from .containers import measure_cogs, measure_listing
 from .floor import measure_floor
 from .our_side import OurSide
@@ -57,6 +58,7 @@ class Experiments:
             "conversion": self.conversion,
             "small_rasters": self.small_rasters,
             "chunked": self.chunked,
+            "catalog": self.catalog,
         }
 
     def run(self, names: Sequence[str]) -> dict[str, object]:
@@ -170,6 +172,17 @@ class Experiments:
     def chunked(self) -> object:
         """One raster in tiles, on one worker and on two."""
         return asdict(measure_chunked(self._ours, self._sizes.chunked, 3600, _started))
+
+    def catalog(self) -> object:
+        """Items into the STAC catalog by a job, and by pypgstac: into one partition, and into one a month."""
+        found = []
+        for partition_by in ("none", "month"):
+            with _started(self._ours):
+                load = measure_load(
+                    self._ours, self._sizes.catalog, self._sizes.catalog_rounds, 900, partition_by
+                )
+                found.append(asdict(load))
+        return found
 
 
 @contextmanager

@@ -41,6 +41,7 @@ EXPERIMENTS = (
     "conversion",
     "small_rasters",
     "chunked",
+    "catalog",
 )
 PUBLISHED = "docs/benchmarks"
 QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing", "conversion")

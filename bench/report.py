@@ -152,6 +152,11 @@ def _rasters(results: Mapping[str, Any]) -> list[str]:
         rows = [[way, f"{found[way]:.1f}"] for way in ("one_worker", "two_workers")]
         title = f"## {found['gigapixels']} gigapixels in {found['tiles']} tiles, one task at a time a worker"
         parts += [title, table(["", "seconds"], rows)]
+    for found in results.get("catalog", []):
+        ways = ("pypgstac", "ours_load", "ours_build", "ours")
+        rows = [[way, f"{found[way]:.1f}", f"{found['items'] / found[way]:,.0f}"] for way in ways]
+        title = f"## {found['items']:,} items, {found['megabytes']} MB, partition by {found['partition_by']}"
+        parts += [title, table(["", "seconds", "items/s"], rows)]
     return parts
 
 

@@ -45,7 +45,7 @@ def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
 
 
 def _raster_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
-    """The targets of conversions to COGs."""
+    """The targets of conversions to COGs, and of the catalog that they fill."""
     found = []
     if one := results.get("conversion"):
         for way, name in (("ours", "conversion"), ("ours_with_checks", "conversion with all checks")):
@@ -60,6 +60,11 @@ def _raster_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
         note = f"{one['two_workers']:.1f} s : {one['one_worker']:.1f} s, {one['tiles']} tiles"
         name = f"{one['gigapixels']:.1f} gigapixels in tiles, two workers : one"
         found.append(_at_most(name, 0.65, one["two_workers"] / one["one_worker"], note))
+    for one in results.get("catalog", []):
+        note = f"{one['items'] / one['ours_load']:,.0f} : {one['items'] / one['pypgstac']:,.0f} items/s"
+        name = f"load items : pypgstac load, partition by {one['partition_by']}"
+        value = one["pypgstac"] / one["ours_load"]
+        found.append(Verdict(name, "≥ 0.8", value, value >= 0.8, note))
     return found
 
 
