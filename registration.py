@@ -221,22 +221,18 @@ def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
                 expected_duration=timedelta(milliseconds=200),
                 max_batch=10,
             ),
-            *cog_tasks(settings, blobs, ports.publications, opener, resources, storage),
-            *catalog_tasks(settings, ports, opener, storage),
+            *cog_tasks(settings, ports, opener, resources, storage),
+            *catalog_tasks(settings, ports, opener, resources, storage),
         ]
     )
 
 
 def cog_tasks(
-    settings: Settings,
-    blobs: BlobRepository,
-    publications: PublicationRepository,
-    opener: RasterOpener,
-    resources: Resources,
-    storage: RetryPolicy,
+    settings: Settings, ports: Ports, opener: RasterOpener, resources: Resources, storage: RetryPolicy
 ) -> list[TaskDefinition[Any]]:
     """The task types of which conversions of rasters are made."""
-    publisher = Publisher(blobs, publications, settings.scratch_container, software_versions)
+    blobs = ports.blobs
+    publisher = Publisher(blobs, ports.publications, settings.scratch_container, software_versions)
     maker = CogMaker(blobs, settings.scratch_container)
     brief = timedelta(milliseconds=20)
     return [
@@ -313,7 +309,7 @@ def planning_tasks(
 
 
 def catalog_tasks(
-    settings: Settings, ports: Ports, opener: RasterOpener, storage: RetryPolicy
+    settings: Settings, ports: Ports, opener: RasterOpener, resources: Resources, storage: RetryPolicy
 ) -> list[TaskDefinition[Any]]:
     """The task types that set up the STAC catalog and fill it."""
     blobs, catalog, administration = ports.blobs, ports.catalog, ports.administration
@@ -333,7 +329,7 @@ def catalog_tasks(
             BuildStacItemsParameters,
             BuildStacItems(
                 blobs,
-                RegisteredDocuments(blobs, catalog, validator, scratch),
+                RegisteredDocuments(blobs, catalog, validator, scratch, resources),
                 RegisteredRasters(blobs, opener, validator, scratch),
             ),
             storage,
@@ -343,7 +339,7 @@ def catalog_tasks(
         TaskDefinition(
             "load_items",
             LoadItemsParameters,
-            LoadItems(blobs, catalog, scratch),
+            LoadItems(blobs, catalog, scratch, resources),
             storage,
             expected_duration=timedelta(seconds=1),
         ),

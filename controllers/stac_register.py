@@ -18,6 +18,8 @@ from .raster_to_cog import MAX_REASONS, asked, source
 
 MAX_REJECTS = 100
 MAX_UNVALIDATED = 100
+SECONDS_A_FILE, BYTES_A_SECOND = 0.03, 5_000_000
+"""What reading and validating documents takes, about."""
 
 
 class StacRegisterParameters(RasterSources, RasterItems):
@@ -75,7 +77,7 @@ class StacRegister:
         self,
         stage: int,
         parameters: StacRegisterParameters,
-        previous: StageResult | None,  # noqa: ARG002
+        previous: StageResult | None,
     ) -> StagePlan:
         """One task that lists; one a file; one a batch of items, each of one collection."""
         new = parameters.create_collection
@@ -92,6 +94,7 @@ class StacRegister:
                     "rasters": asked(parameters, RasterItems),
                 },
                 max_failed_fraction=parameters.max_failed_fraction,
+                expected_seconds=_seconds(previous) if parameters.kind == "documents" else None,
             )
         return TasksFromItems(
             group_by="batch",
@@ -138,6 +141,13 @@ class StacRegister:
             "failures": failures,
             "unvalidated": [*sorted(unvalidated)[:MAX_UNVALIDATED]],
         }
+
+
+def _seconds(found: StageResult | None) -> float | None:
+    """How long a document is likely to take, from the size of all: large ones travel alone."""
+    first = (found.first_task_results[0].result if found and found.first_task_results else None) or {}
+    matched, size = _number(first.get("matched")), _number(first.get("bytes"))
+    return SECONDS_A_FILE + size / matched / BYTES_A_SECOND if matched and size else None
 
 
 def _number(value: JsonValue) -> int:

@@ -54,10 +54,10 @@ class PgstacSchema:
             connection.execute(queries("schema")["bound_lock_wait"])
             connection.execute(self._sql["lock"], {"key": _LOCK})
             state = self._state(connection)
-            if state.installed == state.library:
-                return CatalogMigration(before=state.installed, after=state.library, applied=[])
-            self._check(connection, state)
-            applied = self._apply(connection, state)
+            applied = []
+            if state.installed != state.library:
+                self._check(connection, state)
+                applied = self._apply(connection, state)
         self._run_queued()
         return CatalogMigration(before=state.installed, after=state.library, applied=applied)
 
@@ -133,7 +133,7 @@ class PgstacSchema:
                 connection.execute(self._sql[f"hold_{role}"])
 
     def _run_queued(self) -> None:
-        """Bring statistics of partitions up to date, which a migration leaves in pgstac's queue.
+        """Work off pgstac's queue, in which migrations, and loads that died, leave statistics of partitions.
 
         Each in a transaction of its own, for it takes locks that a search would wait for.
         """

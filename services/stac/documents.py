@@ -35,6 +35,11 @@ class Part:
     fault: str | None = None
 
 
+def memory_bytes(blob: BlobProperties) -> int:
+    """Bytes of JSON that are held at once while `parts` of the blob are gone through."""
+    return min(blob.size, 2 * READ_BYTES) if extension_of(blob.name) in LINES else blob.size
+
+
 def parts(
     blobs: BlobRepository, container: str, blob: BlobProperties, check: Callable[[], None]
 ) -> Iterator[Part]:

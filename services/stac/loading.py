@@ -20,8 +20,10 @@ from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.registrations import NewCollection, Reject
 from interfaces.workflows import TaskContext
+from services.cog.resources import Resources
 
 from .collection import minimal_collection
+from .item_batches import BATCH_BYTES, MEMORY_FACTOR
 from .registered_documents import holder_of
 from .rejects import Rejects
 
@@ -64,7 +66,10 @@ class LoadedItems(Contract):
 class LoadItems:
     """Loads a batch. Loading it again, by this attempt or another, leaves the same."""
 
-    def __init__(self, blobs: BlobRepository, catalog: CatalogRepository, scratch_container: str) -> None:
+    def __init__(
+        self, blobs: BlobRepository, catalog: CatalogRepository, scratch_container: str, resources: Resources
+    ) -> None:
+        self._resources = resources
         self._blobs = blobs
         self._catalog = catalog
         self._scratch_container = scratch_container
@@ -78,8 +83,10 @@ class LoadItems:
                 return load.result("not_set_up", len(parameters.items))
             if parameters.create_collection is not None:
                 self._ensure_collection(collection_id, parameters.create_collection, load.holder)
-            items = load.distinct(self._items(parameters))
-            load.load(items)
+            in_blobs = sum(part.blob is not None for part in parameters.items)
+            most = min(MEMORY_FACTOR * BATCH_BYTES * in_blobs, self._resources.free_bytes)
+            with self._resources.memory(most, context.check):
+                load.load(load.distinct(self._items(parameters)))
         except CatalogNotSetUp as error:
             raise PermanentTaskError(error.detail) from error
         except CollectionNotFound as error:

@@ -14,10 +14,11 @@ from interfaces.catalog import CatalogRepository, Holder
 from interfaces.contracts import Contract
 from interfaces.registrations import MAX_UNVALIDATED, Reject
 from interfaces.workflows import TaskContext
+from services.cog.resources import Resources
 
 from .collection import collection_link
-from .documents import Part, parts
-from .item_batches import ItemBatches
+from .documents import Part, memory_bytes, parts
+from .item_batches import BATCH_BYTES, MEMORY_FACTOR, ItemBatches
 from .lineage import PROCESSING
 from .rejects import Rejects
 from .storable import why_id_is_unfit, why_not_storable
@@ -54,7 +55,9 @@ class RegisteredDocuments:
         catalog: CatalogRepository,
         validator: ItemValidator,
         scratch_container: str,
+        resources: Resources,
     ) -> None:
+        self._resources = resources
         self._blobs = blobs
         self._catalog = catalog
         self._validator = validator
@@ -71,11 +74,13 @@ class RegisteredDocuments:
     ) -> BuiltItems:
         """Check everything in it. Raises `PermanentTaskError` for a file that is no document at all."""
         reading = _Reading(self, container, blob, context, collection_id, chunk)
-        for number, part in enumerate(parts(self._blobs, container, blob, context.check)):
-            if number % CHECK_EVERY == 0:
-                context.check()
-            reading.take(part)
-        return reading.done()
+        text = memory_bytes(blob) + min(blob.size, BATCH_BYTES)
+        with self._resources.memory(min(MEMORY_FACTOR * text, self._resources.free_bytes), context.check):
+            for number, part in enumerate(parts(self._blobs, container, blob, context.check)):
+                if number % CHECK_EVERY == 0:
+                    context.check()
+                reading.take(part)
+            return reading.done()
 
     def batches(self, context: TaskContext, chunk: int, source: str) -> ItemBatches:
         """Where the items go."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import orjson
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobProperties, BlobRepository
+from interfaces.conversions import SourceBlob
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.registrations import RasterItems, name_pattern
 from interfaces.workflows import TaskContext
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 MAX_BANDS = 64
 """Whose tags are looked at for a time."""
 MEDIA_TYPES = {"GTiff": GEOTIFF_TYPE, "JP2OpenJPEG": "image/jp2", "PNG": PNG_TYPE, "JPEG": "image/jpeg"}
+MADE_BY = (("by job", "LINEAGE_JOB"), ("from", "LINEAGE_SOURCE"))
+"""Tags that conversions write into COGs."""
 OTHER_TYPE = "application/octet-stream"
 FAULTS = 3
 
@@ -119,7 +122,7 @@ class RegisteredRasters:
                         footprint=raster_footprint(dataset),
                         thumbnail=File(self._blobs.url(container, picture), PNG_TYPE) if picture else None,
                         collection=CollectionLink(collection_id, str(collection_link(collection_id)["href"])),
-                        lineage=_lineage(container, blob, context, asked),
+                        lineage=_lineage(container, blob, context, asked, dataset.tags()),
                         title=PurePosixPath(blob.name).name,
                     )
         except Unreadable as error:
@@ -216,9 +219,11 @@ def _media_type(dataset: DatasetReader, is_cog: bool) -> str:
     return COG_TYPE if is_cog else MEDIA_TYPES.get(dataset.driver, OTHER_TYPE)
 
 
-def _lineage(container: str, blob: BlobProperties, context: TaskContext, asked: str) -> Lineage:
-    from interfaces.conversions import SourceBlob
-
+def _lineage(
+    container: str, blob: BlobProperties, context: TaskContext, asked: str, tags: Mapping[str, str]
+) -> Lineage:
+    """Of the item; and what a conversion wrote into its file of where that came from."""
+    made_by = [f"{word} {tags[tag]}" for word, tag in MADE_BY if tag in tags]
     source = SourceBlob(
         container=container,
         name=blob.name,
@@ -226,12 +231,12 @@ def _lineage(container: str, blob: BlobProperties, context: TaskContext, asked: 
         size=blob.size,
         last_modified=blob.last_modified,
     )
-    sources: Sequence[SourceBlob] = (source,)
     return Lineage(
         job_id=context.job_id,
         job_type="stac_register",
-        sources=tuple(sources),
+        sources=(source,),
         parameters_hash=asked,
         processed=datetime.now(UTC),
         software=software_versions(),
+        notes=(f"The file was made {' '.join(made_by)}",) if made_by else (),
     )

@@ -43,10 +43,14 @@ class FindStacSourcesParameters(TaskParameters):
 
 
 class FindStacSourcesResult(Contract):
-    """How many blobs were looked at, how many are taken, and whether the collection was created."""
+    """How many blobs were looked at, how many are taken, and whether the collection was created.
+
+    `bytes` of all that are taken; 0 for those that were named, which are not looked at.
+    """
 
     listed: int
     matched: int
+    bytes: int
     collection_created: bool
 
 
@@ -60,12 +64,12 @@ class FindStacSources:
     def __call__(self, parameters: FindStacSourcesParameters, context: TaskContext) -> FindStacSourcesResult:
         """Look at the catalog, then list. Raises `PermanentTaskError` where one of both is not there."""
         created = self._ensure_collection(parameters, context)
-        listed = matched = 0
+        listed = matched = size = 0
         matcher = BlobMatcher(parameters.filter)
         by_name = parameters.filter.glob is None and not parameters.filter.extensions
 
         def items() -> Iterator[dict[str, JsonValue]]:
-            nonlocal listed, matched
+            nonlocal listed, matched, size
             for blob in self._blobs_of(parameters, context):
                 listed += 1
                 # What is named is taken at its word.
@@ -75,12 +79,13 @@ class FindStacSources:
                     continue
                 yield {"name": blob.name, "chunk": matched // GROUPED_TASKS}
                 matched += 1
+                size += blob.size
                 if matched == parameters.limit:
                     return
 
         with container_must_answer():
             context.discover(items())
-        return FindStacSourcesResult(listed=listed, matched=matched, collection_created=created)
+        return FindStacSourcesResult(listed=listed, matched=matched, bytes=size, collection_created=created)
 
     def _blobs_of(self, parameters: FindStacSourcesParameters, context: TaskContext) -> Iterator[BlobItem]:
         if parameters.prefix is None:

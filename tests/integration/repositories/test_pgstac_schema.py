@@ -97,6 +97,19 @@ def test_an_older_catalog_is_brought_up_to_date_and_keeps_its_items(
         assert queued == (0,)
 
 
+def test_what_is_left_in_pgstacs_queue_is_worked_off_also_where_nothing_is_migrated(
+    schema: PgstacSchema, empty_database_url: str
+) -> None:
+    execute(empty_database_url, "CREATE EXTENSION postgis")
+    schema.migrate()
+    execute(empty_database_url, "INSERT INTO pgstac.query_queue (query) VALUES ('SELECT 1')")
+    schema.migrate()
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM pgstac.query_queue").fetchone() == (0,)
+        done = connection.execute("SELECT query, error FROM pgstac.query_queue_history").fetchall()
+    assert done == [("SELECT 1", None)]
+
+
 @pytest.mark.parametrize("version", ["99.0.0", "0.10.1"])
 def test_a_catalog_newer_than_the_library_is_left_alone(
     version: str, schema: PgstacSchema, empty_database_url: str

@@ -92,7 +92,12 @@ def test_a_conversion_over_another_updates_its_item_and_a_registration_finds_the
         60, container=with_catalog.target, kind="rasters", prefix="", collection_id="scenes"
     )
     assert (job["result"]["loaded"], job["result"]["replaced"]) == (2, 2)
-    assert [item["id"] for item in with_catalog.items()] == ids
+    items = with_catalog.items()
+    assert [item["id"] for item in items] == ids
+    for item in items:
+        lineage = item["properties"]["processing:lineage"]
+        assert job["job_id"] in lineage
+        assert f"The file was made by job {again['job_id']} from {with_catalog.source}/" in lineage
 
 
 def test_without_a_catalog_everything_is_published_and_the_result_says_so(

@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 
 from interfaces.catalog import CatalogRepository
+from interfaces.settings import Settings
+from services.cog.resources import Resources
 from services.stac.registered_documents import BuiltItems, RegisteredDocuments
 from services.stac.validation import ItemValidator
 from tests.doubles.memory_blobs import MemoryBlobs
@@ -23,7 +25,8 @@ def read(*documents: Any, collection_id: str | None = "scenes") -> tuple[BuiltIt
     for container in ("bronze", "scratch"):
         blobs.ensure_container(container)
     blobs.write("bronze", "a.ndjson", "\n".join(map(json.dumps, documents)).encode())
-    reader = RegisteredDocuments(blobs, cast(CatalogRepository, None), VALIDATOR, "scratch")
+    resources = Resources(Settings())
+    reader = RegisteredDocuments(blobs, cast(CatalogRepository, None), VALIDATOR, "scratch", resources)
     blob = blobs.properties("bronze", "a.ndjson")
     return reader("bronze", blob, context, collection_id=collection_id, chunk=0), context
 
