@@ -82,15 +82,15 @@ class Holder:
 
 @dataclass(frozen=True)
 class CatalogItem:
-    """An item on its way into the catalog; `source` names the file that it is of, or comes from."""
+    """An item on its way into the catalog; `source` names the file that it is of, or comes from.
 
-    document: dict[str, JsonValue]
+    As text, because ten thousand of them as objects keep Python's garbage collector busier than the loading.
+    """
+
+    id: str
     source: str
-
-    @property
-    def id(self) -> str:
-        """Its id, unique in its collection."""
-        return str(self.document["id"])
+    text: bytes
+    """JSON."""
 
 
 @dataclass(frozen=True)

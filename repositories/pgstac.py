@@ -22,6 +22,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
+import orjson
 import psycopg
 from psycopg import errors
 from pydantic import JsonValue
@@ -271,7 +272,8 @@ def _rows(
     for item in items:
         note: dict[str, JsonValue] = {"source": item.source, "job_id": holder.job_id, "run": holder.run}
         try:
-            rows.append((item, row_of({**item.document, "private": note}, storage)))
+            # One at a time: a row is texts, which the garbage collector does not look into.
+            rows.append((item, row_of({**orjson.loads(item.text), "private": note}, storage)))
         except Unstorable as error:
             unstorable[item.id] = str(error)
     return rows, unstorable

@@ -14,6 +14,7 @@ import orjson
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
+from interfaces.catalog import CatalogItem
 from interfaces.errors import ContainerNotFound
 from interfaces.workflows import TaskContext
 
@@ -25,7 +26,16 @@ INLINE_BYTES = 64 * 1024
 """Items of one task and collection that travel with the stage's items together have no more than this."""
 GROUPED_TASKS = 250
 """So many tasks give their few items to one batch."""
-NDJSON_TYPE = "application/x-ndjson"
+LINES_TYPE = "text/plain; charset=utf-8"
+_TAB = b"\t"
+"""Between an item's id and the item, both as JSON, in which there is none."""
+
+
+def items_of(content: bytes, source: str) -> Iterator[CatalogItem]:
+    """The items of a scratch blob."""
+    for line in content.split(b"\n"):
+        item_id, _, text = line.partition(_TAB)
+        yield CatalogItem(orjson.loads(item_id), source, text)
 
 
 @dataclass
@@ -49,9 +59,10 @@ class ItemBatches:
         self._open: dict[str, _Open] = {}
         self._blobs_written = 0
 
-    def add(self, collection_id: str, line: bytes) -> None:
+    def add(self, collection_id: str, item_id: str, text: bytes) -> None:
         """An item of the collection, as JSON."""
         batch = self._open.setdefault(collection_id, _Open())
+        line = orjson.dumps(item_id) + _TAB + text
         batch.lines.append(line)
         batch.size += len(line)
         if len(batch.lines) >= BATCH_ITEMS or batch.size >= BATCH_BYTES:
@@ -71,7 +82,7 @@ class ItemBatches:
                 "batch": f"{collection_id}/{self._chunk}",
                 "collection_id": collection_id,
                 "source": self._source,
-                "item": orjson.loads(line),
+                "item": orjson.loads(line.partition(_TAB)[2]),
             }
 
     def _write(self, collection_id: str, batch: _Open) -> None:
@@ -80,14 +91,14 @@ class ItemBatches:
         batch.written = True
         self._blobs_written += 1
         self._context.check()
-        name = self._context.scratch_name(f"-{self._blobs_written}.ndjson")
+        name = self._context.scratch_name(f"-{self._blobs_written}.items")
         content = b"\n".join(batch.lines)
         try:
-            self._blobs.write(self._container, name, content, content_type=NDJSON_TYPE)
+            self._blobs.write(self._container, name, content, content_type=LINES_TYPE)
         except ContainerNotFound:
             # Nobody made the container before the first batch.
             self._blobs.ensure_container(self._container)
-            self._blobs.write(self._container, name, content, content_type=NDJSON_TYPE)
+            self._blobs.write(self._container, name, content, content_type=LINES_TYPE)
         self._context.discover(
             [
                 {

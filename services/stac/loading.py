@@ -23,7 +23,7 @@ from interfaces.workflows import TaskContext
 from services.cog.resources import Resources
 
 from .collection import minimal_collection
-from .item_batches import BATCH_BYTES, MEMORY_FACTOR
+from .item_batches import BATCH_BYTES, MEMORY_FACTOR, items_of
 from .registered_documents import holder_of
 from .rejects import Rejects
 
@@ -105,7 +105,7 @@ class LoadItems:
     def _items(self, parameters: LoadItemsParameters) -> Iterator[CatalogItem]:
         for part in parameters.items:
             if part.item is not None:
-                yield CatalogItem(part.item, part.source)
+                yield CatalogItem(str(part.item["id"]), part.source, orjson.dumps(part.item))
             if part.blob is not None:
                 try:
                     content = self._blobs.read(self._scratch_container, part.blob)
@@ -113,8 +113,7 @@ class LoadItems:
                     raise PermanentTaskError(
                         f"the batch is gone: {error.detail}; run the job again"
                     ) from error
-                for line in content.split(b"\n"):
-                    yield CatalogItem(orjson.loads(line), part.source)
+                yield from items_of(content, part.source)
 
 
 class _Load:

@@ -177,7 +177,7 @@ class _Reading:
             return
         self._seen[key] = part.place
         self._items += 1
-        self._batches.add(collection_id, line)
+        self._batches.add(collection_id, key[1], line)
 
     def _passes(self, part: Part, document: dict[str, Any]) -> bool:
         faults, unknown = self._documents.faults(document)

@@ -81,7 +81,7 @@ class RegisteredRasters:
         batches = ItemBatches(
             self._blobs, self._scratch_container, context, chunk, f"{container}/{blob.name}"
         )
-        batches.add(collection_id, orjson.dumps(item))
+        batches.add(collection_id, str(item["id"]), orjson.dumps(item))
         batches.close()
         properties = item["properties"]
         assert isinstance(properties, dict)
