@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 
 import orjson
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
+from psycopg.rows import DictRow
 from pydantic import JsonValue
 
 from interfaces.catalog import (
@@ -157,13 +158,34 @@ class PgstacCatalog(CatalogRepository):
             }
             taken = [row for item, row in rows if item.id not in refused]
             if taken:
-                write_rows(connection, storage, taken)
-            named["ids"] = [row["id"] for row in taken]
-            counted = connection.execute(self._sql["count_ids"], named).fetchone()
-            if counted is None or (counted["items"], counted["ids"]) != (len(taken), len(taken)):
-                raise TaskError(f"{len(taken)} items were loaded, but the catalog has {counted}: undone")
+                self._write(connection, collection_id, storage, taken, there.keys() - refused.keys())
             self._hold(connection, holder)
         return Loaded(len(taken), len(there) - len(refused), refused)
+
+    def _write(
+        self,
+        connection: Connection,
+        collection_id: str,
+        storage: Storage,
+        rows: Sequence[Row],
+        replaced: Set[str],
+    ) -> None:
+        """Write them, and count what is there then. Raises `TaskError` where that is not each one once."""
+        placed: dict[str, list[str]] = {}
+        for row in rows:
+            placed.setdefault(row["partition"], []).append(row["id"])
+        write_rows(connection, storage, rows)
+        found = 0
+        for partition, ids in placed.items():
+            query = sql.SQL(self._sql["count_in_partition"]).format(partition=sql.Identifier(partition))
+            found += _count(connection.execute(query, {"ids": ids}))
+        again = {"collection": collection_id, "ids": [*replaced]}
+        versions = _count(connection.execute(self._sql["count_ids"], again)) if replaced else 0
+        if (found, versions) != (len(rows), len(replaced)):
+            raise TaskError(
+                f"of {len(rows)} items that were loaded the catalog has {found},"
+                f" and {versions} of {len(replaced)} that were there before: undone"
+            )
 
     def _storage(self, collection_id: str) -> Storage:
         with self._transaction() as connection:
@@ -255,6 +277,11 @@ def _tried(transaction: Callable[[], T]) -> T:
             raise ItemsRefused(_first_line(error)) from error
         time.sleep(random.uniform(0, 0.05 * 2**attempt))
     raise AssertionError  # the last attempt returns or raises
+
+
+def _count(cursor: psycopg.Cursor[DictRow]) -> int:
+    row = cursor.fetchone()
+    return row["items"] if row else 0
 
 
 def _storage(row: Mapping[str, Any] | None) -> Storage | None:

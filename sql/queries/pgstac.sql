@@ -48,9 +48,13 @@ FROM pgstac.collections c, pgstac.current_base_item(c.id) b WHERE c.id = %(colle
 SELECT i.id, i.private ->> 'source' AS source, i.private ->> 'job_id' AS job_id, (i.private ->> 'run')::integer AS run
 FROM pgstac.items i WHERE i.collection = %(collection)s AND i.id = ANY(%(ids)s)
 
+-- name: count_in_partition
+-- No id is there twice: each partition has a unique index of them.
+SELECT count(*) AS items FROM pgstac.{partition} WHERE id = ANY(%(ids)s)
+
 -- name: count_ids
-SELECT count(*) AS items, count(DISTINCT i.id) AS ids
-FROM pgstac.items i WHERE i.collection = %(collection)s AND i.id = ANY(%(ids)s)
+-- In all partitions: of items that were there before, in which another version may be in another one.
+SELECT count(*) AS items FROM pgstac.items i WHERE i.collection = %(collection)s AND i.id = ANY(%(ids)s)
 
 -- name: queued_partition
 -- A partition of the collection whose statistics or constraints wait in pgstac's queue.

@@ -20,9 +20,10 @@ from interfaces.catalog import (
     Holder,
     ItemsRefused,
 )
-from interfaces.errors import LeaseLost
+from interfaces.errors import LeaseLost, TaskError
 from interfaces.settings import Settings
 from repositories import pgstac_loader
+from repositories.connection import Connection
 from repositories.database import Database
 from repositories.pgstac import PgstacCatalog
 
@@ -326,3 +327,30 @@ def test_the_process_goes_on_reading_json_as_it_did(scenes: Catalog) -> None:
     with scenes.database.connection() as connection:
         row = connection.execute("SELECT '123456789012345678901234567890'::jsonb AS number").fetchone()
     assert row == {"number": 123456789012345678901234567890}
+
+
+@pytest.mark.parametrize(
+    ("defect", "told"),
+    [
+        ("loses", "of 3 items that were loaded the catalog has 2"),
+        ("doubles", "and 2 of 1 that were there before"),
+    ],
+)
+def test_a_loader_that_loses_or_doubles_an_item_is_noticed_and_undone(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, defect: str, told: str
+) -> None:
+    """pgstac's upsert leaves two rows of an item whose month changes."""
+    catalog.repository.create_collection(COLLECTION, "month", catalog.attempt())
+    catalog.load(item(1))
+    write = pgstac_loader.write_rows
+
+    def defective(connection: Connection, storage: pgstac_loader.Storage, rows: Any) -> None:
+        if defect == "doubles":
+            monkeypatch.setattr(pgstac_loader._library(), "delsert", "upsert")
+        write(connection, storage, rows[: -1 if defect == "loses" else None])
+
+    monkeypatch.setattr("repositories.pgstac.write_rows", defective)
+    with pytest.raises(TaskError, match=told):
+        catalog.load(item(1, days=90), item(2), item(3))
+    assert catalog.ids() == ["item-1"]
+    assert catalog.found(datetime="2024-02-01T00:00:00Z/..") == []
