@@ -9,6 +9,7 @@ from engine import Engine
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
+from repositories.catalog_api import CatalogApi
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
@@ -19,6 +20,7 @@ from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
+from repositories.pgstac_schema import PgstacSchema
 from repositories.publications import PostgresPublicationRepository
 from repositories.queues import AzureQueueRepository
 from repositories.results import Results
@@ -32,7 +34,8 @@ settings = Settings()
 breakers = Breakers(settings)
 blobs = GuardedBlobRepository(AzureBlobRepository.from_settings(settings), breakers)
 queues = AzureQueueRepository.from_settings(settings)
-database = Database(settings, database_token() if settings.database_identity else None)
+token = database_token() if settings.database_identity else None
+database = Database(settings, token)
 job_types = registration.job_catalog()
 publications = PostgresPublicationRepository(database)
 ports = registration.Ports(
@@ -62,6 +65,8 @@ app.register_functions(
             queues=queues,
             blobs=blobs,
             breakers=breakers,
+            catalog=PgstacSchema(database),
+            catalog_api=CatalogApi(settings, token),
         )
     )
 )

@@ -98,6 +98,21 @@ class Settings(BaseSettings):
     retention_archive_container: str = ""
     """Where each run is kept as a file before it is removed; empty: nowhere."""
 
+    catalog_connections: Annotated[int, Field(ge=1, le=4)] = 2
+    """Connections of the STAC API, beside the pool's; a process that nobody asks for it has none of them
+    (docs/adr/0012)."""
+    catalog_search_seconds: Annotated[float, Field(gt=0, le=200)] = 30
+    """What one request may take the database."""
+    catalog_max_body_bytes: int = 8 * 1024 * 1024
+    """Items and collections that are posted; what is searched for is limited as parameters of jobs are."""
+    catalog_anonymous_reads: bool = False
+    """Whether the STAC API is read without a key; changing what it holds asks for one in any case."""
+    catalog_public_url: str = ""
+    """Where clients find the STAC API, such as `https://data.example.org/stac`; empty: where they asked."""
+    catalog_id: Annotated[str, Field(min_length=1, max_length=100)] = "geospatial-orchestrator"
+    catalog_title: str = "Geospatial catalog"
+    catalog_description: str = "Rasters that jobs have converted and described"
+
     allow_destructive_schema_operations: bool = False
 
     @property

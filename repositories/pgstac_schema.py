@@ -44,6 +44,11 @@ class PgstacSchema:
         with self._database.connection() as connection:
             return self._state(connection)
 
+    def installed(self) -> str | None:
+        """The version that the database has; None where there is none. Cheap."""
+        with self._database.connection() as connection:
+            return self._installed(connection)
+
     def migrate(self) -> CatalogMigration:
         """Install pgstac, or bring it to this release's version; nothing when it is there already.
 

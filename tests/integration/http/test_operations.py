@@ -230,13 +230,16 @@ def test_a_healthy_app_says_so_check_by_check(api: Client, world: World) -> None
     answer = api.get("/api/health")
     body = answer.json()
     assert (answer.status, body["status"]) == (200, "healthy"), body
-    assert list(body["checks"]) == ["database", "migrations", "queues", "blob", "poison"]
+    assert list(body["checks"]) == ["database", "migrations", "queues", "blob", "poison", "catalog"]
     assert all(check["status"] == "ok" and check["duration_ms"] >= 0 for check in body["checks"].values())
     assert body["checks"]["queues"]["messages"] == {
         world.settings.jobs_queue: 0,
         world.settings.tasks_queue: 0,
     }
     assert body["checks"]["poison"]["recorded"] == 0
+    # Nothing but the STAC API needs one.
+    assert body["checks"]["catalog"]["pgstac"] is None
+    assert body["checks"]["catalog"]["note"] == "not set up: run the job stac_setup"
     assert body["versions"]["python"].startswith("3.")
     assert "127.0.0.1" not in answer.text()
 
