@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     """Items and collections that are posted; what is searched for is limited as parameters of jobs are."""
     catalog_anonymous_reads: bool = False
     """Whether the STAC API is read without a key; changing what it holds asks for one in any case."""
-    catalog_public_url: str = ""
+    catalog_public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")] = ""
     """Where clients find the STAC API, such as `https://data.example.org/stac`; empty: where they asked."""
     catalog_id: Annotated[str, Field(min_length=1, max_length=100)] = "geospatial-orchestrator"
     catalog_title: str = "Geospatial catalog"

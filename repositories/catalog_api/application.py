@@ -6,7 +6,6 @@ from fastapi import FastAPI
 from stac_fastapi.pgstac.app import instantiate_api
 from stac_fastapi.pgstac.config import Settings as ApiSettings
 from stac_fastapi.pgstac.models.extensions import Extensions
-from starlette.types import ASGIApp
 
 from interfaces.settings import Settings
 from repositories.database import Database
@@ -18,7 +17,7 @@ from .refusals import raise_ours
 STAC_VERSION = "1.1.0"
 
 
-def build(settings: Settings, database: Database) -> ASGIApp:
+def build(settings: Settings, database: Database) -> FastAPI:
     """The application; errors leave it as exceptions of ours. It opens no connection by itself."""
     wanted = ApiSettings(
         _env_file=None,
@@ -35,6 +34,7 @@ def build(settings: Settings, database: Database) -> ASGIApp:
     # The library takes these from the environment alone, or has them fixed.
     api.client.landing_page_id = settings.catalog_id
     api.client.stac_version = STAC_VERSION
+    api.client.largest_page = settings.max_page_size
     app: FastAPI = api.app
     # What its lifespan would do: make pools of asyncpg. Ours are made at the first statement.
     app.state.get_connection = CatalogConnections(settings, database).get

@@ -12,11 +12,15 @@ from stac_fastapi.pgstac.core import CoreCrudClient
 from starlette.responses import Response
 
 GEOJSON = "application/geo+json"
+DEFAULT_PAGE = 10
 SORT = "https://api.stacspec.org/v1.0.0/item-search#sort"
 
 
 class CatalogClient(CoreCrudClient):  # type: ignore[misc]
     """Searches also across the antimeridian, and answers with pages of items as GeoJSON, fast."""
+
+    largest_page = 1000
+    """A larger `limit` is answered with pages of this size, as the specification has it."""
 
     def conformance_classes(self) -> list[str]:
         """The library's, and what clients ask for that know sorting by its first version only."""
@@ -36,15 +40,23 @@ class CatalogClient(CoreCrudClient):  # type: ignore[misc]
 
     async def _search_base(self, search_request: Any, request: Any) -> Any:
         # The next page's link has the request's own words, and comes by here again.
+        changed: dict[str, Any] = {"limit": min(search_request.limit or DEFAULT_PAGE, self.largest_page)}
         split = across_antimeridian(search_request.bbox)
         if split is not None:
-            search_request = search_request.model_copy(update={"bbox": None, "intersects": split})
+            changed |= {"bbox": None, "intersects": split}
+        # Of pgstac's own settings, a client may ask to have the matches counted; others are not its affair.
+        changed["conf"] = {
+            name: value for name, value in (search_request.conf or {}).items() if name == "context"
+        }
+        search_request = search_request.model_copy(update=changed)
         return await super()._search_base(search_request, request=request)
 
     def _clean_search_args(self, base_args: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         split = across_antimeridian(base_args.get("bbox"))
         if split is not None and not kwargs.get("intersects"):
             base_args |= {"bbox": None, "intersects": split.model_dump(mode="json", exclude_none=True)}
+        if base_args.get("limit"):
+            base_args["limit"] = min(base_args["limit"], self.largest_page)
         return super()._clean_search_args(base_args, *args, **kwargs)
 
 

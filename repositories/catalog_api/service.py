@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -51,7 +50,7 @@ class CatalogApi:
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
+            loop.call_soon_threadsafe(_end, loop)
             thread.join(CLOSE_SECONDS)
         self._database.close()
 
@@ -66,13 +65,19 @@ class CatalogApi:
 
     async def _answer(self, request: CatalogRequest) -> CatalogAnswer:
         if self._application is None:
-            # It warns, while it is imported, of settings that it is given later.
-            logging.getLogger("stac_fastapi.types.config").setLevel(logging.ERROR)
             # Blocks this loop and no other.
             from .application import build
 
             self._application = build(self._settings, self._database)
-        return await _called(self._application, request)
+        return await call(self._application, request)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Give up what is being answered, so that nobody waits for it, and stop."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    # Behind what the cancelled tasks still do.
+    loop.call_soon(loop.call_soon, loop.stop)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -83,7 +88,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-async def _called(application: ASGIApp, request: CatalogRequest) -> CatalogAnswer:
+async def call(application: ASGIApp, request: CatalogRequest) -> CatalogAnswer:
     """Call an ASGI application with a whole request (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
     unread = [request.body]
     answered = asyncio.Event()

@@ -14,7 +14,7 @@ from pystac_client.exceptions import APIError
 from local.stack.postgres import PostgresServer
 from repositories.pgstac_schema import library_version
 from tests.catalog_content import FIRST, Scene, collection, fill, item, scenes
-from tests.fix_app import App, serving
+from tests.fix_app import App, MakeApp, serving
 
 SCENES = 1_000
 MANY_SCENES = 10_000
@@ -147,6 +147,17 @@ def test_with_the_key_collections_and_items_are_made_and_deleted(filled: Filled)
         assert http.delete(place).status_code == 200
         assert http.get(place).status_code == 404
         assert http.delete("/collections/mine").status_code == 200
+
+
+def test_the_job_that_sets_the_catalog_up_makes_the_api_answer(make_app: MakeApp) -> None:
+    app = make_app()
+    before = app.get("/stac/collections")
+    assert (before.status_code, before.json()["type"]) == (503, "urn:problem:catalog-missing")
+    assert app.get("/stac").status_code == 200
+    assert app.get("/health").json()["checks"]["catalog"]["pgstac"] is None
+    assert app.wait(app.submit("stac_setup"))["status"] == "completed"
+    assert app.get("/stac/collections").json()["collections"] == []
+    assert app.get("/health").json()["checks"]["catalog"]["pgstac"] == library_version()
 
 
 def test_health_names_the_version_of_the_catalog(filled: Filled) -> None:

@@ -110,9 +110,9 @@ def _checked(body: bytes, max_bytes: int, kinds: dict[type, str]) -> None:
 
 
 def _path(request: Request) -> str:
-    """Below the root. The host matches without regard to case, so only the root's length is sure."""
+    """Below the root, whose length alone is sure: the host minds neither case nor a slash at the end."""
     try:
-        return unquote_to_bytes(request.path[len(ROOT) :]).decode() or "/"
+        return unquote_to_bytes(request.path[len(ROOT) :]).decode().rstrip("/") or "/"
     except UnicodeDecodeError:
         raise bad_field("path", "is not UTF-8") from None
 

@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import ValidationError
 
+from interfaces.settings import Settings
 from tests.catalog_content import fill
 from tests.fix_catalog import Catalog, link
 
@@ -89,3 +91,13 @@ def test_the_path_matches_without_regard_to_case_as_the_host_has_it(filled: Cata
     answer = filled.client.get("/API/Stac/collections/scenes")
     assert answer.status == 200
     assert link(answer.json(), "self") == "http://127.0.0.1/api/stac/collections/scenes"
+    assert filled.get("/collections/scenes/").json() == answer.json()
+    assert filled.post("/search/", {}).status == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", ["data.example.org", "ftp://data.example.org", "https://", "https://a/?b=c"]
+)
+def test_a_public_url_that_is_none_is_refused_at_start(wrong: str) -> None:
+    with pytest.raises(ValidationError, match="catalog_public_url"):
+        Settings(catalog_public_url=wrong)

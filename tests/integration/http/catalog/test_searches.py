@@ -218,7 +218,29 @@ def test_queryables_name_what_can_be_asked_for(shared: Catalog) -> None:
 
 def test_a_search_writes_nothing(shared: Catalog) -> None:
     shared.found(limit=1)
-    shared.found(limit=2)
+    shared.found(limit=2, conf={"readonly": False})
     with psycopg.connect(shared.settings.database_url.get_secret_value()) as connection:
         kept = connection.execute("SELECT count(*) FROM pgstac.searches").fetchone()
     assert kept == (0,)
+
+
+def test_matches_are_counted_for_who_asks(shared: Catalog) -> None:
+    asked = {"limit": 1, "bbox": BOXES[0], "conf": {"context": "on", "nohydrate": True}}
+    answer = shared.post("/search", asked).json()
+    assert answer["numberMatched"] == len([scene for scene in MADE if scene.meets(*BOXES[0])])
+    assert answer["features"][0]["assets"]["data"]["roles"] == ["data"]
+
+
+def test_pages_are_as_large_as_those_of_other_listings_at_most(
+    make_catalog: Callable[..., Catalog], shared: Catalog
+) -> None:
+    url = shared.settings.database_url.get_secret_value()
+    small = make_catalog(url, max_page_size=20)
+    assert len(small.found(limit=10_000)) == 20
+    for path in ("/search?limit=10000", "/collections/scenes/items?limit=10000"):
+        page = small.get(path).json()
+        assert len(page["features"]) == 20
+        following = urlsplit(link(page, "next"))
+        again = small.get(f"{following.path.removeprefix('/api/stac')}?{following.query}").json()
+        assert [one["id"] for one in again["features"]] == [f"scene-{n:06}" for n in range(279, 259, -1)]
+    assert len(small.found()) == 10
