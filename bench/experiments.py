@@ -15,6 +15,7 @@ from .containers import measure_cogs, measure_listing
 from .floor import measure_floor
 from .our_side import OurSide
 from .rasters import measure_chunked, measure_conversion, measure_small
+from .searches import measure_searches
 from .servers import BenchServers
 from .sides import NotInTime, Side
 from .sizes import Sizes
@@ -59,6 +60,7 @@ class Experiments:
             "small_rasters": self.small_rasters,
             "chunked": self.chunked,
             "catalog": self.catalog,
+            "searches": self.searches,
         }
 
     def run(self, names: Sequence[str]) -> dict[str, object]:
@@ -183,6 +185,12 @@ class Experiments:
                 )
                 found.append(asdict(load))
         return found
+
+    def searches(self) -> object:
+        """Searches of the STAC API, and the same by SQL."""
+        one = replace(self._ours, workers=1)
+        with _started(one):
+            return asdict(measure_searches(one, self._sizes.searched_items, self._sizes.searches))
 
 
 @contextmanager

@@ -132,7 +132,22 @@ def _containers(results: Mapping[str, Any]) -> list[str]:
         ]
         title = f"## Metadata of {found['cogs']:,} COGs of {found['megabytes_each']:.1f} MB"
         parts += [title, table(["", "seconds", "COGs/s"], rows)]
-    return parts + _rasters(results)
+    return parts + _rasters(results) + _searches(results)
+
+
+def _searches(results: Mapping[str, Any]) -> list[str]:
+    found = results.get("searches")
+    if not found:
+        return []
+    names = {
+        "sql": "pgstac.search by SQL",
+        "application": "the application, with the page at hand",
+        "host": "GET /api/livez",
+        "api": "POST /api/stac/search",
+    }
+    rows = [[name, f"{found[way]['p50']:.1f}", f"{found[way]['p95']:.1f}"] for way, name in names.items()]
+    title = f"## {found['searches']} STAC searches of a box and an interval, {found['items']:,} items"
+    return [title, table(["", "p50 ms", "p95 ms"], rows)]
 
 
 def _rasters(results: Mapping[str, Any]) -> list[str]:

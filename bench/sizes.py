@@ -33,6 +33,8 @@ class Sizes:
     catalog: int
     """Items."""
     catalog_rounds: int
+    searched_items: int
+    searches: int
 
 
 FULL = Sizes(
@@ -57,6 +59,8 @@ FULL = Sizes(
     chunked=65_536,
     catalog=100_000,
     catalog_rounds=3,
+    searched_items=100_000,
+    searches=500,
 )
 QUICK = Sizes(
     ours=(1, 30, 1_000),
@@ -80,4 +84,6 @@ QUICK = Sizes(
     chunked=8_192,
     catalog=20_000,
     catalog_rounds=1,
+    searched_items=5_000,
+    searches=100,
 )

@@ -41,7 +41,18 @@ def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
     value = transactions["per_task"].get(OURS)
     found.append(_at_most(f"transactions per task, n = {transactions['n']:,}", 0.2, value))
     found.append(_submission(results.get("submission") or {}))
-    return found + _raster_verdicts(results)
+    return found + _raster_verdicts(results) + _search_verdicts(results)
+
+
+def _search_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
+    """The target of searches of the STAC API."""
+    one = results.get("searches")
+    if not one:
+        return []
+    framework = one["application"]["p95"] + one["host"]["p95"]
+    note = f"{one['api']['p95']:.1f} ms : SQL {one['sql']['p95']:.1f} ms + framework {framework:.1f} ms"
+    name = f"p95 of a STAC search : pgstac.search + framework, {one['items']:,} items"
+    return [_at_most(name, 1.15, one["api"]["p95"] / (one["sql"]["p95"] + framework), note)]
 
 
 def _raster_verdicts(results: Mapping[str, Any]) -> list[Verdict]:

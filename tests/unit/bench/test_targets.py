@@ -100,3 +100,14 @@ def test_loading_items_is_measured_against_the_loader_that_does_nothing_else(
     assert found.met is met
     assert "100 items/s" in found.note
     assert "partition by month" in report(results)
+
+
+def test_a_search_is_measured_against_sql_and_the_framework_together(results: dict[str, Any]) -> None:
+    times = {"sql": 20.0, "application": 3.0, "host": 2.0, "api": 30.0}
+    results["searches"] = {"items": 1000, "searches": 10} | {
+        way: {"p50": 1.0, "p95": p95} for way, p95 in times.items()
+    }
+    found = verdict(results, "p95 of a STAC search")
+    assert (found.value, found.met) == (1.2, False)
+    [row] = [line for line in report(results).splitlines() if "POST /api/stac/search" in line]
+    assert [cell.strip() for cell in row.split("|")[2:4]] == ["1.0", "30.0"]
