@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 import orjson
 from geojson_pydantic import MultiPolygon
 from geojson_pydantic.types import Position2D, Position3D
 from stac_fastapi.pgstac.core import CoreCrudClient
+from stac_fastapi.types.errors import InvalidQueryParameter
 from starlette.responses import Response
 
 GEOJSON = "application/geo+json"
@@ -52,6 +54,8 @@ class CatalogClient(CoreCrudClient):  # type: ignore[misc]
         return await super()._search_base(search_request, request=request)
 
     def _clean_search_args(self, base_args: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(base_args.get("query"), dict | NoneType):
+            raise InvalidQueryParameter("query: must be a JSON object")
         split = across_antimeridian(base_args.get("bbox"))
         if split is not None and not kwargs.get("intersects"):
             base_args |= {"bbox": None, "intersects": split.model_dump(mode="json", exclude_none=True)}

@@ -154,6 +154,15 @@ def test_a_body_that_cannot_be_read_is_refused(catalog: Catalog, case: str) -> N
     assert said in document["detail"]
 
 
+@pytest.mark.parametrize("path", ["/search", "/collections", "/collections/scenes/items"])
+@pytest.mark.parametrize("query", ["0", "[]", "false", '"a"', "null,"])
+def test_a_query_that_is_no_object_is_refused(
+    catalog: Catalog, catalog_database_url: str, path: str, query: str
+) -> None:
+    fill(catalog_database_url, 1)
+    assert problem(catalog.get(f"{path}?query={quote(query)}"))["status"] == 400
+
+
 def test_errors_of_fields_name_them(catalog: Catalog) -> None:
     assert problem(catalog.get("/search?limit=x"))["errors"][0]["field"] == "limit"
     assert problem(catalog.post("/search", {"limit": "x"}))["errors"][0]["field"] == "limit"
