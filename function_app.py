@@ -9,13 +9,18 @@ from engine import Engine
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
+from repositories.catalog_api import CatalogApi
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
 from repositories.guarded_blobs import GuardedBlobRepository
+from repositories.guarded_catalog import GuardedCatalog
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
+from repositories.pgstac import PgstacCatalog
+from repositories.pgstac_administration import PgstacAdministration
+from repositories.pgstac_schema import PgstacSchema
 from repositories.publications import PostgresPublicationRepository
 from repositories.queues import AzureQueueRepository
 from repositories.results import Results
@@ -29,10 +34,14 @@ settings = Settings()
 breakers = Breakers(settings)
 blobs = GuardedBlobRepository(AzureBlobRepository.from_settings(settings), breakers)
 queues = AzureQueueRepository.from_settings(settings)
-database = Database(settings, database_token() if settings.database_identity else None)
+token = database_token() if settings.database_identity else None
+database = Database(settings, token)
 job_types = registration.job_catalog()
 publications = PostgresPublicationRepository(database)
-task_types = registration.task_catalog(settings, blobs, publications)
+ports = registration.Ports(
+    blobs, publications, GuardedCatalog(PgstacCatalog(database), breakers), PgstacAdministration(database)
+)
+task_types = registration.task_catalog(settings, ports)
 registration.check(job_types, task_types, settings.function_timeout)
 leavings = [UnfinishedPublications(blobs, publications)]
 engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings)
@@ -56,6 +65,8 @@ app.register_functions(
             queues=queues,
             blobs=blobs,
             breakers=breakers,
+            catalog=PgstacSchema(database),
+            catalog_api=CatalogApi(settings, token),
         )
     )
 )

@@ -6,6 +6,7 @@ A new workflow is one controller, its handlers, and its registrations here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +14,12 @@ from controllers.hello_world import HelloWorld
 from controllers.list_container import ListContainer
 from controllers.mosaic_to_cog import MosaicToCog
 from controllers.raster_to_cog import RasterToCog, ReprojectRaster
+from controllers.stac_register import StacRegister
+from controllers.stac_setup import StacSetup
 from controllers.summarize_container import SummarizeContainer
 from controllers.validate_raster import ValidateRaster
 from interfaces.blobs import BlobRepository
+from interfaces.catalog import CatalogAdministration, CatalogRepository
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
 from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
@@ -44,6 +48,24 @@ from services.gdal_session import GdalSessions
 from services.raster_inspection import RasterInspector
 from services.raster_opening import RasterOpener
 from services.stac.lineage import software_versions
+from services.stac.loading import LoadItems, LoadItemsParameters
+from services.stac.registered_documents import RegisteredDocuments
+from services.stac.registered_rasters import RegisteredRasters
+from services.stac.registering import (
+    BuildStacItems,
+    BuildStacItemsParameters,
+    FindStacSources,
+    FindStacSourcesParameters,
+)
+from services.stac.setting_up import (
+    ConfigureCatalog,
+    ConfigureCatalogParameters,
+    MigrateCatalog,
+    MigrateCatalogParameters,
+    VerifyCatalog,
+    VerifyCatalogParameters,
+)
+from services.stac.validation import ItemValidator
 
 
 class JobCatalog:
@@ -134,18 +156,29 @@ def job_catalog() -> JobCatalog:
             MosaicToCog(),
             RasterToCog(),
             ReprojectRaster(),
+            StacRegister(),
+            StacSetup(),
             SummarizeContainer(),
             ValidateRaster(),
         ]
     )
 
 
-def task_catalog(
-    settings: Settings, blobs: BlobRepository, publications: PublicationRepository
-) -> TaskCatalog:
+@dataclass(frozen=True)
+class Ports:
+    """What handlers are bound to."""
+
+    blobs: BlobRepository
+    publications: PublicationRepository
+    catalog: CatalogRepository
+    administration: CatalogAdministration
+
+
+def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
     brief = timedelta(microseconds=100)
+    blobs = ports.blobs
     opener = RasterOpener(blobs, GdalSessions(cache_bytes(settings.task_memory_limit)))
     resources = Resources(settings)
     return TaskCatalog(
@@ -188,21 +221,18 @@ def task_catalog(
                 expected_duration=timedelta(milliseconds=200),
                 max_batch=10,
             ),
-            *cog_tasks(settings, blobs, publications, opener, resources, storage),
+            *cog_tasks(settings, ports, opener, resources, storage),
+            *catalog_tasks(settings, ports, opener, resources, storage),
         ]
     )
 
 
 def cog_tasks(
-    settings: Settings,
-    blobs: BlobRepository,
-    publications: PublicationRepository,
-    opener: RasterOpener,
-    resources: Resources,
-    storage: RetryPolicy,
+    settings: Settings, ports: Ports, opener: RasterOpener, resources: Resources, storage: RetryPolicy
 ) -> list[TaskDefinition[Any]]:
     """The task types of which conversions of rasters are made."""
-    publisher = Publisher(blobs, publications, settings.scratch_container, software_versions)
+    blobs = ports.blobs
+    publisher = Publisher(blobs, ports.publications, settings.scratch_container, software_versions)
     maker = CogMaker(blobs, settings.scratch_container)
     brief = timedelta(milliseconds=20)
     return [
@@ -274,5 +304,43 @@ def planning_tasks(
         ),
         TaskDefinition(
             "compose_mosaic", ComposeMosaicParameters, ComposeMosaic(publisher, resources), storage
+        ),
+    ]
+
+
+def catalog_tasks(
+    settings: Settings, ports: Ports, opener: RasterOpener, resources: Resources, storage: RetryPolicy
+) -> list[TaskDefinition[Any]]:
+    """The task types that set up the STAC catalog and fill it."""
+    blobs, catalog, administration = ports.blobs, ports.catalog, ports.administration
+    scratch = settings.scratch_container
+    validator = ItemValidator(*([settings.stac_schemas] if settings.stac_schemas else []))
+    return [
+        TaskDefinition("migrate_catalog", MigrateCatalogParameters, MigrateCatalog(administration), storage),
+        TaskDefinition(
+            "configure_catalog", ConfigureCatalogParameters, ConfigureCatalog(administration), storage
+        ),
+        TaskDefinition("verify_catalog", VerifyCatalogParameters, VerifyCatalog(administration), storage),
+        TaskDefinition(
+            "find_stac_sources", FindStacSourcesParameters, FindStacSources(blobs, catalog), storage
+        ),
+        TaskDefinition(
+            "build_stac_items",
+            BuildStacItemsParameters,
+            BuildStacItems(
+                blobs,
+                RegisteredDocuments(blobs, catalog, validator, scratch, resources),
+                RegisteredRasters(blobs, opener, validator, scratch),
+            ),
+            storage,
+            expected_duration=timedelta(milliseconds=200),
+            max_batch=10,
+        ),
+        TaskDefinition(
+            "load_items",
+            LoadItemsParameters,
+            LoadItems(blobs, catalog, scratch, resources),
+            storage,
+            expected_duration=timedelta(seconds=1),
         ),
     ]

@@ -10,10 +10,12 @@ from dataclasses import asdict, replace
 from local.stack.errors import StackError
 from local.stack.progress import Progress
 
+from .catalog import measure_load
 from .containers import measure_cogs, measure_listing
 from .floor import measure_floor
 from .our_side import OurSide
 from .rasters import measure_chunked, measure_conversion, measure_small
+from .searches import measure_searches
 from .servers import BenchServers
 from .sides import NotInTime, Side
 from .sizes import Sizes
@@ -57,6 +59,8 @@ class Experiments:
             "conversion": self.conversion,
             "small_rasters": self.small_rasters,
             "chunked": self.chunked,
+            "catalog": self.catalog,
+            "searches": self.searches,
         }
 
     def run(self, names: Sequence[str]) -> dict[str, object]:
@@ -170,6 +174,23 @@ class Experiments:
     def chunked(self) -> object:
         """One raster in tiles, on one worker and on two."""
         return asdict(measure_chunked(self._ours, self._sizes.chunked, 3600, _started))
+
+    def catalog(self) -> object:
+        """Items into the STAC catalog by a job, and by pypgstac: into one partition, and into one a month."""
+        found = []
+        for partition_by in ("none", "month"):
+            with _started(self._ours):
+                load = measure_load(
+                    self._ours, self._sizes.catalog, self._sizes.catalog_rounds, 900, partition_by
+                )
+                found.append(asdict(load))
+        return found
+
+    def searches(self) -> object:
+        """Searches of the STAC API, and the same by SQL."""
+        one = replace(self._ours, workers=1)
+        with _started(one):
+            return asdict(measure_searches(one, self._sizes.searched_items, self._sizes.searches))
 
 
 @contextmanager

@@ -41,9 +41,11 @@ EXPERIMENTS = (
     "conversion",
     "small_rasters",
     "chunked",
+    "catalog",
+    "searches",
 )
 PUBLISHED = "docs/benchmarks"
-QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing", "conversion")
+QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing", "conversion", "searches")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

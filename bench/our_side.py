@@ -125,6 +125,15 @@ class OurSide:
             cursor = connection.execute(query.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def database_url(self) -> str:
+        """Its database's, as the superuser."""
+        return self.servers.postgres.url(self.database)
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """One request on this thread's connection; status and document of the answer."""
+        return self._request(method, path, body)
+
     def _wait(self, job_id: str, end_at: float) -> dict[str, Any]:
         while True:
             left = min(_LONGEST_WAIT, end_at - time.monotonic())

@@ -132,7 +132,22 @@ def _containers(results: Mapping[str, Any]) -> list[str]:
         ]
         title = f"## Metadata of {found['cogs']:,} COGs of {found['megabytes_each']:.1f} MB"
         parts += [title, table(["", "seconds", "COGs/s"], rows)]
-    return parts + _rasters(results)
+    return parts + _rasters(results) + _searches(results)
+
+
+def _searches(results: Mapping[str, Any]) -> list[str]:
+    found = results.get("searches")
+    if not found:
+        return []
+    names = {
+        "sql": "pgstac.search by SQL",
+        "application": "the application, with the page at hand",
+        "host": "GET /api/livez",
+        "api": "POST /api/stac/search",
+    }
+    rows = [[name, f"{found[way]['p50']:.1f}", f"{found[way]['p95']:.1f}"] for way, name in names.items()]
+    title = f"## {found['searches']} STAC searches of a box and an interval, {found['items']:,} items"
+    return [title, table(["", "p50 ms", "p95 ms"], rows)]
 
 
 def _rasters(results: Mapping[str, Any]) -> list[str]:
@@ -152,6 +167,11 @@ def _rasters(results: Mapping[str, Any]) -> list[str]:
         rows = [[way, f"{found[way]:.1f}"] for way in ("one_worker", "two_workers")]
         title = f"## {found['gigapixels']} gigapixels in {found['tiles']} tiles, one task at a time a worker"
         parts += [title, table(["", "seconds"], rows)]
+    for found in results.get("catalog", []):
+        ways = ("pypgstac", "ours_load", "ours_build", "ours")
+        rows = [[way, f"{found[way]:.1f}", f"{found['items'] / found[way]:,.0f}"] for way in ways]
+        title = f"## {found['items']:,} items, {found['megabytes']} MB, partition by {found['partition_by']}"
+        parts += [title, table(["", "seconds", "items/s"], rows)]
     return parts
 
 

@@ -30,6 +30,11 @@ class Sizes:
     small_rasters: int
     chunked: int
     """Pixels a side."""
+    catalog: int
+    """Items."""
+    catalog_rounds: int
+    searched_items: int
+    searches: int
 
 
 FULL = Sizes(
@@ -52,6 +57,10 @@ FULL = Sizes(
     conversion_rounds=5,
     small_rasters=1_000,
     chunked=65_536,
+    catalog=100_000,
+    catalog_rounds=3,
+    searched_items=100_000,
+    searches=500,
 )
 QUICK = Sizes(
     ours=(1, 30, 1_000),
@@ -73,4 +82,8 @@ QUICK = Sizes(
     conversion_rounds=3,
     small_rasters=100,
     chunked=8_192,
+    catalog=20_000,
+    catalog_rounds=1,
+    searched_items=5_000,
+    searches=100,
 )

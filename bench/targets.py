@@ -41,11 +41,22 @@ def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
     value = transactions["per_task"].get(OURS)
     found.append(_at_most(f"transactions per task, n = {transactions['n']:,}", 0.2, value))
     found.append(_submission(results.get("submission") or {}))
-    return found + _raster_verdicts(results)
+    return found + _raster_verdicts(results) + _search_verdicts(results)
+
+
+def _search_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
+    """The target of searches of the STAC API."""
+    one = results.get("searches")
+    if not one:
+        return []
+    framework = one["application"]["p95"] + one["host"]["p95"]
+    note = f"{one['api']['p95']:.1f} ms : SQL {one['sql']['p95']:.1f} ms + framework {framework:.1f} ms"
+    name = f"p95 of a STAC search : pgstac.search + framework, {one['items']:,} items"
+    return [_at_most(name, 1.15, one["api"]["p95"] / (one["sql"]["p95"] + framework), note)]
 
 
 def _raster_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
-    """The targets of conversions to COGs."""
+    """The targets of conversions to COGs, and of the catalog that they fill."""
     found = []
     if one := results.get("conversion"):
         for way, name in (("ours", "conversion"), ("ours_with_checks", "conversion with all checks")):
@@ -60,6 +71,11 @@ def _raster_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
         note = f"{one['two_workers']:.1f} s : {one['one_worker']:.1f} s, {one['tiles']} tiles"
         name = f"{one['gigapixels']:.1f} gigapixels in tiles, two workers : one"
         found.append(_at_most(name, 0.65, one["two_workers"] / one["one_worker"], note))
+    for one in results.get("catalog", []):
+        note = f"{one['items'] / one['ours_load']:,.0f} : {one['items'] / one['pypgstac']:,.0f} items/s"
+        name = f"load items : pypgstac load, partition by {one['partition_by']}"
+        value = one["pypgstac"] / one["ours_load"]
+        found.append(Verdict(name, "≥ 0.8", value, value >= 0.8, note))
     return found
 
 

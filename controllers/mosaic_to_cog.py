@@ -13,7 +13,7 @@ from interfaces.rasters import MAX_NAMED_BLOBS, CogOptions, MosaicOptions, Mosai
 from interfaces.states import FailurePolicy
 from interfaces.workflows import TaskResults
 
-from .raster_to_cog import Tally, asked, expected_seconds, source
+from .raster_to_cog import Tally, asked, expected_seconds, items_of_cogs, registrations, source
 
 
 class MosaicToCogParameters(RasterSources, MosaicTarget, CogOptions, MosaicOptions):
@@ -38,7 +38,7 @@ class MosaicToCogParameters(RasterSources, MosaicTarget, CogOptions, MosaicOptio
 
 
 class MosaicToCog:
-    """Stages: list, inspect, compose (one plan for all), convert, assemble tiles, publish, catalog."""
+    """Stages: list, inspect, compose (one plan for all), convert, assemble, publish, catalog, register."""
 
     job_type = "mosaic_to_cog"
     description = "Makes one valid cloud-optimized GeoTIFF of many rasters, with a STAC item and a thumbnail."
@@ -51,6 +51,7 @@ class MosaicToCog:
         StageDefinition("assemble", "assemble_cog"),
         StageDefinition("publish", "publish_cog"),
         StageDefinition("catalog", "write_item"),
+        StageDefinition("register", "load_items", FailurePolicy.CONTINUE),
     )
 
     def plan(self, stage: int, parameters: MosaicToCogParameters, previous: StageResult | None) -> StagePlan:
@@ -70,7 +71,9 @@ class MosaicToCog:
             )
         if stage == 4:
             return TasksFromItems(expected_seconds=expected_seconds(previous))
-        return TasksFromItems(group_by="target" if stage == 5 else None)
+        if stage in (5, 6):
+            return TasksFromItems(group_by="target" if stage == 5 else None)
+        return items_of_cogs(parameters) if stage == 7 else registrations(parameters)
 
     def aggregate(
         self,

@@ -9,7 +9,8 @@ from pydantic import JsonValue, model_validator
 
 from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskOutcome
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
-from interfaces.rasters import CogOptions, CogTarget, RasterSources
+from interfaces.rasters import CogOptions, CogTarget, RasterSources, Target
+from interfaces.registrations import NewCollection
 from interfaces.states import FailurePolicy
 from interfaces.workflows import TaskResults
 
@@ -22,7 +23,7 @@ class RasterToCogParameters(RasterSources, CogTarget, CogOptions):
 
 
 class RasterToCog:
-    """Stages: list, inspect, convert (whole rasters or tiles), assemble tiles, publish, catalog."""
+    """Stages: list, inspect, convert (whole rasters or tiles), assemble tiles, publish, catalog, register."""
 
     job_type = "raster_to_cog"
     description = "Turns rasters into valid cloud-optimized GeoTIFFs, each with a STAC item and a thumbnail."
@@ -34,6 +35,7 @@ class RasterToCog:
         StageDefinition("assemble", "assemble_cog", FailurePolicy.CONTINUE),
         StageDefinition("publish", "publish_cog", FailurePolicy.CONTINUE),
         StageDefinition("catalog", "write_item", FailurePolicy.CONTINUE),
+        StageDefinition("register", "load_items", FailurePolicy.CONTINUE),
     )
 
     def plan(self, stage: int, parameters: RasterToCogParameters, previous: StageResult | None) -> StagePlan:
@@ -54,7 +56,9 @@ class RasterToCog:
             return TasksFromItems(max_failed_fraction=fraction, expected_seconds=expected_seconds(previous))
         if stage == 4:
             return TasksFromItems(group_by="target", max_failed_fraction=fraction)
-        return TasksFromItems(max_failed_fraction=fraction)
+        if stage == 5:
+            return TasksFromItems(max_failed_fraction=fraction)
+        return items_of_cogs(parameters, fraction) if stage == 6 else registrations(parameters)
 
     def aggregate(
         self,
@@ -84,6 +88,22 @@ class ReprojectRaster(RasterToCog):
     parameters_model = ReprojectRasterParameters
 
 
+def items_of_cogs(target: Target, max_failed_fraction: float | None = None) -> StagePlan:
+    """One task a published COG, that writes its item."""
+    return TasksFromItems(
+        common={"collection_id": target.collection}, max_failed_fraction=max_failed_fraction
+    )
+
+
+def registrations(target: Target) -> StagePlan:
+    """One task a batch of items; without a catalog it has nothing to do. No COG is less published for it."""
+    new = NewCollection(description=f"Rasters that were published in {target.target_container}")
+    created = new.model_dump(mode="json")
+    return TasksFromItems(
+        group_by="batch", common={"create_collection": created, "exclusive": True, "optional": True}
+    )
+
+
 def source(parameters: RasterSources) -> JsonObject:
     """What the listing is to find."""
     return parameters.model_dump(
@@ -111,6 +131,9 @@ class Tally:
 
     def __init__(self) -> None:
         self.cogs = self.unchanged = self.passed_through = self.bytes = self.pixels_equal = 0
+        self.registered = 0
+        self.catalog: str | None = None
+        self.not_registered: list[JsonValue] = []
         self.first: list[JsonValue] = []
         self.failed: list[JsonValue] = []
         self.failures = 0
@@ -118,7 +141,7 @@ class Tally:
     def counted(
         self, stages: Sequence[StageResult], results: TaskResults, *, inspect: int, plan: int | None = None
     ) -> Self:
-        """Count the outcomes of every stage from the inspection on; the last but one published.
+        """Count the outcomes of every stage from the inspection on.
 
         `plan` is the stage that decides whether there is anything to do, if that is not the inspection.
         """
@@ -128,8 +151,10 @@ class Tally:
                     self._fail(stages[stage - 1].stage_key, task)
                 elif stage == (plan or inspect):
                     self.unchanged += (task.result or {}).get("status") == "unchanged"
-                elif stage == len(stages) - 1 and task.result is not None:
-                    self._publish(task.result)
+                elif stages[stage - 1].stage_key == "publish":
+                    self._publish(task.result or {})
+                elif stages[stage - 1].stage_key == "register":
+                    self._register(task.result or {})
         return self
 
     def _publish(self, cog: JsonObject) -> None:
@@ -146,6 +171,13 @@ class Tally:
                 {key: cog.get(key) for key in ("source", "name", "url", "thumbnail_url", "size")}
             )
 
+    def _register(self, batch: JsonObject) -> None:
+        self.catalog = str(batch.get("status"))
+        loaded, rejects = batch.get("loaded"), batch.get("rejects")
+        self.registered += loaded if isinstance(loaded, int) else 0
+        if isinstance(rejects, list):
+            self.not_registered += rejects[: MAX_REASONS - len(self.not_registered)]
+
     def _fail(self, stage: str, task: TaskOutcome) -> None:
         self.failures += 1
         if len(self.failed) < MAX_REASONS:
@@ -160,6 +192,9 @@ class Tally:
             "passed_through": self.passed_through,
             "pixels_equal": self.pixels_equal,
             "unchanged": self.unchanged,
+            "registered": self.registered,
+            "catalog": self.catalog,
+            "not_registered": self.not_registered,
             "failed": self.failures,
             "failures": self.failed,
             "first_cogs": self.first,

@@ -5,10 +5,12 @@ OrchestratorError
 │   └── InvalidParameters     400  a job's or a task's parameters do not fit their model
 ├── Forbidden                 403
 ├── NotFound                  404  JobNotFound, UnknownJobType, ContainerNotFound, BlobNotFound
+├── MethodNotAllowed          405  the URL is right, the method is not
 ├── Conflict                  409  the state of the job does not allow it
 ├── PayloadTooLarge           413
 ├── ServiceUnavailable        503  database or storage cannot be reached
-│   └── DependencyUnavailable 503  the dependency itself is to blame, and is left alone for a while
+│   ├── DependencyUnavailable 503  the dependency itself is to blame, and is left alone for a while
+│   └── CatalogMissing        503  the database has no STAC catalog yet
 ├── RegistrationError              wrong catalog: raised at start, never answered
 ├── ContractViolation         500  a boundary was handed the wrong thing
 └── TaskError                      raised by handlers
@@ -107,6 +109,18 @@ class AccessDenied(Forbidden):
     title = "Access denied"
 
 
+class MethodNotAllowed(OrchestratorError):
+    """The URL is right, the method is not."""
+
+    status = 405
+    title = "Method not allowed"
+
+    def __init__(self, method: str, allowed: str) -> None:
+        reason = f"{method} is not answered here, only {allowed}"
+        super().__init__(reason, errors=[FieldError(field="method", reason=reason)])
+        self.allowed = allowed
+
+
 class Conflict(OrchestratorError):
     """The state of the job does not allow this."""
 
@@ -137,6 +151,12 @@ class DependencyUnavailable(ServiceUnavailable):
         super().__init__(detail)
         self.dependency = dependency
         self.retry_after = retry_after
+
+
+class CatalogMissing(ServiceUnavailable):
+    """The database has no STAC catalog, or one that lacks what this release calls."""
+
+    title = "Catalog missing"
 
 
 class RegistrationError(OrchestratorError):

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, Time
 from .contracts import JobParameters
+from .registrations import CollectionId
 
 MAX_NAMED_BLOBS = 10_000
 GIGAPIXEL = 1_000_000_000
@@ -280,6 +281,20 @@ class Target(JobParameters):
         int, Field(ge=1, description="Rasters of more pixels than this are converted in tiles, each a task")
     ] = GIGAPIXEL
     thumbnail: Annotated[bool, Field(description="Write a PNG of at most 512 pixels beside each COG")] = True
+    collection_id: (
+        Annotated[
+            CollectionId,
+            Field(
+                description="Collection of the catalog for the items; else one named like target_container"
+            ),
+        ]
+        | None
+    ) = None
+
+    @property
+    def collection(self) -> str:
+        """The collection of the items, in the catalog."""
+        return self.collection_id or self.target_container
 
 
 class CogTarget(Target):

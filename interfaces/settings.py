@@ -88,12 +88,30 @@ class Settings(BaseSettings):
     scratch_folder: Path = Field(default_factory=lambda: Path(gettempdir()))
     """Where that is."""
 
+    stac_schemas: Path | None = None
+    """A folder of further JSON schemas that items are checked against, each at the path of its address."""
+
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
     """Runs that ended longer ago are removed, with their tasks, events and results; 0: none ever is."""
     retention_seconds: Annotated[float, Field(gt=0, le=500)] = 120
     """How long the hourly timer may take; it goes on with what is left an hour later."""
     retention_archive_container: str = ""
     """Where each run is kept as a file before it is removed; empty: nowhere."""
+
+    catalog_connections: Annotated[int, Field(ge=1, le=4)] = 2
+    """Connections of the STAC API, beside the pool's; a process that nobody asks for it has none of them
+    (docs/adr/0012)."""
+    catalog_search_seconds: Annotated[float, Field(gt=0, le=200)] = 30
+    """What one request may take the database."""
+    catalog_max_body_bytes: int = 8 * 1024 * 1024
+    """Items and collections that are posted; what is searched for is limited as parameters of jobs are."""
+    catalog_anonymous_reads: bool = False
+    """Whether the STAC API is read without a key; changing what it holds asks for one in any case."""
+    catalog_public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")] = ""
+    """Where clients find the STAC API, such as `https://data.example.org/stac`; empty: where they asked."""
+    catalog_id: Annotated[str, Field(min_length=1, max_length=100)] = "geospatial-orchestrator"
+    catalog_title: str = "Geospatial catalog"
+    catalog_description: str = "Rasters that jobs have converted and described"
 
     allow_destructive_schema_operations: bool = False
 

@@ -35,15 +35,17 @@ class Database:
 
     Suited to PgBouncer in transaction mode: no prepared statements, no session state. Connections are
     in autocommit mode; `transaction` groups statements. Threads wait for a free connection rather than
-    fail, up to `database_timeout_seconds`.
+    fail, up to `database_timeout_seconds`. `connections`: how many, where it is not the process's own pool.
     """
 
-    def __init__(self, settings: Settings, token: TokenProvider | None = None) -> None:
+    def __init__(
+        self, settings: Settings, token: TokenProvider | None = None, *, connections: int | None = None
+    ) -> None:
         self._settings = settings
         self._token = token
         listens = bool(settings.database_direct_url.get_secret_value())
         # One is the heartbeat's and one is kept for the session that listens: a process has so many in all.
-        self._size = max(1, settings.database_pool_size - 1 - listens)
+        self._size = connections or max(1, settings.database_pool_size - 1 - listens)
         self._turns = BoundedSemaphore(max(1, self._size - 1))
         self._lock = Lock()
         self._pool: ConnectionPool[Connection] | None = None

@@ -22,6 +22,9 @@ from registration import TaskCatalog
 from repositories.breakers import Breakers
 from repositories.database import Database
 from repositories.guarded_blobs import GuardedBlobRepository
+from repositories.guarded_catalog import GuardedCatalog
+from repositories.pgstac import PgstacCatalog
+from repositories.pgstac_administration import PgstacAdministration
 from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.memory_queues import MemoryQueues, Stored
@@ -56,8 +59,13 @@ class World:
         self.databases: list[Database] = []
         self.job_types = registration.job_catalog()
         database = self._database()
-        publications = PostgresPublicationRepository(database)
-        self.task_types: TaskCatalog = registration.task_catalog(self.settings, self.guarded, publications)
+        ports = registration.Ports(
+            self.guarded,
+            PostgresPublicationRepository(database),
+            GuardedCatalog(PgstacCatalog(database), self.breakers),
+            PgstacAdministration(database),
+        )
+        self.task_types: TaskCatalog = registration.task_catalog(self.settings, ports)
         self.engine = self._engine(database)
         self._admin = psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row)
 

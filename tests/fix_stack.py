@@ -29,6 +29,7 @@ from local.stack.storage import ensure_queues
 
 CHECKOUT = Paths().root
 _TEMPLATE = "migrated"
+_CATALOG_TEMPLATE = "catalog"
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,15 @@ def migrated_template(postgres_server: PostgresServer) -> str:
     url = postgres_server.create_database(_TEMPLATE)
     with psycopg.connect(url) as connection:
         connection.execute("CREATE EXTENSION postgis")
-    done = subprocess.run(
-        [sys.executable, "-m", "repositories.migrations"],
-        cwd=CHECKOUT,
-        env={**os.environ, "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"the migrations failed:\n{done.stdout}{done.stderr}"
+    _run("repositories.migrations", url)
     return _TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def catalog_template(postgres_server: PostgresServer, migrated_template: str) -> str:
+    """The name of a database with pgstac besides, to be copied."""
+    _run("repositories.pgstac_schema", postgres_server.create_database(_CATALOG_TEMPLATE, migrated_template))
+    return _CATALOG_TEMPLATE
 
 
 @pytest.fixture
@@ -95,6 +95,14 @@ def database_url(postgres_server: PostgresServer, migrated_template: str) -> Ite
     """A migrated database of this test's own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield postgres_server.create_database(name, migrated_template)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def catalog_database_url(postgres_server: PostgresServer, catalog_template: str) -> Iterator[str]:
+    """A migrated database of this test's own, with pgstac."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield postgres_server.create_database(name, catalog_template)
     postgres_server.drop_database(name)
 
 
@@ -160,3 +168,16 @@ def corpus() -> Path:
     if not (folder / "MANIFEST.csv").exists():
         pytest.skip("the corpus ../shared/corpus is not beside this checkout")
     return folder
+
+
+def _run(module: str, database_url: str) -> None:
+    """What a person runs once against a database: its migrations, or those of pgstac."""
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=CHECKOUT,
+        env={**os.environ, "DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{module} failed:\n{done.stdout}{done.stderr}"

@@ -1,4 +1,4 @@
-"""Last two stages of a conversion: publish the COG, and write its STAC item beside it."""
+"""Last stages of a conversion: publish the COG, write its STAC item beside it, hand it to the catalog."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from interfaces.blobs import BlobRepository
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.conversions import MadeCog
 from interfaces.workflows import TaskContext
+from services.stac.collection import collection_link
+from services.stac.item_batches import GROUPED_TASKS
 
 from .naming import item_name, thumbnail_name
 from .publishing import Publisher
@@ -89,6 +91,8 @@ class WriteItemParameters(TaskParameters):
     container: str
     name: str
     item: dict[str, Any]
+    collection_id: str
+    """In the catalog, for which the item is handed on."""
 
 
 class WriteItemResult(Contract):
@@ -96,6 +100,8 @@ class WriteItemResult(Contract):
 
     item_id: str
     url: str
+    not_for_catalog: str | None = None
+    """Why it is not handed on to the catalog."""
 
 
 class WriteItem:
@@ -119,4 +125,25 @@ class WriteItem:
         context.check()
         content = json.dumps(item, ensure_ascii=False, allow_nan=False).encode()
         self._blobs.write(parameters.container, name, content, content_type=ITEM_TYPE)
+        if item.get("geometry") is None:
+            return WriteItemResult(
+                item_id=str(item["id"]), url=url, not_for_catalog="it has no place on Earth"
+            )
+        context.discover([self._for_catalog(parameters, item, context.task_index)])
         return WriteItemResult(item_id=str(item["id"]), url=url)
+
+    def _for_catalog(
+        self, parameters: WriteItemParameters, item: dict[str, Any], task_index: int
+    ) -> dict[str, JsonValue]:
+        """The item in its collection, to be loaded with those of other COGs."""
+        collection_id = parameters.collection_id
+        return {
+            "batch": f"{collection_id}/{task_index // GROUPED_TASKS}",
+            "collection_id": collection_id,
+            "source": f"{parameters.container}/{parameters.name}",
+            "item": {
+                **item,
+                "collection": collection_id,
+                "links": [*item["links"], collection_link(collection_id)],
+            },
+        }

@@ -1,8 +1,9 @@
-"""Checks items against the JSON schemas of STAC and of the extensions they name, without any network."""
+"""Checks items and collections against the JSON schemas of STAC and the extensions they name, off line."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).with_name("schemas")
 CORE = "https://schemas.stacspec.org/v{version}/item-spec/json-schema/item.json"
+CORE_OF_COLLECTIONS = "https://schemas.stacspec.org/v{version}/collection-spec/json-schema/collection.json"
+VERSIONS = ("1.0.0", "1.1.0")
+"""Of STAC, whose schemas ship."""
 MAX_ERRORS = 50
 LONGEST_REASON = 500
+_PLAIN = re.compile(r"[\w.~+/-]{1,200}")
+"""Host and path of a schema's address; others come from items, and are no names of files."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Validation:
 
 
 class ItemValidator:
-    """Validates items. Reads each schema once; any number of threads.
+    """Validates items and collections. Reads each schema once; any number of threads.
 
     `folders` hold schemas where their URLs say: `HOST/PATH`.
     """
@@ -48,12 +54,14 @@ class ItemValidator:
         self._missing: dict[str, list[str]] = {}
 
     def validate(self, item: Mapping[str, JsonValue]) -> Validation:
-        """Everything that is wrong with an item, at most `MAX_ERRORS`."""
+        """Everything that is wrong with an item or a collection, at most `MAX_ERRORS`."""
         version, extensions = item.get("stac_version"), item.get("stac_extensions", [])
-        core = CORE.format(version=version)
+        template = CORE_OF_COLLECTIONS if item.get("type") == "Collection" else CORE
+        core = template.format(version=version)
         if not isinstance(version, str) or self._validator(core) is None:
-            reason = f"no schema of this version is at hand: {version!r}"[:LONGEST_REASON]
-            return Validation((SchemaError("stac_version", reason, CORE),))
+            known = ", ".join(VERSIONS)
+            reason = f"no schema of this version is at hand: {version!r}; known are {known}"[:LONGEST_REASON]
+            return Validation((SchemaError("stac_version", reason, template),))
         named = [uri for uri in extensions if isinstance(uri, str)] if isinstance(extensions, list) else []
         errors = [error for uri in (core, *dict.fromkeys(named)) for error in self._errors(uri, item)]
         unknown = [uri for uri in named if self._validator(uri) is None]
@@ -94,7 +102,7 @@ class ItemValidator:
 
     def _read(self, uri: str) -> dict[str, Any] | None:
         host_and_path = uri.partition("://")[2]
-        if not host_and_path or ".." in host_and_path.split("/"):
+        if not _PLAIN.fullmatch(host_and_path) or ".." in host_and_path.split("/"):
             return None
         for folder in self._folders:
             path = folder / host_and_path

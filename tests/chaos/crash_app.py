@@ -22,6 +22,7 @@ from local.functions_host.queue_listener import QueueListener
 from local.functions_host.queue_processor import QueueProcessor
 from repositories.blobs import AzureBlobRepository
 from tests.chaos import crash_injection, crash_workflows
+from tests.chaos.catalog_crash_points import CATALOG_CRASH_POINTS
 from tests.chaos.crash_points import CRASH_POINTS
 from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
 
@@ -54,7 +55,11 @@ for name in ("write", "ping"):
     setattr(AzureBlobRepository, name, _unless_away(getattr(AzureBlobRepository, name)))
 crash_injection.install(
     crash_injection.Trap(FOLDER),
-    {step.place for point in (*CRASH_POINTS, *RASTER_CRASH_POINTS) for step in point.steps},
+    {
+        step.place
+        for point in (*CRASH_POINTS, *RASTER_CRASH_POINTS, *CATALOG_CRASH_POINTS)
+        for step in point.steps
+    },
 )
 if seconds := os.environ.get("CRASH_HOLD_SECONDS"):
     engine.relay.HOLD = timedelta(seconds=float(seconds))

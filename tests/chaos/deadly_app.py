@@ -13,10 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 import registration
-from interfaces.blobs import BlobRepository
 from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskParameters
 from interfaces.plans import StageDefinition, StagePlan, Tasks
-from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
 from interfaces.states import FailurePolicy
 from interfaces.workflows import RetryPolicy, TaskContext, TaskDefinition, TaskResults
@@ -93,10 +91,8 @@ def _jobs() -> registration.JobCatalog:
     return catalog
 
 
-def _tasks(
-    settings: Settings, blobs: BlobRepository, publications: PublicationRepository
-) -> registration.TaskCatalog:
-    catalog = _task_catalog(settings, blobs, publications)
+def _tasks(settings: Settings, ports: registration.Ports) -> registration.TaskCatalog:
+    catalog = _task_catalog(settings, ports)
     catalog.register(TaskDefinition("mine", MineParameters, walk, SOON, max_batch=250))
     return catalog
 

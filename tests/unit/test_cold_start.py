@@ -19,10 +19,10 @@ ALLOWED = {
     *("pydantic", "pydantic_core", "pydantic_settings", "annotated_types", "dotenv"),
     *("typing_extensions", "typing_inspection"),
     *("psycopg", "psycopg_binary", "psycopg_pool"),
-    *("pybreaker", "rfc8785", "rfc9457", "tenacity"),
+    *("orjson", "pybreaker", "rfc8785", "rfc9457", "tenacity"),
 }
-"""What may be loaded by the time the app is there. GDAL, NumPy, the storage SDK and the identity library may
-not: they cost more than all of these together, and are loaded when first used."""
+"""What may be loaded by the time the app is there. GDAL, NumPy, the storage SDK, the identity library and the
+STAC API with FastAPI may not: they cost more than all of these together, and are loaded when first used."""
 SETTINGS = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
+from interfaces.catalog_requests import CatalogAnswer, CatalogRequest
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.retention import Cleanup
@@ -239,6 +240,22 @@ class Schema(Protocol):
         ...
 
 
+class Catalog(Protocol):
+    """The STAC catalog in the database (`repositories.pgstac_schema`)."""
+
+    def installed(self) -> str | None:
+        """The version of pgstac; None where it is not set up."""
+        ...
+
+
+class CatalogApi(Protocol):
+    """The STAC API (`repositories.catalog_api`)."""
+
+    async def answer(self, request: CatalogRequest) -> CatalogAnswer:
+        """What the catalog answers."""
+        ...
+
+
 class Breakers(Protocol):
     """The circuit breakers of this process (`repositories.breakers`)."""
 
@@ -264,3 +281,5 @@ class HttpDependencies:
     queues: QueueRepository
     blobs: BlobRepository
     breakers: Breakers
+    catalog: Catalog
+    catalog_api: CatalogApi

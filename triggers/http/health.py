@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
 READY_FOR_SECONDS = 2.0
 """`readyz` asks for no key: however often it is called, the database is asked once in this time."""
+NOT_SET_UP = "not set up: run the job stac_setup"
 PACKAGES = ("azure-functions", "azure-storage-blob", "azure-storage-queue", "psycopg", "pydantic", "rasterio")
 
 
@@ -61,6 +62,7 @@ class Health:
             "queues": self._queues,
             "blob": self._blob,
             "poison": self._poison,
+            "catalog": self._catalog,
         }
         # Bounded: checks that hang use up these threads and make later ones time out, not pile up.
         self._threads = ThreadPoolExecutor(2 * len(self._checks), thread_name_prefix="health")
@@ -125,6 +127,11 @@ class Health:
         recorded = self._api.inspection.poison(newest=0)
         waiting = {f"{name}-poison": self._poison_length(f"{name}-poison") for name in self._queue_names}
         return {"recorded": recorded["total"], "by_queue": recorded["by_queue"], "waiting": waiting}
+
+    def _catalog(self) -> Document:
+        # Without a catalog everything but /api/stac works.
+        version = self._api.catalog.installed()
+        return {"pgstac": version} if version else {"pgstac": None, "note": NOT_SET_UP}
 
     def _poison_length(self, queue: str) -> int:
         try:

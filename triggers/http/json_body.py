@@ -33,13 +33,19 @@ def json_object(body: bytes, *, max_bytes: int) -> JsonObject:
 
     Raises `PayloadTooLarge` before anything is parsed, and `InvalidRequest` naming the field or the place.
     """
+    value = json_value(body, max_bytes=max_bytes)
+    if not isinstance(value, dict):
+        raise bad_field(BODY, f"must be a JSON object, not {KINDS.get(type(value), 'null')}")
+    return value
+
+
+def json_value(body: bytes, *, max_bytes: int) -> JsonValue:
+    """The JSON value in a request's body, whatever its kind. Raises as `json_object` does."""
     if len(body) > max_bytes:
         raise PayloadTooLarge(f"the body has {len(body)} bytes; at most {max_bytes} are allowed")
     if not body.strip():
         return {}
     value = _parsed(_decoded(body))
-    if not isinstance(value, dict):
-        raise bad_field(BODY, f"must be a JSON object, not {KINDS.get(type(value), 'null')}")
     _check(value)
     return value
 
@@ -68,7 +74,7 @@ def _parsed(text: str) -> JsonValue:
     return value
 
 
-def _check(document: JsonObject) -> None:
+def _check(document: JsonValue) -> None:
     """Refuse what cannot be kept, naming its path.
 
     Walks without recursion: the depth is a stranger's choice.

@@ -12,6 +12,7 @@ from interfaces.errors import (
     DependencyUnavailable,
     FieldError,
     InvalidRequest,
+    MethodNotAllowed,
     OrchestratorError,
     ServiceUnavailable,
 )
@@ -26,18 +27,6 @@ MAX_ERRORS = 50
 """A body can have a hundred thousand wrong fields with endless names; nobody reads an answer as long."""
 MAX_DETAIL_CHARACTERS = 2000
 MAX_FIELD_CHARACTERS = 200
-
-
-class MethodNotAllowed(OrchestratorError):
-    """The URL is right, the method is not."""
-
-    status = 405
-    title = "Method not allowed"
-
-    def __init__(self, method: str, allowed: str) -> None:
-        reason = f"{method} is not answered here, only {allowed}"
-        super().__init__(reason, errors=[FieldError(field="method", reason=reason)])
-        self.allowed = allowed
 
 
 class SchemaMissing(ServiceUnavailable):

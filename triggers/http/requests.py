@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -89,6 +90,20 @@ class Request:
     def json_object(self, *, max_bytes: int) -> JsonObject:
         """The body as a JSON object; an empty body is an empty object. Raises `PayloadTooLarge`."""
         return json_object(self._raw.get_body(), max_bytes=max_bytes)
+
+    def body(self) -> bytes:
+        """The body as it was sent."""
+        return bytes(self._raw.get_body())
+
+    @property
+    def url(self) -> str:
+        """The URL as the host had it, escaped as it was sent."""
+        return str(self._raw.url)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by their names in lower case."""
+        return {name.lower(): value for name, value in self._raw.headers.items()}
 
     def no_body(self, *, max_bytes: int) -> None:
         """Refuse a body that says anything: here it would have no effect."""

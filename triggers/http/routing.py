@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,11 +16,12 @@ import azure.functions as func
 
 from engine import waking
 from engine.redaction import trace
+from interfaces.errors import MethodNotAllowed
 from interfaces.settings import Settings
 from triggers.outputs import wake, with_outputs
 from triggers.threads import Threads
 
-from .problems import MethodNotAllowed, known, problem
+from .problems import known, problem
 from .requests import Request
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Endpoint:
     auth_level: func.AuthLevel = func.AuthLevel.FUNCTION
     dispatches: bool = False
     """Whether a handler sends messages, whose listeners are to be woken."""
+    taken: Sequence[func.HttpMethod] = tuple(func.HttpMethod)
+    """The methods that get here at all. Fewer where another function has the same route and another key."""
 
     @property
     def allowed(self) -> str:
@@ -63,7 +66,7 @@ def register(blueprint: func.Blueprint, endpoint: Endpoint, settings: Settings, 
     entry = _waking(answer) if endpoint.dispatches else answer
     entry.__name__ = endpoint.name
     routed = blueprint.route(
-        route=endpoint.route, methods=list(func.HttpMethod), auth_level=endpoint.auth_level
+        route=endpoint.route, methods=list(endpoint.taken), auth_level=endpoint.auth_level
     )
     function = blueprint.function_name(endpoint.name)(routed(entry))
     if endpoint.dispatches:
@@ -99,7 +102,7 @@ def _answering(endpoint: Endpoint, threads: Threads) -> Answer:
 
 
 def _chosen(endpoint: Endpoint, request: Request) -> Handler | AsyncHandler:
-    if request.method == "OPTIONS":
+    if request.method == "OPTIONS" and "OPTIONS" not in endpoint.methods:
         return lambda _: func.HttpResponse(status_code=204, headers={"Allow": endpoint.allowed})
     handler = endpoint.methods.get("GET" if request.method == "HEAD" else request.method)
     if handler is None:

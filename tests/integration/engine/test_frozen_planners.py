@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,18 +19,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from interfaces.errors import ServiceUnavailable
 from interfaces.jobs import ClaimedPlan
 from interfaces.plans import StageDefinition, Tasks
-from local.stack.ports import LOOPBACK, accepts, free_ports
-from local.stack.postgres import server_account
 from repositories.connection import Connection
 from repositories.database import Database
 from repositories.jobs import JobRepository
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import TERMINAL, World
+from tests.fix_pgbouncer import pgbouncer
 
 ROWS, LENGTH = 200, 10_000
 """So long that most of them have reached the server when the last is made."""
@@ -66,28 +63,8 @@ def role(database_url: str) -> Iterator[str]:
 @pytest.fixture
 def pooled(role: str, server_folder: Path) -> Iterator[str]:
     """The same through PgBouncer in transaction mode."""
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.skip("PgBouncer is not installed")
-    server, port = conninfo_to_dict(role), free_ports(1)[0]
-    folder = server_folder / f"pgbouncer-{port}"
-    folder.mkdir()
-    account = server_account()
-    (folder / "users").write_text(f'"{server["user"]}" "app"\n')
-    (folder / "ini").write_text(
-        f"[databases]\n* = host={LOOPBACK} port={server['port']}\n[pgbouncer]\npool_mode = transaction\n"
-        f"listen_addr = {LOOPBACK}\nlisten_port = {port}\nunix_socket_dir =\nauth_type = plain\n"
-        f"auth_file = {folder}/users\ndefault_pool_size = 10\n"
-    )
-    process = subprocess.Popen([program, "-q", folder / "ini"], user=account.uid if account else None)
-    try:
-        while not accepts(port):
-            assert process.poll() is None
-            time.sleep(0.02)
-        yield make_conninfo(role, port=port)
-    finally:
-        process.kill()
-        process.wait()
+    with pgbouncer(role, server_folder) as url:
+        yield url
 
 
 @pytest.fixture

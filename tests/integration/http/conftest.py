@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from repositories.catalog_api import CatalogApi
 from repositories.diagnostics import Diagnostics
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
+from repositories.pgstac_schema import PgstacSchema
 from repositories.results import Results
 from repositories.schema import Schema
 from tests.fix_engine import World
@@ -36,6 +38,8 @@ def client_of(world: World) -> Client:
                 queues=world.queues,
                 blobs=world.blobs,
                 breakers=world.breakers,
+                catalog=PgstacSchema(database),
+                catalog_api=CatalogApi(world.settings),
             )
         )
     )

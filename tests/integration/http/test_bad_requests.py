@@ -308,7 +308,8 @@ def test_a_wrong_method_is_told_which_are_right(api: Client) -> None:
 
 def test_every_function_of_the_api_is_in_the_table_of_methods(api: Client) -> None:
     listed = sum(len(urls) for urls in METHODS.values())
-    assert len(api.routes) == listed
+    # Those of the STAC API share addresses; what they refuse is tested in tests/integration/http/catalog.
+    assert len([route for route in api.routes if not route.template.startswith("stac")]) == listed
 
 
 def test_without_the_schema_every_endpoint_says_what_to_do(api: Client, database_url: str) -> None:

@@ -230,13 +230,16 @@ def test_a_healthy_app_says_so_check_by_check(api: Client, world: World) -> None
     answer = api.get("/api/health")
     body = answer.json()
     assert (answer.status, body["status"]) == (200, "healthy"), body
-    assert list(body["checks"]) == ["database", "migrations", "queues", "blob", "poison"]
+    assert list(body["checks"]) == ["database", "migrations", "queues", "blob", "poison", "catalog"]
     assert all(check["status"] == "ok" and check["duration_ms"] >= 0 for check in body["checks"].values())
     assert body["checks"]["queues"]["messages"] == {
         world.settings.jobs_queue: 0,
         world.settings.tasks_queue: 0,
     }
     assert body["checks"]["poison"]["recorded"] == 0
+    # Nothing but the STAC API needs one.
+    assert body["checks"]["catalog"]["pgstac"] is None
+    assert body["checks"]["catalog"]["note"] == "not set up: run the job stac_setup"
     assert body["versions"]["python"].startswith("3.")
     assert "127.0.0.1" not in answer.text()
 
@@ -244,8 +247,10 @@ def test_a_healthy_app_says_so_check_by_check(api: Client, world: World) -> None
 def test_health_tells_what_calls_are_kept_from(
     api: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = {"dependency": "blob", "state": "closed", "failures": 0, "open_until": None}
-    assert api.get("/api/health").json()["breakers"] == [closed]
+    closed = {"state": "closed", "failures": 0, "open_until": None}
+    assert api.get("/api/health").json()["breakers"] == [
+        {"dependency": dependency, **closed} for dependency in ("blob", "pgstac")
+    ]
 
     def unreachable(*_: object) -> None:
         raise ServiceUnavailable("storage cannot be reached: https://account.blob.core.windows.net")
@@ -256,7 +261,8 @@ def test_health_tells_what_calls_are_kept_from(
         with pytest.raises(ServiceUnavailable):
             world.guarded.read("bronze", "a.tif")
     answer = api.get("/api/health")
-    [breaker] = answer.json()["breakers"]
+    breaker, other = answer.json()["breakers"]
+    assert (other["dependency"], other["state"]) == ("pgstac", "closed")
     assert (breaker["dependency"], breaker["state"], breaker["failures"]) == ("blob", "open", 1)
     assert datetime.fromisoformat(breaker["open_until"]) > datetime.now(UTC) - timedelta(seconds=1)
     assert (answer.status, answer.json()["checks"]["blob"]["status"]) == (200, "ok"), (

@@ -88,3 +88,26 @@ def test_the_report_says_what_was_too_slow(results: dict[str, Any]) -> None:
 def test_the_lines_of_a_table_are_equally_long() -> None:
     lines = table(["", "n"], [["a long name", "1"], ["b", "1,000,000"]]).splitlines()
     assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(("seconds", "met"), [(12.0, True), (13.0, False)])
+def test_loading_items_is_measured_against_the_loader_that_does_nothing_else(
+    results: dict[str, Any], seconds: float, met: bool
+) -> None:
+    one = {"items": 1000, "megabytes": 2.0, "partition_by": "month", "pypgstac": 10.0}
+    results["catalog"] = [{**one, "ours_load": seconds, "ours_build": 1.0, "ours": 20.0}]
+    found = verdict(results, "load items : pypgstac load, partition by month")
+    assert found.met is met
+    assert "100 items/s" in found.note
+    assert "partition by month" in report(results)
+
+
+def test_a_search_is_measured_against_sql_and_the_framework_together(results: dict[str, Any]) -> None:
+    times = {"sql": 20.0, "application": 3.0, "host": 2.0, "api": 30.0}
+    results["searches"] = {"items": 1000, "searches": 10} | {
+        way: {"p50": 1.0, "p95": p95} for way, p95 in times.items()
+    }
+    found = verdict(results, "p95 of a STAC search")
+    assert (found.value, found.met) == (1.2, False)
+    [row] = [line for line in report(results).splitlines() if "POST /api/stac/search" in line]
+    assert [cell.strip() for cell in row.split("|")[2:4]] == ["1.0", "30.0"]

@@ -55,7 +55,11 @@ def test_no_raster_may_be_missing_unless_that_is_said() -> None:
         assert isinstance(inspect, TasksFromItems)
         assert inspect.max_failed_fraction == fraction
     policies = {stage.key: stage.on_failure for stage in MosaicToCog().stages}
-    assert {key for key, policy in policies.items() if policy is FailurePolicy.CONTINUE} == {"inspect"}
+    assert {key for key, policy in policies.items() if policy is FailurePolicy.CONTINUE} == {
+        "inspect",
+        # A mosaic that is published stays so.
+        "register",
+    }
 
 
 def test_all_rasters_meet_in_one_task_and_tiles_in_another() -> None:
@@ -65,11 +69,11 @@ def test_all_rasters_meet_in_one_task_and_tiles_in_another() -> None:
     assert isinstance(first, Tasks)
     assert [task["prefix"] for task in first.parameters] == ["2026/"]
     groups = []
-    for stage in range(2, 8):
+    for stage in range(2, 9):
         plan = job.plan(stage, parameters, listed(3) if stage == 2 else stage_result(stage - 1, 1))
         assert isinstance(plan, TasksFromItems)
         groups.append(plan.group_by)
-    assert groups == [None, "mosaic", None, "target", None, None]
+    assert groups == [None, "mosaic", None, "target", None, None, "batch"]
     compose = job.plan(3, parameters, stage_result(2, 3))
     assert isinstance(compose, TasksFromItems)
     assert compose.common["order"] == {"order": "name", "pixel_size": "finest"}

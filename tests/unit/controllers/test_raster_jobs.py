@@ -122,6 +122,18 @@ def test_each_stage_takes_what_the_one_before_found_and_tiles_of_a_raster_meet()
     assert set(inspect.common) == {"container", "options", "target"}
 
 
+@pytest.mark.parametrize(("given", "collection"), [({}, "silver"), ({"collection_id": "scenes"}, "scenes")])
+def test_items_meet_in_batches_for_a_catalog_that_need_not_be_there_and_fails_no_job(
+    given: JsonObject, collection: str
+) -> None:
+    items, batches = (RasterToCog().plan(stage, parse(**given), stage_result(5, 1)) for stage in (6, 7))
+    assert isinstance(items, TasksFromItems)
+    assert items.common == {"collection_id": collection}
+    assert isinstance(batches, TasksFromItems)
+    assert (batches.group_by, batches.max_failed_fraction) == ("batch", None)
+    assert (batches.common["optional"], batches.common["exclusive"]) == (True, True)
+
+
 def test_conversions_that_take_long_travel_alone() -> None:
     slow = stage_result(2, 2).model_copy(
         update={"first_task_results": [completed(0, seconds=0.1), completed(1, seconds=90.0)]}
@@ -142,14 +154,17 @@ def test_the_result_says_what_became_of_every_raster() -> None:
         4: [completed(0)],
         5: [completed(0, name="a.tif", url="https://x/a.tif", size=7, pixels_equal=True)],
         6: [failed(0, "storage refuses")],
+        7: [completed(0, status="loaded", loaded=3, rejects=[{"id": "a", "reason": "another's"}])],
     }
-    stages = [stage_result(number, len(outcomes.get(number, []))) for number in range(1, 7)]
+    stages = [stage_result(number, len(outcomes.get(number, []))) for number in range(1, 8)]
     keys = [stage.key for stage in RasterToCog().stages]
     stages = [stage.model_copy(update={"stage_key": key}) for stage, key in zip(stages, keys, strict=True)]
 
     result = RasterToCog().aggregate(parse(), stages, lambda stage: iter(outcomes.get(stage, [])))
 
     assert (result["cogs"], result["unchanged"], result["bytes"], result["pixels_equal"]) == (1, 1, 7, 1)
+    assert (result["registered"], result["catalog"]) == (3, "loaded")
+    assert result["not_registered"] == [{"id": "a", "reason": "another's"}]
     assert result["failed"] == 2
     assert result["failures"] == [
         {"stage": "inspect", "task_index": 2, "reason": "not a raster"},

@@ -64,8 +64,9 @@ class Route:
 
     def match(self, path: str) -> dict[str, str] | None:
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(f"{PREFIX}/{self.template}"))
+        pattern = re.sub(r"/\\{\\\*(\w+)\\}$", r"(?:/(?P<\1>.*))?", pattern)
         found = re.fullmatch(pattern, path, re.IGNORECASE)
-        return {name: unquote(text) for name, text in found.groupdict().items()} if found else None
+        return {name: unquote(text or "") for name, text in found.groupdict().items()} if found else None
 
 
 class Client:
