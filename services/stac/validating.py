@@ -1,0 +1,154 @@
+"""Second stage of stac_validate: checks each item of a range, without any network but our own storage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote
+
+from interfaces.blobs import BlobRepository
+from interfaces.catalog_items import EVERY_ITEM, CatalogItems, ItemFilter
+from interfaces.contracts import Contract
+from interfaces.errors import AccessDenied, BlobNotFound, ContainerNotFound, InvalidRequest
+from interfaces.workflows import TaskContext
+
+from .ranges import RangeParameters
+from .validation import ItemValidator
+
+PAGE = 250
+"""Items read at once."""
+MAX_ERRORS = 5
+"""Of one item: most are the same mistake, seen by several schemas."""
+
+
+class ValidateItemsParameters(RangeParameters):
+    """A range, and how closely its items are looked at."""
+
+    wanted: ItemFilter = EVERY_ITEM
+    check_assets: bool = False
+
+
+class RejectedItem(Contract):
+    """An item that does not meet one of its schemas."""
+
+    id: str
+    schema_url: str
+    path: str
+    """Where in the item, such as `properties.datetime`."""
+    reason: str
+
+
+class MissingAsset(Contract):
+    """A file in our storage that an item refers to, and that cannot be read."""
+
+    id: str
+    asset: str
+    href: str
+    reason: str
+
+
+class AssetCounts(Contract):
+    """Assets by what was found of them."""
+
+    found: int = 0
+    missing: int = 0
+    elsewhere: int = 0
+    """Not in our storage: nothing is asked of others."""
+
+
+class ValidateItemsResult(Contract):
+    """What was found. `rejects` has every mistake of every invalid item, up to a few of each."""
+
+    collection: str
+    items: int
+    valid: int
+    invalid: int
+    rejects: list[RejectedItem]
+    unknown_schemas: dict[str, int]
+    """Schemas that items name and that are not at hand, and how many items do."""
+    assets: AssetCounts | None
+    missing_assets: list[MissingAsset]
+
+
+class ValidateItems:
+    """Validates one range. An invalid item is a result, not a failure."""
+
+    def __init__(self, items: CatalogItems, blobs: BlobRepository, validator: ItemValidator) -> None:
+        self._items = items
+        self._blobs = blobs
+        self._validator = validator
+
+    def __call__(self, parameters: ValidateItemsParameters, context: TaskContext) -> ValidateItemsResult:
+        """Validate each item as the API serves it."""
+        count = invalid = 0
+        rejects: list[RejectedItem] = []
+        unknown: Counter[str] = Counter()
+        assets: Counter[str] = Counter()
+        missing: list[MissingAsset] = []
+        for page in self._items.items(parameters.part, parameters.wanted, PAGE):
+            for item in page:
+                context.check()
+                count += 1
+                validation = self._validator.validate(as_served(item))
+                unknown.update(validation.unknown)
+                invalid += bool(validation.errors)
+                rejects += [
+                    RejectedItem(id=item["id"], schema_url=one.schema, path=one.path, reason=one.reason)
+                    for one in validation.errors[:MAX_ERRORS]
+                ]
+                if parameters.check_assets:
+                    missing += self._missing(item, assets)
+        return ValidateItemsResult(
+            collection=parameters.collection,
+            items=count,
+            valid=count - invalid,
+            invalid=invalid,
+            rejects=rejects,
+            unknown_schemas=dict(sorted(unknown.items())),
+            assets=AssetCounts(**assets) if parameters.check_assets else None,
+            missing_assets=missing,
+        )
+
+    def _missing(self, item: Mapping[str, Any], counts: Counter[str]) -> Iterator[MissingAsset]:
+        for key, asset in _assets(item):
+            href = asset.get("href")
+            place = self._place(href) if isinstance(href, str) else None
+            if place is None:
+                counts["elsewhere"] += 1
+                continue
+            try:
+                self._blobs.properties(*place)
+            except (BlobNotFound, ContainerNotFound, AccessDenied, InvalidRequest) as error:
+                counts["missing"] += 1
+                yield MissingAsset(id=item["id"], asset=key, href=str(href), reason=error.detail)
+            else:
+                counts["found"] += 1
+
+    def _place(self, href: str) -> tuple[str, str] | None:
+        """Container and name of a blob of our own storage account; None for any other address."""
+        # What is left of an address without the container and the name is the account.
+        account = self._blobs.url("a", "b").removesuffix("/a/b") + "/"
+        if not href.startswith(account):
+            return None
+        container, _, name = href.removeprefix(account).partition("?")[0].partition("/")
+        return (container, unquote(name)) if container and name else None
+
+
+def as_served(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The item with the link to its collection, which the API adds and the schemas ask for."""
+    links = item.get("links", [])
+    with suppress(TypeError, AttributeError):
+        if any(link.get("rel") == "collection" for link in links):
+            return item
+        return {**item, "links": [*links, {"rel": "collection", "href": f"../{item['collection']}"}]}
+    # Links of no such shape are for the schema to find.
+    return item
+
+
+def _assets(item: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    assets = item.get("assets")
+    for key, asset in assets.items() if isinstance(assets, Mapping) else ():
+        if isinstance(asset, Mapping):
+            yield key, asset
