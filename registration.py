@@ -320,7 +320,7 @@ def catalog_tasks(
     scratch = settings.scratch_container
     validator = ItemValidator(*([settings.stac_schemas] if settings.stac_schemas else []))
     return [
-        *collection_tasks(ports.items, blobs, validator, storage),
+        *collection_tasks(settings, ports.items, blobs, validator, storage),
         TaskDefinition("migrate_catalog", MigrateCatalogParameters, MigrateCatalog(administration), storage),
         TaskDefinition(
             "configure_catalog", ConfigureCatalogParameters, ConfigureCatalog(administration), storage
