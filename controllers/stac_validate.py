@@ -1,4 +1,4 @@
-"""stac_validate: every item of a collection, held against the schemas it names."""
+"""stac_validate: a collection and every item of it, held against the schemas they name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StacValidate:
     """Stage 1 divides the items, stage 2 validates each range. An invalid item is a result, not a failure."""
 
     job_type = "stac_validate"
-    description = "Checks the items of a STAC collection against the JSON schemas of STAC and its extensions."
+    description = "Checks a STAC collection and its items against the schemas of STAC and its extensions."
     parameters_model = StacValidateParameters
     stages: Sequence[StageDefinition] = (
         StageDefinition("divide", "divide_collections"),
@@ -66,6 +66,7 @@ class StacValidate:
         assets: Counter[str] = Counter()
         unknown: Counter[str] = Counter()
         rejects: list[JsonValue] = []
+        own: list[JsonValue] = []
         missing: list[JsonValue] = []
         for task in results(len(stages)):
             found = task.result or {}
@@ -74,12 +75,14 @@ class StacValidate:
             schemas = found.get("unknown_schemas")
             unknown.update(_counts(schemas, schemas if isinstance(schemas, dict) else ()))
             _take(rejects, found.get("rejects"))
+            _take(own, found.get("collection_rejects"))
             _take(missing, found.get("missing_assets"))
         return {
             "collection": parameters.collection,
             **{name: counts[name] for name in ("items", "valid", "invalid")},
             "ranges_failed": stages[-1].failed_tasks,
             "rejects": rejects,
+            "collection_rejects": own,
             "unknown_schemas": dict(unknown.most_common(MAX_SCHEMAS)),
             "assets": {**assets} if parameters.check_assets else None,
             "missing_assets": missing,

@@ -7,7 +7,7 @@ that link to them, and files that the last export has and this one has not go af
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class ExportItems:
         folder = layout.folder(parameters.target.target_prefix, parameters.collection) + layout.ITEMS
         links: list[layout.Link] = []
         since: str | None = None
-        for page in self._items.items(parameters.part, parameters.wanted, PAGE):
+        for page in self._pages(parameters, context):
             for item in page:
                 context.check()
                 name = f"{folder}{layout.file_name(item['id'])}.json"
@@ -86,8 +86,15 @@ class ExportItems:
         kept = self._exports.keep(encoded(links), "-links.json", context)
         return {"items": len(links), "kept": kept, "since": since}
 
+    def _pages(
+        self, parameters: ExportItemsParameters, context: TaskContext
+    ) -> Iterator[list[dict[str, Any]]]:
+        for page in self._items.items(parameters.part, parameters.wanted, PAGE):
+            context.check()
+            yield page
+
     def _table(self, parameters: ExportItemsParameters, context: TaskContext) -> dict[str, JsonValue]:
-        table = geoparquet.table_of(self._items.items(parameters.part, parameters.wanted, PAGE))
+        table = geoparquet.table_of(self._pages(parameters, context))
         if table is None:
             return {"items": 0}
         collection = self._items.document(parameters.collection)

@@ -15,7 +15,7 @@ from interfaces.errors import AccessDenied, BlobNotFound, ContainerNotFound, Inv
 from interfaces.workflows import TaskContext
 
 from .ranges import RangeParameters
-from .validation import ItemValidator
+from .validation import ItemValidator, Validation
 
 PAGE = 250
 """Items read at once."""
@@ -30,8 +30,8 @@ class ValidateItemsParameters(RangeParameters):
     check_assets: bool = False
 
 
-class RejectedItem(Contract):
-    """An item that does not meet one of its schemas."""
+class Reject(Contract):
+    """What an item, or the collection, does not meet of one of its schemas."""
 
     id: str
     schema_url: str
@@ -65,9 +65,11 @@ class ValidateItemsResult(Contract):
     items: int
     valid: int
     invalid: int
-    rejects: list[RejectedItem]
+    rejects: list[Reject]
+    collection_rejects: list[Reject]
+    """Of the collection's own document, which the task of the first range looks at."""
     unknown_schemas: dict[str, int]
-    """Schemas that items name and that are not at hand, and how many items do."""
+    """Schemas that documents name and that are not at hand, and how many do."""
     assets: AssetCounts | None
     missing_assets: list[MissingAsset]
 
@@ -83,7 +85,7 @@ class ValidateItems:
     def __call__(self, parameters: ValidateItemsParameters, context: TaskContext) -> ValidateItemsResult:
         """Validate each item as the API serves it."""
         count = invalid = 0
-        rejects: list[RejectedItem] = []
+        rejects: list[Reject] = []
         unknown: Counter[str] = Counter()
         assets: Counter[str] = Counter()
         missing: list[MissingAsset] = []
@@ -94,18 +96,21 @@ class ValidateItems:
                 validation = self._validator.validate(as_served(item))
                 unknown.update(validation.unknown)
                 invalid += bool(validation.errors)
-                rejects += [
-                    RejectedItem(id=item["id"], schema_url=one.schema, path=one.path, reason=one.reason)
-                    for one in validation.errors[:MAX_ERRORS]
-                ]
+                rejects += _rejects(item["id"], validation)
                 if parameters.check_assets:
                     missing += self._missing(item, assets)
+        own: list[Reject] = []
+        if parameters.number == 0:
+            validation = self._validator.validate(self._items.document(parameters.collection))
+            unknown.update(validation.unknown)
+            own = _rejects(parameters.collection, validation)
         return ValidateItemsResult(
             collection=parameters.collection,
             items=count,
             valid=count - invalid,
             invalid=invalid,
             rejects=rejects,
+            collection_rejects=own,
             unknown_schemas=dict(sorted(unknown.items())),
             assets=AssetCounts(**assets) if parameters.check_assets else None,
             missing_assets=missing,
@@ -145,6 +150,13 @@ def as_served(item: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**item, "links": [*links, {"rel": "collection", "href": f"../{item['collection']}"}]}
     # Links of no such shape are for the schema to find.
     return item
+
+
+def _rejects(identifier: str, validation: Validation) -> list[Reject]:
+    return [
+        Reject(id=identifier, schema_url=one.schema, path=one.path, reason=one.reason)
+        for one in validation.errors[:MAX_ERRORS]
+    ]
 
 
 def _assets(item: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -8,6 +8,7 @@ import pytest
 
 from controllers import stac_collection
 from services.stac.collection_summary import CollectionSummary
+from services.stac.validation import ItemValidator
 
 from .conftest import Catalog
 from .items import COLLECTION, stac_item
@@ -79,6 +80,7 @@ def test_items_on_both_sides_of_the_antimeridian_have_a_box_on_each(catalog: Cat
         [170, 0, 180, 1],
         [-180, 0, -178, 1],
     ]
+    assert ItemValidator().validate(catalog.document()).errors == ()
     # So that a search for collections finds it there.
     [row] = catalog.call("SELECT collection_search('{\"bbox\": [178.5, 0, 179.5, 1]}') AS found", fetch=True)
     assert [one["id"] for one in row["found"]["collections"]] == ["scenes"]

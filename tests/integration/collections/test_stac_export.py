@@ -21,6 +21,7 @@ from controllers import stac_export
 from interfaces.errors import ServiceUnavailable
 from interfaces.workflows import RetryPolicy
 from services.stac.export_blobs import ExportBlobs
+from services.stac.validation import ItemValidator
 
 from .conftest import Catalog
 from .items import stac_item
@@ -118,6 +119,20 @@ def test_no_link_of_a_static_catalog_is_absolute_but_those_to_things_outside_of_
                 continue
             assert (path.parent / link["href"]).resolve().is_file(), (path, link)
             assert link["rel"] != "self"
+
+
+def test_every_document_of_a_static_catalog_meets_its_schema(filled: Catalog) -> None:
+    export(filled, "static")
+    validator = ItemValidator()
+    checked = {"Feature": 0, "Collection": 0}
+    for name in filled.names():
+        document = json.loads(filled.blobs.read(filled.target, name))
+        if document["type"] in checked:
+            assert validator.validate(document).errors == (), name
+            checked[document["type"]] += 1
+        else:
+            assert pystac.Catalog.from_dict(document).description
+    assert checked == {"Feature": 7, "Collection": 1}
 
 
 def test_items_of_a_single_range_are_linked_by_the_collection_itself(

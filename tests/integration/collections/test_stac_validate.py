@@ -40,7 +40,17 @@ def test_every_item_is_counted_and_a_reject_says_where_and_why(filled: Catalog) 
     assert "140" in reject["reason"]
     assert result["unknown_schemas"] == {NOWHERE: 1}
     assert result["assets"] is None
+    assert result["collection_rejects"] == []
     assert [task["items"] for task in filled.results(job, 2)] == [3, 3, 2]
+
+
+def test_the_document_of_the_collection_is_held_against_its_schema_too(catalog: Catalog) -> None:
+    catalog.create(license=5)
+    catalog.add(stac_item(1))
+    job = catalog.run("stac_validate", collection="scenes")
+    [reject] = job["result"]["collection_rejects"]
+    assert (reject["id"], reject["path"]) == ("scenes", "license")
+    assert (job["result"]["items"], job["result"]["invalid"]) == (1, 0)
 
 
 def test_only_the_items_that_are_asked_for_are_validated(filled: Catalog) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 from interfaces.catalog_items import FieldValues, RangeExtent
 from interfaces.collection_summaries import MOST_VALUES
 from services.stac.collection_summary import CollectionSummary
+from services.stac.validation import ItemValidator
 from tests.integration.collections.items import COLLECTION
 
 PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+DECLARED = ("eo/v2.0.0", "processing/v1.2.0", "projection/v2.0.0", "raster/v2.0.0")
 EO = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
 
 
@@ -110,6 +112,23 @@ def test_what_people_wrote_into_the_document_stays() -> None:
         "stac_extensions": [*before["stac_extensions"], PROJECTION],
     }
     assert part.document(after, ["platform", "proj:code"], write_extent=True) == after
+
+
+def test_a_document_with_summaries_of_extensions_meets_their_schemas() -> None:
+    extensions = [f"https://stac-extensions.github.io/{name}/schema.json" for name in DECLARED]
+    fields: dict[str, Any] = {
+        "proj__code": ["EPSG:4326"],
+        "eo__cloud_cover": [1, 2],
+        "raster__sampling": ["area"],
+        "processing__level": ["L1C"],
+        "gsd": [10],
+    }
+    asked = [name.replace("__", ":") for name in fields]
+    after = summary(1, 0, extensions, **fields).document(COLLECTION, asked, write_extent=True)
+    assert after["stac_extensions"] == extensions
+    assert set(after["summaries"]) == set(asked)  # type: ignore[arg-type]
+    validation = ItemValidator().validate(after)
+    assert (validation.errors, validation.unknown) == ((), ())
 
 
 def test_a_collection_without_items_and_one_whose_extent_is_not_wanted_keep_theirs() -> None:
