@@ -67,5 +67,6 @@ class StacCollection:
         results: TaskResults,
     ) -> JsonObject:
         """What the one task of the last stage wrote."""
-        (written,) = (task.result or {} for task in results(len(stages)))
-        return {"collection": parameters.collection, **written}
+        (written,) = results(len(stages))
+        # A result of that size is kept apart.
+        return {"collection": parameters.collection, **(written.result or {"result_url": written.result_url})}

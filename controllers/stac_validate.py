@@ -18,8 +18,9 @@ RANGE = 1000
 """Items that one task validates in about a second."""
 RANGE_WITH_ASSETS = 200
 MAX_REJECTS = 100
-"""In the job's result; those of the tasks have all."""
+"""In the job's result; those of the tasks have more."""
 MAX_SCHEMAS = 100
+COUNTED = ("items", "valid", "invalid", "not_listed")
 
 
 class StacValidateParameters(ItemFilter):
@@ -70,7 +71,7 @@ class StacValidate:
         missing: list[JsonValue] = []
         for task in results(len(stages)):
             found = task.result or {}
-            counts.update(_counts(found, ("items", "valid", "invalid")))
+            counts.update(_counts(found, COUNTED))
             assets.update(_counts(found.get("assets"), ("found", "missing", "elsewhere")))
             schemas = found.get("unknown_schemas")
             unknown.update(_counts(schemas, schemas if isinstance(schemas, dict) else ()))
@@ -79,7 +80,7 @@ class StacValidate:
             _take(missing, found.get("missing_assets"))
         return {
             "collection": parameters.collection,
-            **{name: counts[name] for name in ("items", "valid", "invalid")},
+            **{name: counts[name] for name in COUNTED},
             "ranges_failed": stages[-1].failed_tasks,
             "rejects": rejects,
             "collection_rejects": own,

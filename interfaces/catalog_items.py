@@ -165,7 +165,7 @@ class CatalogItems(Protocol):
         ...
 
     def values(self, part: ItemRange, fields: list[str], limit: int) -> list[FieldValues]:
-        """What the range's items have in these fields, at most `limit` values of each."""
+        """What the range's items have in these fields: at most `limit` values of each, and no long ones."""
         ...
 
     def extensions(self, part: ItemRange) -> list[str]:

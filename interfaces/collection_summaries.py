@@ -39,6 +39,8 @@ LISTED = frozenset({"gsd", "proj:epsg", "raster:spatial_resolution"})
 MOST_VALUES = 100
 """Of a field. With more it is left out, as the specification asks for, or a range where it is a number.
 https://github.com/radiantearth/stac-spec/blob/v1.1.0/collection-spec/collection-spec.md#summaries"""
+LONGEST_VALUE = 300
+"""Characters, as JSON: what is longer is no kind of data."""
 MOST_FIELDS = 100
 
 FieldName = Annotated[str, Field(min_length=1, max_length=200)]

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from interfaces.catalog import CatalogNotSetUp, CollectionNotFound, Holder
 from interfaces.catalog_items import CatalogItems, FieldValues, ItemFilter, ItemRange, Queryable, RangeExtent
+from interfaces.collection_summaries import LONGEST_VALUE
 from interfaces.errors import LeaseLost
 
 from .breakers import Breaker
@@ -68,7 +69,7 @@ class PgstacItems(CatalogItems):
 
     def values(self, part: ItemRange, fields: list[str], limit: int) -> list[FieldValues]:
         """What the range's items have in these fields."""
-        given = {**_range(part), "fields": fields, "limit": limit}
+        given = {**_range(part), "fields": fields, "limit": limit, "longest": LONGEST_VALUE}
         with self._reading() as connection:
             return [FieldValues(**row) for row in connection.execute(self._sql["values"], given)]
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 from pydantic import BaseModel, Field, JsonValue
 
 from interfaces.catalog_items import FieldValues, RangeExtent
-from interfaces.collection_summaries import LISTED, MOST_VALUES
+from interfaces.collection_summaries import LISTED, LONGEST_VALUE, MOST_VALUES
 
 from .collection_extent import boxes, joined
 
@@ -94,7 +94,9 @@ class CollectionSummary(BaseModel):
                 continue
             summary = _summary(found)
             if summary is None:
-                left_out[name] = f"more than {MOST_VALUES} values"
+                left_out[name] = (
+                    f"more than {MOST_VALUES} values, or one of more than {LONGEST_VALUE} characters"
+                )
             else:
                 made[name] = summary
         return made, left_out
@@ -137,7 +139,7 @@ def _extension(uri: str) -> str | None:
 def _summary(found: FieldValues) -> JsonValue:
     """A list of values, a range, or None where there are too many."""
     numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in found.values)
-    if numbers and (found.more or found.field not in LISTED):
+    if found.values and numbers and (found.more or found.field not in LISTED):
         assert found.minimum is not None
         assert found.maximum is not None
         return {"minimum": _number(found.minimum), "maximum": _number(found.maximum)}

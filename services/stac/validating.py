@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
 from interfaces.blobs import BlobRepository
 from interfaces.catalog_items import EVERY_ITEM, CatalogItems, ItemFilter
+from interfaces.containers import OTHER
 from interfaces.contracts import Contract
 from interfaces.errors import AccessDenied, BlobNotFound, ContainerNotFound, InvalidRequest
 from interfaces.workflows import TaskContext
@@ -21,6 +22,10 @@ PAGE = 250
 """Items read at once."""
 MAX_ERRORS = 5
 """Of one item: most are the same mistake, seen by several schemas."""
+MAX_LISTED_BYTES = 400_000
+"""Of what a range lists, as JSON: results over 1 MiB are kept apart, where they cannot be added up."""
+MAX_SCHEMAS = 100
+"""Distinct ones that are counted by name; the rest is counted as `(other)`."""
 
 
 class ValidateItemsParameters(RangeParameters):
@@ -59,13 +64,15 @@ class AssetCounts(Contract):
 
 
 class ValidateItemsResult(Contract):
-    """What was found. `rejects` has every mistake of every invalid item, up to a few of each."""
+    """What was found. `rejects` has the mistakes of the invalid items, up to a few of each."""
 
     collection: str
     items: int
     valid: int
     invalid: int
     rejects: list[Reject]
+    not_listed: int
+    """Rejects and missing files that are counted, but of which there are too many to be listed."""
     collection_rejects: list[Reject]
     """Of the collection's own document, which the task of the first range looks at."""
     unknown_schemas: dict[str, int]
@@ -85,35 +92,35 @@ class ValidateItems:
     def __call__(self, parameters: ValidateItemsParameters, context: TaskContext) -> ValidateItemsResult:
         """Validate each item as the API serves it."""
         count = invalid = 0
-        rejects: list[Reject] = []
+        listed = _Listed()
         unknown: Counter[str] = Counter()
         assets: Counter[str] = Counter()
-        missing: list[MissingAsset] = []
         for page in self._items.items(parameters.part, parameters.wanted, PAGE):
             for item in page:
                 context.check()
                 count += 1
                 validation = self._validator.validate(as_served(item))
-                unknown.update(validation.unknown)
+                _count(unknown, validation)
                 invalid += bool(validation.errors)
-                rejects += _rejects(item["id"], validation)
+                listed.add(_rejects(item["id"], validation))
                 if parameters.check_assets:
-                    missing += self._missing(item, assets)
+                    listed.add(self._missing(item, assets))
         own: list[Reject] = []
         if parameters.number == 0:
             validation = self._validator.validate(self._items.document(parameters.collection))
-            unknown.update(validation.unknown)
+            _count(unknown, validation)
             own = _rejects(parameters.collection, validation)
         return ValidateItemsResult(
             collection=parameters.collection,
             items=count,
             valid=count - invalid,
             invalid=invalid,
-            rejects=rejects,
+            rejects=listed.rejects,
+            not_listed=listed.left_out,
             collection_rejects=own,
             unknown_schemas=dict(sorted(unknown.items())),
             assets=AssetCounts(**assets) if parameters.check_assets else None,
-            missing_assets=missing,
+            missing_assets=listed.missing,
         )
 
     def _missing(self, item: Mapping[str, Any], counts: Counter[str]) -> Iterator[MissingAsset]:
@@ -139,6 +146,31 @@ class ValidateItems:
             return None
         container, _, name = href.removeprefix(account).partition("?")[0].partition("/")
         return (container, unquote(name)) if container and name else None
+
+
+class _Listed:
+    """What a result lists, as long as there is room in it."""
+
+    def __init__(self) -> None:
+        self.rejects: list[Reject] = []
+        self.missing: list[MissingAsset] = []
+        self.left_out = 0
+        self._room = MAX_LISTED_BYTES
+
+    def add(self, found: Iterable[Reject | MissingAsset]) -> None:
+        for one in found:
+            self._room -= len(one.model_dump_json())
+            if self._room < 0:
+                self.left_out += 1
+            elif isinstance(one, Reject):
+                self.rejects.append(one)
+            else:
+                self.missing.append(one)
+
+
+def _count(unknown: Counter[str], validation: Validation) -> None:
+    for uri in validation.unknown:
+        unknown[uri if uri in unknown or len(unknown) < MAX_SCHEMAS else OTHER] += 1
 
 
 def as_served(item: Mapping[str, Any]) -> Mapping[str, Any]:

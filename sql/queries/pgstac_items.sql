@@ -109,8 +109,9 @@ WITH part AS MATERIALIZED (
            CASE jsonb_typeof(value) WHEN 'number' THEN value::float8 END AS number
     FROM single
 )
-SELECT field, jsonb_agg(value ORDER BY place) FILTER (WHERE place <= %(limit)s) AS values,
-       count(*) > %(limit)s AS more, min(number) AS minimum, max(number) AS maximum
+SELECT field, coalesce(jsonb_agg(value ORDER BY place)
+                       FILTER (WHERE place <= %(limit)s AND length(value::text) <= %(longest)s), '[]') AS values,
+       count(*) > %(limit)s OR bool_or(length(value::text) > %(longest)s) AS more, min(number) AS minimum, max(number) AS maximum
 FROM numbered GROUP BY field ORDER BY field
 
 -- name: extensions

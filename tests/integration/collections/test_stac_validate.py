@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from controllers import stac_validate
+from services.stac import validating
 
 from .conftest import Catalog
 from .items import stac_item
@@ -51,6 +52,16 @@ def test_the_document_of_the_collection_is_held_against_its_schema_too(catalog: 
     [reject] = job["result"]["collection_rejects"]
     assert (reject["id"], reject["path"]) == ("scenes", "license")
     assert (job["result"]["items"], job["result"]["invalid"]) == (1, 0)
+
+
+def test_a_result_stays_small_enough_to_be_added_up(filled: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validating, "MAX_LISTED_BYTES", 500)
+    filled.call("UPDATE items SET content = jsonb_set(content, '{stac_version}', '\"9\"')")
+    job = filled.run("stac_validate", collection="scenes")
+    result = job["result"]
+    assert (result["items"], result["invalid"]) == (8, 8)
+    assert 0 < len(result["rejects"]) < 8
+    assert len(result["rejects"]) + result["not_listed"] == 8
 
 
 def test_only_the_items_that_are_asked_for_are_validated(filled: Catalog) -> None:

@@ -164,6 +164,14 @@ def test_more_values_than_asked_for_are_counted_not_carried(scene: Scene) -> Non
     assert (clouds.minimum, clouds.maximum) == (0, 7)
 
 
+def test_long_texts_are_not_carried_around(scene: Scene) -> None:
+    scene.create()
+    scene.add(stac_item(0, platform="a", mission="m" * 299), stac_item(1, platform="b" * 1000))
+    mission, platform = scene.items.values(WHOLE, ["platform", "mission"], 5)
+    assert (platform.values, platform.more) == (["a"], True)
+    assert (mission.values, mission.more) == ([], True)
+
+
 def test_a_change_of_the_document_keeps_what_others_wrote(scene: Scene) -> None:
     scene.create(title="people's")
     assert scene.items.change("scenes", lambda document: {**document, "keywords": ["a"]}, scene.holder())
