@@ -20,6 +20,7 @@ from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
+from repositories.pgstac_items import PgstacItems
 from repositories.pgstac_schema import PgstacSchema
 from repositories.publications import PostgresPublicationRepository
 from repositories.queues import AzureQueueRepository
@@ -38,8 +39,9 @@ token = database_token() if settings.database_identity else None
 database = Database(settings, token)
 job_types = registration.job_catalog()
 publications = PostgresPublicationRepository(database)
+catalog = GuardedCatalog(PgstacCatalog(database), breakers)
 ports = registration.Ports(
-    blobs, publications, GuardedCatalog(PgstacCatalog(database), breakers), PgstacAdministration(database)
+    blobs, publications, catalog, PgstacAdministration(database), PgstacItems(database, catalog.breaker)
 )
 task_types = registration.task_catalog(settings, ports)
 registration.check(job_types, task_types, settings.function_timeout)

@@ -20,10 +20,12 @@ from controllers.summarize_container import SummarizeContainer
 from controllers.validate_raster import ValidateRaster
 from interfaces.blobs import BlobRepository
 from interfaces.catalog import CatalogAdministration, CatalogRepository
+from interfaces.catalog_items import CatalogItems
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
 from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
+from registration_collections import collection_jobs, collection_tasks
 from services import hello, listing, raster_validation, summary
 from services.cog.cataloguing import PublishCog, PublishCogParameters, WriteItem, WriteItemParameters
 from services.cog.converting import (
@@ -156,6 +158,7 @@ def job_catalog() -> JobCatalog:
             MosaicToCog(),
             RasterToCog(),
             ReprojectRaster(),
+            *collection_jobs(),
             StacRegister(),
             StacSetup(),
             SummarizeContainer(),
@@ -172,6 +175,7 @@ class Ports:
     publications: PublicationRepository
     catalog: CatalogRepository
     administration: CatalogAdministration
+    items: CatalogItems
 
 
 def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
@@ -316,6 +320,7 @@ def catalog_tasks(
     scratch = settings.scratch_container
     validator = ItemValidator(*([settings.stac_schemas] if settings.stac_schemas else []))
     return [
+        *collection_tasks(settings, ports.items, blobs, validator, storage),
         TaskDefinition("migrate_catalog", MigrateCatalogParameters, MigrateCatalog(administration), storage),
         TaskDefinition(
             "configure_catalog", ConfigureCatalogParameters, ConfigureCatalog(administration), storage

@@ -21,6 +21,11 @@ class GuardedCatalog(CatalogRepository):
         self._catalog = catalog
         self._breaker: Breaker = breakers.guard(DEPENDENCY, self.ping)
 
+    @property
+    def breaker(self) -> Breaker:
+        """For what else is read from pgstac."""
+        return self._breaker
+
     def state(self) -> CatalogState:
         """What is installed."""
         with self._breaker.calling():

@@ -25,6 +25,7 @@ from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
+from repositories.pgstac_items import PgstacItems
 from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.memory_queues import MemoryQueues, Stored
@@ -59,11 +60,13 @@ class World:
         self.databases: list[Database] = []
         self.job_types = registration.job_catalog()
         database = self._database()
+        catalog = GuardedCatalog(PgstacCatalog(database), self.breakers)
         ports = registration.Ports(
             self.guarded,
             PostgresPublicationRepository(database),
-            GuardedCatalog(PgstacCatalog(database), self.breakers),
+            catalog,
             PgstacAdministration(database),
+            PgstacItems(database, catalog.breaker),
         )
         self.task_types: TaskCatalog = registration.task_catalog(self.settings, ports)
         self.engine = self._engine(database)

@@ -118,7 +118,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Dispatches whose messages their queue has passed: those at its front, of which the oldest was put at `p_front`, were
--- put `p_margin` after them and more (docs/adr/0012). Whether their work was taken up is looked at now, however long
+-- put `p_margin` after them and more (docs/adr/0013). Whether their work was taken up is looked at now, however long
 -- they were to wait. Answers how many.
 CREATE OR REPLACE FUNCTION app.expect_passed(p_queue text, p_front timestamptz, p_margin interval, p_limit integer)
 RETURNS bigint LANGUAGE sql AS $$

@@ -1,7 +1,7 @@
 -- What tells that work was lost.
 
 -- Sent dispatches in the order of their messages, so that those are found which their queue has passed
--- (docs/adr/0012).
+-- (docs/adr/0013).
 CREATE INDEX outbox_in_queue ON app.outbox (queue, sent_at) WHERE sent_at IS NOT NULL;
 
 -- Processes that lost the plan of a stage (docs/adr/0004): whose death, the tasks they held besides may not be

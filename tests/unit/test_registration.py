@@ -17,6 +17,7 @@ from registration import JobCatalog, TaskCatalog, check
 from repositories.database import Database
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
+from repositories.pgstac_items import PgstacItems
 from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.workflows import ScriptedJob, task_type
@@ -104,6 +105,7 @@ def test_what_this_app_registers_is_consistent() -> None:
         PostgresPublicationRepository(database),
         PgstacCatalog(database),
         PgstacAdministration(database),
+        PgstacItems(database),
     )
     jobs, tasks = registration.job_catalog(), registration.task_catalog(settings, ports)
     check(jobs, tasks, settings.function_timeout)
