@@ -5,8 +5,8 @@ from __future__ import annotations
 from interfaces.blobs import BlobProperties
 
 from .raster_metadata import describe
-from .raster_opening import RasterOpener, Reachable, Unreadable, counted, own_words
-from .raster_report import RasterMetadata, RasterReport
+from .raster_opening import DOUBTFUL, RasterOpener, Reachable, Unreadable, counted, own_words
+from .raster_report import RasterMetadata, RasterReport, UnreadableRaster
 
 
 class RasterInspector:
@@ -20,6 +20,12 @@ class RasterInspector:
 
         Raises what `BlobRepository` raises: the blob is gone, storage refuses or does not answer.
         """
+        report = self._seen(container, blob, statistics=statistics)
+        if isinstance(report, UnreadableRaster) and report.status in DOUBTFUL:
+            report = self._seen(container, blob, statistics=statistics)
+        return report
+
+    def _seen(self, container: str, blob: BlobProperties, *, statistics: bool) -> RasterReport:
         reachable: Reachable | None = None
         report: RasterReport
         try:

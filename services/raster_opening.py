@@ -47,6 +47,8 @@ COPY_BYTES = 8 * 1024**2
 """Fetched at a time of a blob that is copied to the disk."""
 Room = Callable[[int], AbstractContextManager[Path]]
 """An empty folder for so many bytes, until its context ends."""
+DOUBTFUL = {"broken", "truncated"}
+"""Statuses that a file seems to have, too, when storage fails in the middle of it."""
 DIRECTORY_AT = re.compile(r"Failed to read directory at offset (\d+)")
 """Most writers put a TIFF's directory at its end: of a file that was cut off it is missing."""
 NOT_RECOGNIZED = "not recognized as being in a supported file format"
@@ -58,6 +60,11 @@ class Unreadable(Exception):
     def __init__(self, report: UnreadableRaster) -> None:
         super().__init__(report.reason)
         self.report = report
+
+    @property
+    def doubtful(self) -> bool:
+        """The same would be seen of a file that storage gave in part only."""
+        return self.report.status in DOUBTFUL
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from interfaces.blobs import BlobRepository
+from interfaces.blobs import BlobProperties, BlobRepository
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import BlobNotFound
 from interfaces.workflows import TaskContext
@@ -17,7 +17,8 @@ from .cog.estimates import block_memory
 from .cog.resources import Resources
 from .raster_metadata import describe, item_bytes
 from .raster_opening import RasterOpener, Unreadable
-from .raster_report import CogReport, UnreadableRaster
+from .raster_report import CogReport, RasterMetadata, UnreadableRaster
+from .second_look import second_look
 from .storage_access import container_must_answer
 
 if TYPE_CHECKING:
@@ -77,15 +78,7 @@ class ValidateRaster:
         except BlobNotFound:
             return RasterValidity(name=name, verdict="missing", reasons=["the blob does not exist"])
         try:
-            room = self._resources.room(context.check)
-            with self._opener.reachable(container, blob, room=room) as reachable:
-                path = reachable.source.path
-                with (
-                    self._opener.explained(container, blob, path),
-                    self._opener.opened(reachable, blob) as dataset,
-                ):
-                    report = describe(dataset, reachable.source, reachable.sidecars, statistics=False)
-                    read = self._read_all(dataset, context) if parameters.read_pixels else 0
+            report, read = second_look(lambda: self._read(parameters, blob, context))
         except Unreadable as error:
             verdict: Verdict = "not_raster" if error.report.status == "not_raster" else "invalid"
             return RasterValidity(
@@ -117,6 +110,19 @@ class ValidateRaster:
             pixels_read=read,
             warnings=report.warnings,
         )
+
+    def _read(
+        self, parameters: ValidateRasterParameters, blob: BlobProperties, context: TaskContext
+    ) -> tuple[RasterMetadata, int]:
+        room = self._resources.room(context.check)
+        with self._opener.reachable(parameters.container, blob, room=room) as reachable:
+            path = reachable.source.path
+            with (
+                self._opener.explained(parameters.container, blob, path),
+                self._opener.opened(reachable, blob) as dataset,
+            ):
+                report = describe(dataset, reachable.source, reachable.sidecars, statistics=False)
+                return report, self._read_all(dataset, context) if parameters.read_pixels else 0
 
     def _read_all(self, dataset: DatasetReader, context: TaskContext) -> int:
         """Read every pixel and the mask, some blocks at a time; answers how many values were read."""

@@ -18,6 +18,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.publications import PublishedCog
 from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener
+from services.second_look import second_look
 
 from . import conversion, fidelity
 from .inspecting import readable, remarks
@@ -64,7 +65,7 @@ class ConvertRaster:
     def __call__(self, parameters: ConvertRasterParameters, context: TaskContext) -> ConvertRasterResult:
         """Convert and check. Raises `PermanentTaskError` with the reason why that is not possible."""
         with self._opener.sessions.messages.collected() as said:
-            result = self._converted(parameters, context)
+            result = second_look(lambda: self._converted(parameters, context))
         return result.model_copy(update={"notes": [*result.notes, *remarks(said)]})
 
     def _converted(self, parameters: ConvertRasterParameters, context: TaskContext) -> ConvertRasterResult:
@@ -253,7 +254,7 @@ class AssembleCog:
             )
         with self._opener.sessions.messages.collected():
             # Of files of our own: what GDAL says of them says nothing that was not said of their sources.
-            made = wholes[0] if wholes else self._assemble(tiles, context)
+            made = wholes[0] if wholes else second_look(lambda: self._assemble(tiles, context))
         context.discover([{"made": made.model_dump(mode="json")}])
         return AssembleCogResult(target=parameters.target, tiles=len(tiles), size=made.file.size)
 

@@ -20,6 +20,7 @@ from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.rasters import CogOptions, CogTarget, Target
 from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener, Unreadable
+from services.second_look import UnreadableSource, second_look
 from services.stac.acquisition import Acquisition, acquisition
 from services.storage_access import container_must_answer
 
@@ -81,7 +82,7 @@ class InspectRaster:
     def __call__(self, parameters: InspectRasterParameters, context: TaskContext) -> InspectRasterResult:
         """The plan in short. Raises `PermanentTaskError` with the reason why there is none."""
         with self._opener.sessions.messages.collected() as said:
-            result = self._inspected(parameters, context)
+            result = second_look(lambda: self._inspected(parameters, context))
         return result.model_copy(update={"notes": [*result.notes, *remarks(said)]})
 
     def _inspected(self, parameters: InspectRasterParameters, context: TaskContext) -> InspectRasterResult:
@@ -213,7 +214,8 @@ def readable(name: str) -> Iterator[None]:
     try:
         yield
     except Unreadable as error:
-        raise PermanentTaskError(f"{name}: {error.report.reason}") from error
+        kind = UnreadableSource if error.doubtful else PermanentTaskError
+        raise kind(f"{name}: {error.report.reason}") from error
 
 
 def remarks(messages: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget
 from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener
+from services.second_look import second_look
 
 from .content import classify
 from .estimates import reading_of
@@ -71,6 +72,11 @@ class InspectMosaicPart:
         self, parameters: InspectMosaicPartParameters, context: TaskContext
     ) -> InspectMosaicPartResult:
         """In short. Raises `PermanentTaskError` with the reason why it cannot be part of a mosaic."""
+        return second_look(lambda: self._inspected(parameters, context))
+
+    def _inspected(
+        self, parameters: InspectMosaicPartParameters, context: TaskContext
+    ) -> InspectMosaicPartResult:
         container, name, options = parameters.container, parameters.name, parameters.options
         blob = properties(self._blobs, container, name)
         with (

@@ -10,6 +10,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions
 from services.raster_metadata import Refused, Truncated, check_length, refuse_dangerous
 from services.raster_source import RANDOM_ACCESS
+from services.second_look import UnreadableSource
 
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
@@ -92,8 +93,10 @@ def _refuse_unreadable(dataset: DatasetReader, source: SourceBlob) -> None:
     try:
         refuse_dangerous(dataset, dataset.name, source.size)
         check_length(dataset, dataset.name, source.size)
-    except (Refused, Truncated) as error:
+    except Refused as error:
         raise PermanentTaskError(str(error)) from error
+    except Truncated as error:
+        raise UnreadableSource(str(error)) from error
 
 
 def _only_subdataset(dataset: DatasetReader) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from warnings import filterwarnings
 
 from interfaces.conversions import ConversionPlan
-from interfaces.errors import ContractViolation, PermanentTaskError, ServiceUnavailable, TaskError
+from interfaces.errors import ContractViolation, ServiceUnavailable, TaskError
 from services.raster_opening import TRANSIENT
+from services.second_look import UnreadableSource
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -38,7 +39,7 @@ def gdal_told(doing: str, path: str = "") -> Iterator[None]:
             raise ServiceUnavailable(f"storage did not answer while {doing}: {text}") from error
         if any(sign in text for sign in NO_SPACE):
             raise TaskError(f"the temporary space is full while {doing}: {text}") from error
-        raise PermanentTaskError(f"GDAL fails while {doing}: {text}") from error
+        raise UnreadableSource(f"GDAL fails while {doing}: {text}") from error
 
 
 @contextmanager

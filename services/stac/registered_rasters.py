@@ -16,6 +16,7 @@ from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.registrations import RasterItems, name_pattern
 from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener, Unreadable
+from services.second_look import second_look
 
 from .acquisition import Acquisition, acquisition
 from .collection import collection_link
@@ -72,7 +73,10 @@ class RegisteredRasters:
         `asked` is the SHA-256 of what decides the item, hex.
         """
         with self._opener.sessions.messages.collected() as said:
-            item = self._item(container, blob, context, collection_id, wanted, asked)
+            try:
+                item = second_look(lambda: self._item(container, blob, context, collection_id, wanted, asked))
+            except Unreadable as error:
+                raise PermanentTaskError(f"{blob.name}: {error.report.reason}") from error
         found = self._validator.validate(item)
         faults = [f"{error.path}: {error.reason} ({error.schema})" for error in found.errors]
         faults += [f"{path}: {reason}" for path, reason in why_not_storable(item)]
@@ -102,31 +106,28 @@ class RegisteredRasters:
         wanted: RasterItems,
         asked: str,
     ) -> dict[str, JsonValue]:
-        try:
-            with self._opener.reachable(container, blob) as reachable:
-                path = reachable.source.path
-                with (
-                    self._opener.explained(container, blob, path),
-                    self._opener.opened(reachable, blob) as dataset,
-                ):
-                    is_cog = _is_cog(dataset, path)
-                    if wanted.require_cog and not is_cog:
-                        raise PermanentTaskError(f"{blob.name}: is no strictly valid COG")
-                    picture, made = self._picture(container, blob.name, dataset, wanted)
-                    context.check()
-                    item = build_item(
-                        dataset,
-                        item_id(wanted.id_template, container, blob.name),
-                        data=self._file(container, blob, _media_type(dataset, is_cog)),
-                        time=acquired(dataset, blob, wanted),
-                        footprint=raster_footprint(dataset),
-                        thumbnail=File(self._blobs.url(container, picture), PNG_TYPE) if picture else None,
-                        collection=CollectionLink(collection_id, str(collection_link(collection_id)["href"])),
-                        lineage=_lineage(container, blob, context, asked, dataset.tags()),
-                        title=PurePosixPath(blob.name).name,
-                    )
-        except Unreadable as error:
-            raise PermanentTaskError(f"{blob.name}: {error.report.reason}") from error
+        with self._opener.reachable(container, blob) as reachable:
+            path = reachable.source.path
+            with (
+                self._opener.explained(container, blob, path),
+                self._opener.opened(reachable, blob) as dataset,
+            ):
+                is_cog = _is_cog(dataset, path)
+                if wanted.require_cog and not is_cog:
+                    raise PermanentTaskError(f"{blob.name}: is no strictly valid COG")
+                picture, made = self._picture(container, blob.name, dataset, wanted)
+                context.check()
+                item = build_item(
+                    dataset,
+                    item_id(wanted.id_template, container, blob.name),
+                    data=self._file(container, blob, _media_type(dataset, is_cog)),
+                    time=acquired(dataset, blob, wanted),
+                    footprint=raster_footprint(dataset),
+                    thumbnail=File(self._blobs.url(container, picture), PNG_TYPE) if picture else None,
+                    collection=CollectionLink(collection_id, str(collection_link(collection_id)["href"])),
+                    lineage=_lineage(container, blob, context, asked, dataset.tags()),
+                    title=PurePosixPath(blob.name).name,
+                )
         if picture and made is not None:
             self._blobs.write(container, picture, made, content_type=PNG_TYPE)
         return item

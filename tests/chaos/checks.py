@@ -185,11 +185,12 @@ def check(app: App, expected: Mapping[str, str], seconds: float = 180) -> Findin
         for job_id, status in ended.items()
         if status["status"] != expected[job_id]
     }
-    assert surprises == {}
+    # In words: pytest does not explain the asserts of this module.
+    assert surprises == {}, surprises
     stuck = app.rows("SELECT job_id, status FROM app.jobs WHERE completed_at IS NULL")
     doubled = app.rows(DOUBLED)
     lost = app.rows(LOST_REPLIES) + [{"job_id": job_id} for job_id in expected if not _exists(app, job_id)]
-    assert (stuck, doubled, lost) == ([], [], [])
+    assert (stuck, doubled, lost) == ([], [], []), (stuck, doubled, lost)
     assert app.rows(WRONG_GREETINGS) == []
     assert app.rows(DRIFTED) == []
     assert app.violations() == 0, app.get("/db/invariants").text
