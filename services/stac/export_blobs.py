@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from interfaces.blobs import BlobProperties, BlobRepository
-from interfaces.errors import BlobNotFound, Conflict
+from interfaces.errors import BlobNotFound, Conflict, ContainerNotFound
 from interfaces.workflows import TaskContext
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,12 @@ class ExportBlobs:
     def keep(self, data: bytes, suffix: str, context: TaskContext) -> str:
         """Keep something for a later stage; its name in the container of scratch blobs."""
         name = context.scratch_name(suffix)
-        self._blobs.write_stream(self.scratch_container, name, _chunks(data))
+        try:
+            self._blobs.write_stream(self.scratch_container, name, _chunks(data))
+        except ContainerNotFound:
+            # Nobody made the container before the first export.
+            self._blobs.ensure_container(self.scratch_container)
+            self._blobs.write_stream(self.scratch_container, name, _chunks(data))
         return name
 
     def kept(self, name: str) -> bytes:

@@ -23,6 +23,7 @@ from local.functions_host.queue_processor import QueueProcessor
 from repositories.blobs import AzureBlobRepository
 from tests.chaos import crash_injection, crash_workflows
 from tests.chaos.catalog_crash_points import CATALOG_CRASH_POINTS
+from tests.chaos.collection_crash_points import COLLECTION_CRASH_POINTS
 from tests.chaos.crash_points import CRASH_POINTS
 from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
 
@@ -57,7 +58,12 @@ crash_injection.install(
     crash_injection.Trap(FOLDER),
     {
         step.place
-        for point in (*CRASH_POINTS, *RASTER_CRASH_POINTS, *CATALOG_CRASH_POINTS)
+        for point in (
+            *CRASH_POINTS,
+            *RASTER_CRASH_POINTS,
+            *CATALOG_CRASH_POINTS,
+            *COLLECTION_CRASH_POINTS,
+        )
         for step in point.steps
     },
 )

@@ -15,6 +15,7 @@ import pyarrow.dataset
 import pyarrow.parquet
 import pystac
 import pytest
+from azure.storage.blob import BlobServiceClient
 from stac_geoparquet.arrow import stac_table_to_items
 
 from controllers import stac_export
@@ -241,6 +242,15 @@ def test_items_whose_values_fit_no_table_fail_the_job_with_the_reason(filled: Ca
     assert job["status"] == "failed"
     assert "values of different types" in job["error"]
     assert filled.names() == []
+
+
+def test_the_first_export_makes_the_container_of_scratch_blobs(
+    catalog: Catalog, storage_connection_string: str
+) -> None:
+    catalog.create()
+    with BlobServiceClient.from_connection_string(storage_connection_string) as service:
+        service.delete_container(catalog.world.settings.scratch_container)
+    assert export(catalog, "static")["items"] == 0
 
 
 def test_a_container_that_is_missing_fails_the_job_by_name(filled: Catalog) -> None:
