@@ -6,12 +6,14 @@ import azure.functions as func
 
 import registration
 from engine import Engine
+from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
+from repositories.feature_tables import PostgresFeatureTables
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
@@ -21,6 +23,7 @@ from repositories.queues import AzureQueueRepository
 from repositories.results import Results
 from repositories.schema import Schema
 from services.cog.publishing import UnfinishedPublications
+from services.vector.publishing import AbandonedStaging
 from triggers import http
 from triggers import queues as queue_triggers
 from triggers import timers as timer_triggers
@@ -32,9 +35,10 @@ queues = AzureQueueRepository.from_settings(settings)
 database = Database(settings, database_token() if settings.database_identity else None)
 job_types = registration.job_catalog()
 publications = PostgresPublicationRepository(database)
-task_types = registration.task_catalog(settings, blobs, publications)
+tables = PostgresFeatureTables(database)
+task_types = registration.task_catalog(settings, blobs, publications, tables)
 registration.check(job_types, task_types, settings.function_timeout)
-leavings = [UnfinishedPublications(blobs, publications)]
+leavings: list[Leavings] = [UnfinishedPublications(blobs, publications), AbandonedStaging(tables)]
 engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

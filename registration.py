@@ -15,8 +15,10 @@ from controllers.mosaic_to_cog import MosaicToCog
 from controllers.raster_to_cog import RasterToCog, ReprojectRaster
 from controllers.summarize_container import SummarizeContainer
 from controllers.validate_raster import ValidateRaster
+from controllers.vector_to_postgis import VectorToPostgis
 from interfaces.blobs import BlobRepository
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
+from interfaces.layers import FeatureTables
 from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
@@ -44,6 +46,12 @@ from services.gdal_session import GdalSessions
 from services.raster_inspection import RasterInspector
 from services.raster_opening import RasterOpener
 from services.stac.lineage import software_versions
+from services.vector.files import VectorOpener
+from services.vector.inspecting import InspectVector, InspectVectorParameters
+from services.vector.listing import ListVectors, ListVectorsParameters
+from services.vector.loading import LoadChunk, LoadChunkParameters
+from services.vector.preparing import PrepareTable, PrepareTableParameters
+from services.vector.publishing import PublishLayer, PublishLayerParameters
 
 
 class JobCatalog:
@@ -136,12 +144,13 @@ def job_catalog() -> JobCatalog:
             ReprojectRaster(),
             SummarizeContainer(),
             ValidateRaster(),
+            VectorToPostgis(),
         ]
     )
 
 
 def task_catalog(
-    settings: Settings, blobs: BlobRepository, publications: PublicationRepository
+    settings: Settings, blobs: BlobRepository, publications: PublicationRepository, tables: FeatureTables
 ) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
@@ -189,6 +198,7 @@ def task_catalog(
                 max_batch=10,
             ),
             *cog_tasks(settings, blobs, publications, opener, resources, storage),
+            *vector_tasks(VectorOpener(blobs, resources), blobs, tables, storage),
         ]
     )
 
@@ -275,4 +285,30 @@ def planning_tasks(
         TaskDefinition(
             "compose_mosaic", ComposeMosaicParameters, ComposeMosaic(publisher, resources), storage
         ),
+    ]
+
+
+def vector_tasks(
+    opener: VectorOpener, blobs: BlobRepository, tables: FeatureTables, storage: RetryPolicy
+) -> list[TaskDefinition[Any]]:
+    """The task types of which loads of vector files are made."""
+    return [
+        TaskDefinition("list_vectors", ListVectorsParameters, ListVectors(blobs), storage),
+        TaskDefinition(
+            "inspect_vector",
+            InspectVectorParameters,
+            InspectVector(opener),
+            storage,
+            expected_duration=timedelta(milliseconds=500),
+        ),
+        TaskDefinition(
+            "prepare_table",
+            PrepareTableParameters,
+            PrepareTable(tables),
+            storage,
+            expected_duration=timedelta(milliseconds=50),
+            max_batch=10,
+        ),
+        TaskDefinition("load_chunk", LoadChunkParameters, LoadChunk(opener, tables), storage),
+        TaskDefinition("publish_layer", PublishLayerParameters, PublishLayer(tables), storage),
     ]

@@ -21,6 +21,7 @@ from interfaces.workflows import JobController, TaskDefinition
 from registration import TaskCatalog
 from repositories.breakers import Breakers
 from repositories.database import Database
+from repositories.feature_tables import PostgresFeatureTables
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
@@ -57,7 +58,10 @@ class World:
         self.job_types = registration.job_catalog()
         database = self._database()
         publications = PostgresPublicationRepository(database)
-        self.task_types: TaskCatalog = registration.task_catalog(self.settings, self.guarded, publications)
+        self.tables = PostgresFeatureTables(database)
+        self.task_types: TaskCatalog = registration.task_catalog(
+            self.settings, self.guarded, publications, self.tables
+        )
         self.engine = self._engine(database)
         self._admin = psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row)
 

@@ -12,13 +12,15 @@ from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
 from interfaces.containers import extension_of
 from interfaces.errors import BlobNotFound, PermanentTaskError, ServiceUnavailable
 from interfaces.layers import SourceFile
-from services.scratch import ScratchSpace
+from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
 from . import archives, screening
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
+READING_BYTES = 192 * 1024**2
+"""Of memory, for the features that are read at a time in all forms, and for what GDAL keeps of a file."""
 SPARE = 16 * 1024**2
 """For what GDAL writes beside a file: an index of a shapefile, a schema of a GML."""
 DRIVERS = {
@@ -91,11 +93,11 @@ class _Wanted:
 
 
 class VectorOpener:
-    """Opens vector files. One per process; any number of threads, which share the scratch space."""
+    """Opens vector files. One per process; any number of threads, which share memory and scratch space."""
 
-    def __init__(self, blobs: BlobRepository, scratch: ScratchSpace) -> None:
+    def __init__(self, blobs: BlobRepository, resources: Resources) -> None:
         self._blobs = blobs
-        self._scratch = scratch
+        self._resources = resources
 
     @contextmanager
     def opened(
@@ -123,7 +125,8 @@ class VectorOpener:
             if expected is not None and expected != source:
                 raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
             size = sum(one.size for one in wanted) + SPARE
-            with self._scratch.directory(size, check) as folder:
+            memory = min(READING_BYTES, self._resources.free_bytes)
+            with self._resources.memory(memory, check), self._resources.room(check)(size) as folder:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]

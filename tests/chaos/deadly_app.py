@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue
 import registration
 from interfaces.blobs import BlobRepository
 from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskParameters
+from interfaces.layers import FeatureTables
 from interfaces.plans import StageDefinition, StagePlan, Tasks
 from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
@@ -94,9 +95,9 @@ def _jobs() -> registration.JobCatalog:
 
 
 def _tasks(
-    settings: Settings, blobs: BlobRepository, publications: PublicationRepository
+    settings: Settings, blobs: BlobRepository, publications: PublicationRepository, tables: FeatureTables
 ) -> registration.TaskCatalog:
-    catalog = _task_catalog(settings, blobs, publications)
+    catalog = _task_catalog(settings, blobs, publications, tables)
     catalog.register(TaskDefinition("mine", MineParameters, walk, SOON, max_batch=250))
     return catalog
 

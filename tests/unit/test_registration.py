@@ -15,6 +15,7 @@ from interfaces.plans import StageDefinition
 from interfaces.settings import Settings
 from registration import JobCatalog, TaskCatalog, check
 from repositories.database import Database
+from repositories.feature_tables import PostgresFeatureTables
 from repositories.publications import PostgresPublicationRepository
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.workflows import ScriptedJob, task_type
@@ -96,8 +97,10 @@ def test_a_timeout_below_the_functions_is_accepted() -> None:
 
 def test_what_this_app_registers_is_consistent() -> None:
     settings = Settings()
-    publications = PostgresPublicationRepository(Database(settings))
-    jobs, tasks = registration.job_catalog(), registration.task_catalog(settings, MemoryBlobs(), publications)
+    database = Database(settings)
+    publications, tables = PostgresPublicationRepository(database), PostgresFeatureTables(database)
+    jobs = registration.job_catalog()
+    tasks = registration.task_catalog(settings, MemoryBlobs(), publications, tables)
     check(jobs, tasks, settings.function_timeout)
     assert {"hello_world", "list_container", "summarize_container"} <= {c.job_type for c in jobs.all()}
 
