@@ -24,6 +24,7 @@ from repositories.blobs import AzureBlobRepository
 from tests.chaos import crash_injection, crash_workflows
 from tests.chaos.crash_points import CRASH_POINTS
 from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
+from tests.chaos.vector_crash_points import VECTOR_CRASH_POINTS
 
 FOLDER = Path(os.environ["CRASH_FOLDER"])
 
@@ -54,7 +55,11 @@ for name in ("write", "ping"):
     setattr(AzureBlobRepository, name, _unless_away(getattr(AzureBlobRepository, name)))
 crash_injection.install(
     crash_injection.Trap(FOLDER),
-    {step.place for point in (*CRASH_POINTS, *RASTER_CRASH_POINTS) for step in point.steps},
+    {
+        step.place
+        for point in (*CRASH_POINTS, *RASTER_CRASH_POINTS, *VECTOR_CRASH_POINTS)
+        for step in point.steps
+    },
 )
 if seconds := os.environ.get("CRASH_HOLD_SECONDS"):
     engine.relay.HOLD = timedelta(seconds=float(seconds))
