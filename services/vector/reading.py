@@ -153,7 +153,9 @@ def _asked(
     where = options.where
     if chunk is not None and chunk.fids is not None:
         first, last = chunk.fids
-        where = f"fid BETWEEN {first:d} AND {last:d}"
+        # Whatever the file calls it: an attribute may be called fid.
+        name = str(described(layer)["fid_column"] or "rowid").replace('"', '""')
+        where = f'"{name}" BETWEEN {first:d} AND {last:d}'
     elif chunk is not None and chunk.skip:
         arguments["skip_features"] = chunk.skip
     if where is not None:

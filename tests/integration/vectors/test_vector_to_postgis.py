@@ -42,7 +42,7 @@ def polygon(rings: Any) -> dict[str, Any]:
 def make_file(tmp_path: Path) -> MakeFile:
     """Files of numbered points, in any format that GDAL writes."""
 
-    def make(extension: str, driver: str, count: int) -> bytes:
+    def make(extension: str, driver: str, count: int, **options: str) -> bytes:
         table = pyarrow.table(
             {
                 "number": pyarrow.array(range(count)),
@@ -59,6 +59,7 @@ def make_file(tmp_path: Path) -> MakeFile:
             geometry_name="geometry",
             geometry_type="Point",
             crs="EPSG:4326",
+            **options,
         )
         return path.read_bytes()
 
@@ -118,6 +119,13 @@ def test_chunks_of_a_large_layer_are_each_loaded_once(
     assert len(depot.world.tasks(job["job_id"], 4)) == 3
     numbers = depot.world.rows("SELECT number FROM features.a ORDER BY number")
     assert [row["number"] for row in numbers] == list(range(2500))
+
+
+def test_chunks_of_a_geopackage_are_told_by_its_own_key_whatever_that_is_called(
+    depot: Depot, make_file: MakeFile
+) -> None:
+    depot.put("a.gpkg", make_file("gpkg", "GPKG", 2500, FID='the "key"'))
+    assert depot.load(blob="a.gpkg", chunk_features=1000)["loaded"] == 2500
 
 
 def test_what_cannot_be_loaded_is_in_the_table_of_rejected_features_with_its_reason(depot: Depot) -> None:
@@ -318,6 +326,32 @@ def test_text_that_is_no_geometry_is_rejected_and_not_taken_for_null(depot: Depo
         ("a", "column 'lon' is no number"),
         ("b", "'POINT (a b)' cannot be read as a geometry"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "encoding", "texts"),
+    [
+        # Their .dbf names none, or one that is right.
+        ("mbostock+shapefile/latin1-property.shp", None, ["México"]),
+        ("mbostock+shapefile/latin1-property.shp", "latin1", ["México"]),
+        ("mapnik+test-data/farsi-labels.shp", None, ["پاکستان"]),
+        ("geotools+geotools/rus-windows-1251.shp", None, ["Кириллица"]),
+        ("geotools+geotools/rus-windows-1251.shp", "windows-1251", ["Кириллица"]),
+    ],
+)
+def test_text_is_read_in_the_encoding_that_is_named_or_found(
+    depot: Depot, corpus: Path, file: str, encoding: str | None, texts: list[str]
+) -> None:
+    depot.put_file(corpus / "vector" / file, "a.shp")
+    depot.load(blob="a.shp", encoding=encoding)
+    read = {value for row in depot.rows("a") for value in row.values() if isinstance(value, str)}
+    assert set(texts) <= read
+
+
+def test_text_that_is_not_in_its_encoding_is_refused(depot: Depot, corpus: Path) -> None:
+    depot.put_file(corpus / "vector/mbostock+shapefile/latin1-property.shp", "a.shp")
+    reason = depot.refusal(blob="a.shp", encoding="utf-8")
+    assert reason.startswith("encoding: text is not what it should be, invalid continuation byte (byte 0xe9)")
 
 
 def test_parameters_that_cannot_go_together_are_refused_by_name(depot: Depot) -> None:
