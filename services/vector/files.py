@@ -56,6 +56,7 @@ SIDECARS = {
     "tab": frozenset({"dat", "map", "id", "ind"}),
     "gml": frozenset({"xsd"}),
 }
+DATABASES = frozenset({"GPKG", "SQLite"})
 XML = frozenset({"LIBKML", "GML", "GPX"})
 
 
@@ -327,6 +328,8 @@ def _screened(part: Part, check: Callable[[], None]) -> Part:
     if part.path.is_dir():
         return part
     screening.refuse_references(part.path)
+    if part.driver in DATABASES:
+        screening.screen_sqlite(part.path)
     if part.driver in XML:
         screening.screen_xml(part.path, check)
         schema = part.path.with_suffix(".xsd")

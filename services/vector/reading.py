@@ -146,8 +146,9 @@ def _asked(
     if layer.part.driver == "CSV":
         texted = texts.find_geometry(list(described(layer)["fields"]), options.csv)
         arguments |= texts.open_options("CSV", texted)
-    elif geometry_only and options.where is None:
-        arguments["columns"] = []
+    elif options.where is None and (geometry_only or options.columns is not None):
+        # With a condition all are read: it may be about any of them.
+        arguments["columns"] = [] if geometry_only else options.columns
     if layer.part.driver in ("ESRI Shapefile", "MapInfo File") and options.encoding:
         arguments["encoding"] = options.encoding
     where = options.where

@@ -5,9 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.parsers import expat
 
 from interfaces.errors import PermanentTaskError
@@ -63,6 +66,48 @@ def screen_xml(path: Path, check: Callable[[], None]) -> None:
             parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise PermanentTaskError(f"the XML cannot be read: {error}") from error
+
+
+HARMLESS_MODULES = frozenset(
+    {
+        *("rtree", "rtree_i32", "fts3", "fts4", "fts5", "geopoly"),
+        *("virtualspatialindex", "virtualelementary", "virtualknn", "virtualknn2", "virtualbbox"),
+        *("virtualnetwork", "virtualrouting"),
+    }
+)
+"""Of virtual tables that SQLite and SpatiaLite make of what is in the database. Others read files."""
+VIRTUAL_TABLE = re.compile(
+    r"\s*CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL
+)
+REACHING = re.compile(r"\b(load_extension|readfile|ogr_\w+|gdal_\w+)[\"'`\]]?\s*\(", re.IGNORECASE)
+"""Functions that GDAL gives to SQL, of which some open files or ask web services."""
+
+
+def screen_sqlite(path: Path) -> None:
+    """Raise `PermanentTaskError` for a database whose tables or views would read something else."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    except sqlite3.Error as error:
+        raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
+    for name, sql in made:
+        virtual = VIRTUAL_TABLE.match(str(sql))
+        if virtual is not None and virtual[1].lower() not in HARMLESS_MODULES:
+            raise PermanentTaskError(
+                f"the database is refused: {str(name)[:100]!r} is a virtual table of {virtual[1][:50]}, "
+                "which may read other files"
+            )
+        # Not the name of a table, which may be that of a function: the first parenthesis opens its columns.
+        called = REACHING.search(str(sql).partition("(")[2] if _is_table(sql) else str(sql))
+        if called is not None:
+            raise PermanentTaskError(
+                f"the database is refused: {str(name)[:100]!r} calls {called[1][:50]}, which may reach other "
+                "files"
+            )
+
+
+def _is_table(sql: object) -> bool:
+    return str(sql).lstrip().upper().startswith("CREATE TABLE")
 
 
 def is_json_sequence(path: Path) -> bool:

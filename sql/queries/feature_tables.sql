@@ -129,9 +129,6 @@ INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}
 INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}
 ON CONFLICT ({key}) DO UPDATE SET {assignments}
 
--- name: upsert_staged_keys
-INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} ON CONFLICT ({key}) DO NOTHING
-
 -- name: repeated_key
 SELECT {key_text} AS key FROM {staging} GROUP BY {key} HAVING count(*) > 1 LIMIT 1
 

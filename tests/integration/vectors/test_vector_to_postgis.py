@@ -304,6 +304,26 @@ def test_a_zip_of_a_shapefile_is_loaded_and_one_that_leads_out_is_refused(
     assert "leads out of its folder" in depot.refusal(blob="b.zip")
 
 
+def test_a_file_geodatabase_is_the_folder_that_its_files_are_in(depot: Depot, corpus: Path) -> None:
+    with zipfile.ZipFile(corpus / "vector/Toblerity+Fiona/testopenfilegdb.gdb.zip") as archive:
+        for member in archive.infolist():
+            if not member.is_dir():
+                depot.put(f"in/a.gdb/{member.filename.rpartition('/')[2]}", archive.read(member))
+    result = depot.load(blob="in/a.gdb", layers=["point", "linestringzm"])
+    assert sorted(table["table"] for table in result["tables"]) == ["features.linestringzm", "features.point"]
+    job = depot.run(prefix="in/", layers=["point"], if_exists="replace")
+    assert [task["result"]["matched"] for task in depot.world.tasks(job["job_id"], 1)] == [1]
+    assert job["status"] == "completed", job["result"]
+
+
+@pytest.mark.parametrize(("degrees", "points"), [(30, 7), (1, 181)])
+def test_curves_become_lines_that_turn_as_much_as_is_asked(depot: Depot, degrees: float, points: int) -> None:
+    depot.put("a.csv", 'wkt\n"CIRCULARSTRING (0 0, 1 1, 2 0)"\n')
+    result = depot.load(blob="a.csv", assume_crs="EPSG:4326", curve_step_degrees=degrees)
+    assert result["linearised"] == 1
+    assert depot.world.rows("SELECT ST_NPoints(geom) AS n FROM features.a") == [{"n": points}]
+
+
 def test_a_file_that_refers_to_another_is_refused_whatever_its_name(depot: Depot) -> None:
     depot.put("a.gpkg", "<OGRVRTDataSource><OGRVRTLayer name='x'><SrcDataSource>/etc/passwd</SrcDataSource>")
     assert "references to other files are not followed" in depot.refusal(blob="a.gpkg")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,48 @@ def nothing() -> None: ...
 def test_xml_that_leads_elsewhere_or_explodes_is_refused(tmp_path: Path, content: str, reason: str) -> None:
     with pytest.raises(PermanentTaskError, match=reason):
         screening.screen_xml(written(tmp_path, content), nothing)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ('CREATE VIEW v AS SELECT ogr_datasource_load_layers("/etc/a.gpkg")', "'v' calls ogr_datasource"),
+        ("CREATE VIEW v AS SELECT \"LOAD_EXTENSION\" ('x.so')", "'v' calls LOAD_EXTENSION"),
+        ("CREATE TABLE t (a, b AS (gdal_get_pixel_value('/etc/a.tif')))", "'t' calls gdal_get_pixel_value"),
+        ("CREATE TABLE ogr_empty_table (a)", None),
+        ("CREATE VIRTUAL TABLE r USING rtree(id, a, b)", None),
+    ],
+)
+def test_a_database_that_reaches_beyond_itself_is_refused(
+    tmp_path: Path, statement: str, reason: str | None
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.create_function("gdal_get_pixel_value", 1, str, deterministic=True)
+        database.execute(statement)
+    if reason is None:
+        screening.screen_sqlite(tmp_path / "a.gpkg")
+    else:
+        with pytest.raises(PermanentTaskError, match=reason):
+            screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_a_virtual_table_of_a_module_that_may_read_files_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.execute("CREATE TABLE t (a)")
+        # As SQLite stores it; the module itself need not be there to be named.
+        database.execute("PRAGMA writable_schema = on")
+        database.execute(
+            "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES"
+            " ('table', 'x', 'x', 0, 'CREATE VIRTUAL TABLE x USING VirtualOGR(''/etc/a.shp'')')"
+        )
+        database.commit()
+    with pytest.raises(PermanentTaskError, match="'x' is a virtual table of VirtualOGR"):
+        screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_what_is_no_database_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PermanentTaskError, match="cannot be read: file is not a database"):
+        screening.screen_sqlite(written(tmp_path, b"not a database, but long enough to have a header" * 20))
 
 
 def test_plain_xml_passes(tmp_path: Path) -> None:
