@@ -6,6 +6,7 @@ import azure.functions as func
 
 import registration
 from engine import Engine
+from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
@@ -13,6 +14,7 @@ from repositories.catalog_api import CatalogApi
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
+from repositories.feature_tables import PostgresFeatureTables
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
 from repositories.inspection import Inspection
@@ -27,6 +29,7 @@ from repositories.queues import AzureQueueRepository
 from repositories.results import Results
 from repositories.schema import Schema
 from services.cog.publishing import UnfinishedPublications
+from services.vector.publishing import AbandonedStaging
 from triggers import http
 from triggers import queues as queue_triggers
 from triggers import timers as timer_triggers
@@ -40,12 +43,18 @@ database = Database(settings, token)
 job_types = registration.job_catalog()
 publications = PostgresPublicationRepository(database)
 catalog = GuardedCatalog(PgstacCatalog(database), breakers)
+tables = PostgresFeatureTables(database)
 ports = registration.Ports(
-    blobs, publications, catalog, PgstacAdministration(database), PgstacItems(database, catalog.breaker)
+    blobs=blobs,
+    publications=publications,
+    catalog=catalog,
+    administration=PgstacAdministration(database),
+    items=PgstacItems(database, catalog.breaker),
+    tables=tables,
 )
 task_types = registration.task_catalog(settings, ports)
 registration.check(job_types, task_types, settings.function_timeout)
-leavings = [UnfinishedPublications(blobs, publications)]
+leavings: list[Leavings] = [UnfinishedPublications(blobs, publications), AbandonedStaging(tables)]
 engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

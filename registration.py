@@ -18,14 +18,17 @@ from controllers.stac_register import StacRegister
 from controllers.stac_setup import StacSetup
 from controllers.summarize_container import SummarizeContainer
 from controllers.validate_raster import ValidateRaster
+from controllers.vector_to_postgis import VectorToPostgis
 from interfaces.blobs import BlobRepository
 from interfaces.catalog import CatalogAdministration, CatalogRepository
 from interfaces.catalog_items import CatalogItems
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
+from interfaces.layers import FeatureTables
 from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
 from registration_collections import collection_jobs, collection_tasks
+from registration_vectors import vector_tasks
 from services import hello, listing, raster_validation, summary
 from services.cog.cataloguing import PublishCog, PublishCogParameters, WriteItem, WriteItemParameters
 from services.cog.converting import (
@@ -68,6 +71,7 @@ from services.stac.setting_up import (
     VerifyCatalogParameters,
 )
 from services.stac.validation import ItemValidator
+from services.vector.files import VectorOpener
 
 
 class JobCatalog:
@@ -163,6 +167,7 @@ def job_catalog() -> JobCatalog:
             StacSetup(),
             SummarizeContainer(),
             ValidateRaster(),
+            VectorToPostgis(),
         ]
     )
 
@@ -176,6 +181,7 @@ class Ports:
     catalog: CatalogRepository
     administration: CatalogAdministration
     items: CatalogItems
+    tables: FeatureTables
 
 
 def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
@@ -227,6 +233,7 @@ def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
             ),
             *cog_tasks(settings, ports, opener, resources, storage),
             *catalog_tasks(settings, ports, opener, resources, storage),
+            *vector_tasks(VectorOpener(blobs, resources), blobs, ports.tables, storage),
         ]
     )
 

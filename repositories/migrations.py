@@ -113,6 +113,7 @@ def drop(connection: Connection) -> list[str]:
         objects = schema_objects(connection)
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
         connection.execute(_sql()["drop_catalog"])
+        connection.execute(_sql()["drop_staging"])
     return objects
 
 

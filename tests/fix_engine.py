@@ -21,6 +21,7 @@ from interfaces.workflows import JobController, TaskDefinition
 from registration import TaskCatalog
 from repositories.breakers import Breakers
 from repositories.database import Database
+from repositories.feature_tables import PostgresFeatureTables
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
 from repositories.pgstac import PgstacCatalog
@@ -61,12 +62,14 @@ class World:
         self.job_types = registration.job_catalog()
         database = self._database()
         catalog = GuardedCatalog(PgstacCatalog(database), self.breakers)
+        self.tables = PostgresFeatureTables(database)
         ports = registration.Ports(
-            self.guarded,
-            PostgresPublicationRepository(database),
-            catalog,
-            PgstacAdministration(database),
-            PgstacItems(database, catalog.breaker),
+            blobs=self.guarded,
+            publications=PostgresPublicationRepository(database),
+            catalog=catalog,
+            administration=PgstacAdministration(database),
+            items=PgstacItems(database, catalog.breaker),
+            tables=self.tables,
         )
         self.task_types: TaskCatalog = registration.task_catalog(self.settings, ports)
         self.engine = self._engine(database)

@@ -29,14 +29,21 @@ SELECT viewname FROM pg_views WHERE schemaname = 'app'
 
 -- name: drop_catalog
 -- What the migrations made in a schema that others may use too, and which therefore stays.
-DROP TABLE IF EXISTS geo.cog_publications, geo.cogs
+DROP TABLE IF EXISTS geo.cog_publications, geo.cogs, geo.layers, geo.layer_loads, geo.staging_chunks,
+                     geo.staging_tables, geo.rejected_features
+
+-- name: drop_staging
+-- Tables that were being loaded; what was loaded stays, as the blobs of COGs do.
+DROP SCHEMA IF EXISTS geo_staging CASCADE
 
 -- name: schema_objects
 -- Tables, views, sequences, functions and enumerated types of the schema, and our tables in geo.
 SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' END AS kind,
        c.relname AS name
 FROM pg_class c WHERE c.relnamespace = to_regnamespace('app') AND c.relkind IN ('r', 'v', 'S')
-   OR c.oid IN (to_regclass('geo.cogs'), to_regclass('geo.cog_publications'))
+   OR c.oid IN (to_regclass('geo.cogs'), to_regclass('geo.cog_publications'), to_regclass('geo.layers'),
+                to_regclass('geo.layer_loads'), to_regclass('geo.staging_tables'), to_regclass('geo.staging_chunks'),
+                to_regclass('geo.rejected_features'))
 UNION ALL
 SELECT 'function', p.proname FROM pg_proc p WHERE p.pronamespace = to_regnamespace('app')
 UNION ALL

@@ -26,6 +26,7 @@ from tests.chaos.catalog_crash_points import CATALOG_CRASH_POINTS
 from tests.chaos.collection_crash_points import COLLECTION_CRASH_POINTS
 from tests.chaos.crash_points import CRASH_POINTS
 from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
+from tests.chaos.vector_crash_points import VECTOR_CRASH_POINTS
 
 FOLDER = Path(os.environ["CRASH_FOLDER"])
 
@@ -63,6 +64,7 @@ crash_injection.install(
             *RASTER_CRASH_POINTS,
             *CATALOG_CRASH_POINTS,
             *COLLECTION_CRASH_POINTS,
+            *VECTOR_CRASH_POINTS,
         )
         for step in point.steps
     },

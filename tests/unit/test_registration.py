@@ -15,6 +15,7 @@ from interfaces.plans import StageDefinition
 from interfaces.settings import Settings
 from registration import JobCatalog, TaskCatalog, check
 from repositories.database import Database
+from repositories.feature_tables import PostgresFeatureTables
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
 from repositories.pgstac_items import PgstacItems
@@ -101,11 +102,12 @@ def test_what_this_app_registers_is_consistent() -> None:
     settings = Settings()
     database = Database(settings)
     ports = registration.Ports(
-        MemoryBlobs(),
-        PostgresPublicationRepository(database),
-        PgstacCatalog(database),
-        PgstacAdministration(database),
-        PgstacItems(database),
+        blobs=MemoryBlobs(),
+        publications=PostgresPublicationRepository(database),
+        catalog=PgstacCatalog(database),
+        administration=PgstacAdministration(database),
+        items=PgstacItems(database),
+        tables=PostgresFeatureTables(database),
     )
     jobs, tasks = registration.job_catalog(), registration.task_catalog(settings, ports)
     check(jobs, tasks, settings.function_timeout)

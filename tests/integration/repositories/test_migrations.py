@@ -161,7 +161,7 @@ def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
     edit(release / "functions" / "50_outbox.sql", "604800", "3600")
     edit(release / "functions" / "40_tasks.sql", "interval '1 second'", "interval '3 seconds'")
     edit(release / "views" / "invariants.sql", "interval '5 seconds'", "interval '9 seconds'")
-    for name in ("70_poison.sql", "90_cogs.sql"):
+    for name in ("70_poison.sql", "90_cogs.sql", "91_layers.sql"):
         (release / "functions" / name).unlink()
     migrate(connection)
     job = "0" * 64
@@ -294,7 +294,7 @@ def test_dropping_lists_what_it_drops_and_leaves_nothing(connection: Any, fresh:
     assert catalog(connection) == {}
     assert {"table jobs", "table outbox", "view invariant_1_stalled_job", "type job_status"} <= set(dropped)
     assert {"function submit_job", "sequence fences", "table schema_migrations"} <= set(dropped)
-    assert {"table cogs", "table cog_publications"} <= set(dropped)
+    assert {"table cogs", "table cog_publications", "table layers", "table staging_tables"} <= set(dropped)
     assert "table not_ours_either" not in dropped
     left = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'geo'").fetchall()
     assert left == [{"tablename": "not_ours_either"}]

@@ -1,0 +1,1 @@
+"""Vector files become tables: listing, inspecting, loading and publishing."""

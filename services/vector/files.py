@@ -1,0 +1,340 @@
+"""Brings a vector file into scratch space, under names of ours, so that GDAL can read it and nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
+from interfaces.containers import extension_of
+from interfaces.errors import BlobNotFound, PermanentTaskError, ServiceUnavailable
+from interfaces.layers import SourceFile
+from services.cog.resources import Resources
+from services.storage_access import container_must_answer
+
+from . import archives, screening
+
+PIECE = 8 * 1024**2
+MAX_SIDECARS = 200
+READING_BYTES = 192 * 1024**2
+"""Of memory, for the features that are read at a time in all forms, and for what GDAL keeps of a file."""
+SPARE = 16 * 1024**2
+"""For what GDAL writes beside a file: an index of a shapefile, a schema of a GML."""
+DRIVERS = {
+    "gpkg": "GPKG",
+    "geojson": "GeoJSON",
+    "json": "GeoJSON",
+    "geojsonl": "GeoJSONSeq",
+    "geojsons": "GeoJSONSeq",
+    "ndgeojson": "GeoJSONSeq",
+    "ndjson": "GeoJSONSeq",
+    "seq": "GeoJSONSeq",
+    "topojson": "TopoJSON",
+    "shp": "ESRI Shapefile",
+    "fgb": "FlatGeobuf",
+    "kml": "LIBKML",
+    "gml": "GML",
+    "gpx": "GPX",
+    "csv": "CSV",
+    "tsv": "CSV",
+    "mif": "MapInfo File",
+    "tab": "MapInfo File",
+    "sqlite": "SQLite",
+    "s3db": "SQLite",
+    "parquet": "Parquet",
+    "geoparquet": "Parquet",
+    "gdb": "OpenFileGDB",
+}
+"""Extension and driver. Others, which fetch what a file refers to or cannot be bounded, are refused."""
+ARCHIVES = frozenset({"zip", "kmz"})
+SIDECARS = {
+    "shp": frozenset({"shx", "dbf", "prj", "cpg"}),
+    "mif": frozenset({"mid"}),
+    "tab": frozenset({"dat", "map", "id", "ind"}),
+    "gml": frozenset({"xsd"}),
+}
+DATABASES = frozenset({"GPKG", "SQLite"})
+XML = frozenset({"LIBKML", "GML", "GPX"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A dataset that GDAL, or PyArrow, opens."""
+
+    path: Path
+    driver: str
+    title: str
+    """What its file, or its member of a zip, is called, without extension."""
+
+    @property
+    def shown(self) -> str:
+        """Its name in messages."""
+        return f"{self.title}{self.path.suffix}"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file in scratch space."""
+
+    source: SourceFile
+    parts: Sequence[Part]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One file to be put into the folder: from a blob, or from a member of an archive."""
+
+    target: str
+    size: int
+    write: Callable[[Path], None]
+
+
+class VectorOpener:
+    """Opens vector files. One per process; any number of threads, which share memory and scratch space."""
+
+    def __init__(self, blobs: BlobRepository, resources: Resources) -> None:
+        self._blobs = blobs
+        self._resources = resources
+
+    @contextmanager
+    def opened(
+        self, container: str, name: str, check: Callable[[], None], expected: SourceFile | None = None
+    ) -> Iterator[Opened]:
+        """The file's datasets, in a folder that is removed at the end.
+
+        `expected` is what was inspected. Raises `PermanentTaskError` with the reason for what is missing, has
+        changed since, is no vector file, or is refused.
+        """
+        extension = extension_of(name)
+        if extension not in DRIVERS and extension not in ARCHIVES:
+            known = ", ".join(sorted({*DRIVERS, *ARCHIVES}))
+            raise PermanentTaskError(f"no vector format has the extension {extension!r}; known are: {known}")
+        with container_must_answer():
+            if extension == "gdb":
+                source, wanted, parts = self._folder(container, name, check)
+            else:
+                blob = self._properties(container, name)
+                source = SourceFile(container=container, name=name, etag=blob.etag, size=blob.size)
+                if extension in ARCHIVES:
+                    wanted, parts = self._archive(source, check)
+                else:
+                    source, wanted, parts = self._file(source, check)
+            if expected is not None and expected != source:
+                raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
+            size = sum(one.size for one in wanted) + SPARE
+            memory = min(READING_BYTES, self._resources.free_bytes)
+            with self._resources.memory(memory, check), self._resources.room(check)(size) as folder:
+                self._bring(wanted, folder, check)
+                self._unchanged(source)
+                placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
+                yield Opened(source, [_screened(part, check) for part in placed])
+
+    def _properties(self, container: str, name: str) -> BlobProperties:
+        try:
+            blob = self._blobs.properties(container, name)
+        except BlobNotFound as error:
+            raise PermanentTaskError(error.detail) from error
+        if blob.size == 0:
+            raise PermanentTaskError("the file has zero bytes")
+        if blob.tier == "Archive":
+            raise PermanentTaskError("the blob is in the archive tier and must be rehydrated to be read")
+        return blob
+
+    def _file(
+        self, source: SourceFile, check: Callable[[], None]
+    ) -> tuple[SourceFile, list[_Wanted], list[Part]]:
+        extension = extension_of(source.name)
+        beside = self._sidecars(source.container, source.name, SIDECARS.get(extension, frozenset()))
+        whole = source.model_copy(update={"size": source.size + sum(item.size for item in beside)})
+        wanted = [self._blob(source.container, source.name, source.size, f"data.{extension}", check)]
+        wanted += [
+            self._blob(source.container, item.name, item.size, f"data.{extension_of(item.name)}", check)
+            for item in beside
+        ]
+        return whole, wanted, [_part(f"data.{extension}", _stem(source.name))]
+
+    def _folder(
+        self, container: str, name: str, check: Callable[[], None]
+    ) -> tuple[SourceFile, list[_Wanted], list[Part]]:
+        """A File Geodatabase: all blobs right below the name."""
+        found: list[BlobItem] = []
+        for item in self._blobs.list_level(container, f"{name}/"):
+            if isinstance(item, BlobItem):
+                found.append(item)
+            if len(found) > archives.MAX_MEMBERS:
+                raise PermanentTaskError(f"{name!r} has more than {archives.MAX_MEMBERS} files")
+        if not found:
+            raise PermanentTaskError(f"there is no folder {name!r} in container {container!r}")
+        wanted = [
+            self._blob(container, item.name, item.size, f"data.gdb/{_gdb_member(item.name)}", check)
+            for item in found
+        ]
+        size = sum(item.size for item in found)
+        source = SourceFile(container=container, name=name, etag=None, size=size)
+        return source, wanted, [_part("data.gdb", _stem(name))]
+
+    def _archive(self, source: SourceFile, check: Callable[[], None]) -> tuple[list[_Wanted], list[Part]]:
+        file = io.BufferedReader(_BlobFile(self._blobs, source), PIECE)
+        archive = archives.opened(file)
+        members = archives.checked(archive, source.size)
+        wanted: list[_Wanted] = []
+        parts: list[Part] = []
+        for number, (main, files) in enumerate(_datasets(members, source.name)):
+            title = _stem(main)
+            extension = extension_of(main)
+            parts.append(_part(f"part{number}.{extension}", title))
+            for target, member in files:
+
+                def write(path: Path, member: archives.Member = member) -> None:
+                    archives.unpack(archive, member, path, check)
+
+                wanted.append(_Wanted(f"part{number}.{target}", member.file_size, write))
+        return wanted, parts
+
+    def _blob(self, container: str, name: str, size: int, target: str, check: Callable[[], None]) -> _Wanted:
+        def write(path: Path) -> None:
+            with path.open("xb") as file:
+                for offset in range(0, size, PIECE):
+                    check()
+                    file.write(self._blobs.read(container, name, offset, min(PIECE, size - offset)))
+
+        return _Wanted(target, size, write)
+
+    def _bring(self, wanted: Sequence[_Wanted], folder: Path, check: Callable[[], None]) -> None:
+        for one in wanted:
+            check()
+            target = folder / one.target
+            target.parent.mkdir(exist_ok=True)
+            try:
+                one.write(target)
+            except BlobNotFound as error:
+                raise ServiceUnavailable(f"the file changed while it was read: {error.detail}") from error
+
+    def _unchanged(self, source: SourceFile) -> None:
+        if source.etag is not None:
+            now = self._blobs.properties(source.container, source.name)
+            if now.etag != source.etag:
+                raise ServiceUnavailable("the blob was replaced while it was read")
+
+    def _sidecars(self, container: str, name: str, extensions: frozenset[str]) -> list[BlobItem]:
+        """The blobs beside this one that belong to it, at most one for each extension."""
+        if not extensions:
+            return []
+        stem = name.rpartition(".")[0]
+        beside = next(self._blobs.list_pages(container, f"{stem}.", MAX_SIDECARS), [])
+        found: dict[str, BlobItem] = {}
+        for item in beside:
+            extension = extension_of(item.name)
+            if extension in extensions and item.name[len(stem) + 1 :].lower() == extension:
+                found.setdefault(extension, item)
+        return list(found.values())
+
+
+class _BlobFile(io.RawIOBase):
+    """A blob as a file that is read by ranges."""
+
+    def __init__(self, blobs: BlobRepository, source: SourceFile) -> None:
+        self._blobs, self._source, self._at = blobs, source, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        length = min(len(buffer), self._source.size - self._at)
+        if length <= 0:
+            return 0
+        data = self._blobs.read(self._source.container, self._source.name, self._at, length)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _part(path: str, title: str) -> Part:
+    return Part(Path(path), DRIVERS[extension_of(path)], title)
+
+
+def _stem(name: str) -> str:
+    last = PurePosixPath(name).name
+    return last.rpartition(".")[0] or last
+
+
+def _gdb_member(name: str) -> str:
+    """Names inside are the format's own; anything else is none of its files."""
+    last = PurePosixPath(name).name
+    if not all(character.isalnum() or character in "._-" for character in last):
+        raise PermanentTaskError(f"{last[:100]!r} is no file of a File Geodatabase")
+    return last
+
+
+def _datasets(
+    members: Sequence[archives.Member], archive: str
+) -> list[tuple[str, list[tuple[str, archives.Member]]]]:
+    """The datasets among the members: name of each, and its files with what follows `part0.` in our names."""
+    found: dict[str, list[tuple[str, archives.Member]]] = {}
+    by_stem: dict[str, list[archives.Member]] = {}
+    for member in members:
+        by_stem.setdefault(member.filename.rpartition(".")[0], []).append(member)
+    for member in members:
+        path = PurePosixPath(member.filename)
+        folder = next((parent for parent in path.parents if parent.suffix.lower() == ".gdb"), None)
+        extension = extension_of(member.filename)
+        if "__MACOSX" in path.parts:
+            continue
+        if folder is not None:
+            found.setdefault(str(folder), []).append((f"gdb/{_gdb_member(path.name)}", member))
+        elif extension in DRIVERS and extension != "gdb":
+            beside = by_stem[member.filename.rpartition(".")[0]]
+            wanted = {extension, *SIDECARS.get(extension, ())}
+            files = {
+                extension_of(one.filename): one for one in beside if extension_of(one.filename) in wanted
+            }
+            found[member.filename] = list(files.items())
+    if not found:
+        raise PermanentTaskError("the zip file has no vector file in it")
+    if extension_of(archive) == "kmz":
+        return [_root_of_kmz(found)]
+    return list(found.items())
+
+
+def _root_of_kmz(
+    found: dict[str, list[tuple[str, archives.Member]]],
+) -> tuple[str, list[tuple[str, archives.Member]]]:
+    """The one document of a KMZ: doc.kml, else the first (KML 2.3, OGC 12-007r2, section on KMZ)."""
+    documents = [name for name in found if extension_of(name) == "kml"]
+    if not documents:
+        raise PermanentTaskError("the KMZ has no KML in it")
+    named = [name for name in documents if PurePosixPath(name).name.lower() == "doc.kml"]
+    first = (named or documents)[0]
+    return first, found[first]
+
+
+def _screened(part: Part, check: Callable[[], None]) -> Part:
+    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told."""
+    if part.path.is_dir():
+        return part
+    screening.refuse_references(part.path)
+    if part.driver in DATABASES:
+        screening.screen_sqlite(part.path)
+    if part.driver in XML:
+        screening.screen_xml(part.path, check)
+        schema = part.path.with_suffix(".xsd")
+        if schema.exists():
+            screening.screen_xml(schema, check)
+    if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
+        return Part(part.path, "GeoJSONSeq", part.title)
+    return part

@@ -1,0 +1,247 @@
+"""Fourth stage of a load: a chunk of a layer, from the file into the staging table, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from interfaces.contracts import Contract, TaskParameters
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import (
+    Attribute,
+    Chunk,
+    ChunkCounts,
+    ChunkWriter,
+    ColumnType,
+    FeatureTables,
+    Rejected,
+    SourceFile,
+    TablePlan,
+)
+from interfaces.vectors import LoadOptions
+from interfaces.workflows import TaskContext
+
+from .areas import area_in
+from .columns import unstorable, values
+from .files import VectorOpener
+from .inspecting import choose
+from .preparing import owner_of
+from .reading import Stream, stream
+from .shaping import Shaper
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXTUAL: frozenset[ColumnType] = frozenset({"text", "jsonb", "text[]"})
+
+
+class LayerToLoad(TaskParameters):
+    """Of `LayerFound`, what loading it needs."""
+
+    source: SourceFile
+    layer: str
+    driver: str
+    crs: str
+    fields: list[Attribute]
+    features: int
+    batch_features: int
+    encoding: str | None
+    null_is_lost: bool
+
+
+class LoadChunkParameters(TaskParameters):
+    """A chunk, and where it goes."""
+
+    staging: str
+    chunk: int
+    part: Chunk
+    layer: LayerToLoad
+    options: LoadOptions
+
+
+class LoadChunkResult(Contract):
+    """What became of the chunk's features."""
+
+    source: str
+    layer: str
+    staging: str
+    chunk: int
+    counts: ChunkCounts
+
+
+class LoadChunk:
+    """Loads a chunk in one transaction, and discovers `{"staging": …, "chunk": …, "counts": …}`."""
+
+    def __init__(self, opener: VectorOpener, tables: FeatureTables) -> None:
+        self._opener = opener
+        self._tables = tables
+
+    def __call__(self, parameters: LoadChunkParameters, context: TaskContext) -> LoadChunkResult:
+        """Counts. Raises `PermanentTaskError` for a file that changed, or that ends before its end."""
+        layer = parameters.layer
+        options = parameters.options.model_copy(update={"encoding": layer.encoding})
+        plan = self._tables.plan(parameters.staging)
+        source = layer.source
+        with self._opener.opened(source.container, source.name, context.check, source) as opened:
+            [chosen] = [one for one in choose(opened, options) if one.title == layer.layer]
+            area = area_in(options, layer.crs)
+            reading = stream(chosen, options, batch=layer.batch_features, area=area, chunk=parameters.part)
+            with (
+                reading as features,
+                self._tables.loading(parameters.staging, owner_of(context), parameters.chunk) as writer,
+            ):
+                load = _Load(plan, parameters, features, writer)
+                counts = load.all_batches(context)
+        context.discover(
+            [
+                {
+                    "staging": parameters.staging,
+                    "chunk": parameters.chunk,
+                    "counts": counts.model_dump(mode="json"),
+                }
+            ]
+        )
+        return LoadChunkResult(
+            source=source.name,
+            layer=layer.layer,
+            staging=parameters.staging,
+            chunk=parameters.chunk,
+            counts=counts,
+        )
+
+
+class _Load:
+    """One chunk on its way."""
+
+    def __init__(
+        self, plan: TablePlan, parameters: LoadChunkParameters, features: Stream, writer: ChunkWriter
+    ) -> None:
+        self._features = features
+        self._writer = writer
+        self._source = parameters.layer.source.name
+        self._layer = parameters.layer.layer
+        self._wanted = parameters.part.features
+        self._first = parameters.part.skip
+        self._null_is_lost = parameters.layer.null_is_lost
+        self._shaper = Shaper(plan, parameters.layer.crs, parameters.options)
+        self._columns = _placed(plan, features)
+        self._originals = [column.original for column in plan.columns]
+        self._textual = [number for number, (_, _, kind) in enumerate(self._columns, 1) if kind in TEXTUAL]
+
+    def all_batches(self, context: TaskContext) -> ChunkCounts:
+        """Load until the chunk's end."""
+        total = ChunkCounts()
+        if self._wanted:
+            for batch in self._features.batches:
+                context.check()
+                left = self._wanted - total.read
+                counts = self._batch(batch.slice(0, left) if batch.num_rows > left else batch, total.read)
+                total = _sum(total, counts)
+                if total.read >= self._wanted:
+                    break
+        if total.read != self._wanted:
+            raise PermanentTaskError(
+                f"the file ends early: of {self._wanted} features that were found, {total.read} can be read"
+            )
+        return total
+
+    def _batch(self, batch: pa.RecordBatch, before: int) -> ChunkCounts:
+        place = self._features.geometry
+        assert place is not None
+        geometry = batch.column(place)
+        shaped = self._shaper.shape(geometry, self._writer.linearise)
+        columns = [
+            [None] * batch.num_rows if at is None else values(batch.column(at), source, target)
+            for at, source, target in self._columns
+        ]
+        reasons = shaped.reasons
+        self._find_lost(batch, geometry, reasons)
+        rejected: list[Rejected] = []
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            for number, row in enumerate(zip(shaped.ewkb, *columns, strict=True)):
+                reason = reasons[number] or self._unstorable(row)
+                if reason is None:
+                    yield row
+                else:
+                    rejected.append(self._rejected(batch, number, before + number, reason))
+
+        loaded = self._writer.write(rows())
+        self._writer.reject(rejected)
+        nulls = sum(
+            missing and reason is None
+            for missing, reason in zip(geometry.is_null().to_pylist(), reasons, strict=True)
+        )
+        return shaped.counts.model_copy(
+            update={
+                "read": batch.num_rows,
+                "loaded": loaded,
+                "rejected": len(rejected),
+                "null_geometries": nulls,
+            }
+        )
+
+    def _unstorable(self, row: Sequence[Any]) -> str | None:
+        for number in self._textual:
+            reason = unstorable(row[number])
+            if reason is not None:
+                return f"column {self._originals[number - 1]!r}: {reason}"
+        return None
+
+    def _find_lost(self, batch: pa.RecordBatch, geometry: pa.Array, reasons: list[str | None]) -> None:
+        """What should be a geometry and is none becomes null in GDAL, with no word of it."""
+        if not geometry.null_count:
+            return
+        missing = geometry.is_null().to_pylist()
+        if self._null_is_lost:
+            for number, lost in enumerate(missing):
+                if lost:
+                    reasons[number] = "its geometry is missing, or cannot be read"
+        places = self._features.text_geometry
+        if not places:
+            return
+        names = [batch.schema.field(place).name for place in places]
+        texts = [batch.column(place).to_pylist() for place in places]
+        for number, lost in enumerate(missing):
+            said = [text[number] for text in texts]
+            if lost and any(one not in (None, "") for one in said):
+                reasons[number] = reasons[number] or _unread(names, said)
+
+    def _rejected(self, batch: pa.RecordBatch, number: int, place: int, reason: str) -> Rejected:
+        fid, geometry = self._features.fid, self._features.geometry
+        assert geometry is not None
+        feature = str(batch.column(fid)[number].as_py()) if fid is not None else str(self._first + place)
+        wkb = batch.column(geometry)[number].as_py()
+        return Rejected(self._source, self._layer, feature, reason, wkb)
+
+
+def _unread(names: Sequence[str], said: Sequence[Any]) -> str:
+    """Why columns of text made no geometry: one of coordinates has no number, or one of geometries none."""
+    if len(said) == 1:
+        return f"{str(said[0])[:100]!r} cannot be read as a geometry"
+    pairs = zip(names, said, strict=True)
+    name = next((name for name, value in pairs if not isinstance(value, float | int)), names[0])
+    return f"column {name!r} is no number"
+
+
+def _placed(plan: TablePlan, features: Stream) -> list[tuple[int | None, ColumnType, ColumnType]]:
+    """For each column of the table: its place in a batch (None where the file has none), and both types."""
+    seen: dict[str, int] = {}
+    found: dict[tuple[str, int], tuple[int, ColumnType]] = {}
+    for name, kind, place in zip(features.names, features.types, features.places, strict=True):
+        seen[name] = seen.get(name, 0) + 1
+        found[name, seen[name]] = (place, kind)
+    wanted: dict[str, int] = {}
+    placed: list[tuple[int | None, ColumnType, ColumnType]] = []
+    for column in plan.columns:
+        wanted[column.original] = wanted.get(column.original, 0) + 1
+        at, kind = found.get((column.original, wanted[column.original]), (None, column.type))
+        placed.append((at, kind, column.type))
+    return placed
+
+
+def _sum(one: ChunkCounts, other: ChunkCounts) -> ChunkCounts:
+    mine, others = one.model_dump(), other.model_dump()
+    added = {name: mine[name] + others[name] for name in mine if name != "largest_area_change"}
+    largest = max(one.largest_area_change, other.largest_area_change)
+    return ChunkCounts(**added, largest_area_change=largest)

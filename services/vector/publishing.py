@@ -1,0 +1,140 @@
+"""Fifth stage of a load: a staging table becomes its target, for all readers at once.
+
+Everything that readers see, or that is known of it, is in one database; so there is one transaction, and
+what a crash leaves is what was committed before. In order:
+
+1. **Prepare** commits an empty staging table in `geo_staging`, named by job, run, task and fence, with its
+   row in `geo.staging_tables`. A crash before leaves nothing; after it, a table that no task is told of:
+   only the items of an attempt that completed count. The retry makes another one.
+2. **Load** commits a chunk's rows, its rejected features and its row in `geo.staging_chunks` together, and
+   only if the attempt still holds its task, which it asks last. A crash before leaves nothing, since COPY
+   is in the same transaction. A crash between the commit and the task's completion leaves a chunk that is
+   there: the next attempt finds its row, and deletes what it replaces. Of two attempts at once, the whole
+   transaction of the one that lost its task is rolled back; if it committed before it lost it, the other
+   one began after that, and finds the row.
+3. **Publish**, all in one transaction:
+
+   a. the staging table's row is locked: a second publisher waits, and then finds it gone;
+   b. counts are compared: those of tasks, of chunks' rows, of the table, and of the inspection;
+   c. one publisher of a target at a time (an advisory lock of the transaction);
+   d. keys are checked; replace: primary key, GiST index, comments and ANALYZE are made on the staging
+      table, which nobody else reads;
+   e. replace: the old table is dropped, from which moment readers wait, and the staging table takes its
+      schema and name; append, upsert: rows are inserted, and the staging table is dropped;
+   f. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
+   g. the task is held, last, because the heartbeat cannot renew what is held; then commit.
+
+   A crash, a lost lease or an error between any two of them rolls back all: the old table is as it was,
+   the staging table is whole, and no lock is left (PostgreSQL ends a transaction whose client is gone).
+   A crash between the commit and the task's completion leaves the target published and the staging table
+   gone: the next attempt finds what it was to do in `geo.layer_loads`, by the staging table's name, and
+   answers that. So an append is never made twice.
+4. **What is left**: staging tables of runs that ended, of whatever attempt, are dropped by the hourly
+   clean-up (`AbandonedStaging`), each with its row in one transaction. Rejected features stay as long as
+   their run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Protocol
+
+from interfaces.contracts import Contract, TaskParameters
+from interfaces.layers import ChunkCounts, FeatureTables, LoadedTable
+from interfaces.workflows import TaskContext
+
+from .preparing import owner_of
+
+logger = logging.getLogger(__name__)
+
+
+class LoadedChunk(Contract):
+    """A chunk that a task loaded."""
+
+    staging: str
+    chunk: int
+    counts: ChunkCounts
+
+
+class PublishLayerParameters(TaskParameters):
+    """The chunks of one staging table."""
+
+    staging: str
+    items: list[LoadedChunk]
+
+
+class PublishLayerResult(Contract):
+    """A table, and what became of the features that were read."""
+
+    table: str
+    read: int
+    rejected: int
+    repaired: int
+    null_geometries: int
+    empty_geometries: int
+    linearised: int
+    largest_area_change: float
+    published: LoadedTable
+
+
+class PublishLayer:
+    """Publishes one table."""
+
+    def __init__(self, tables: FeatureTables) -> None:
+        self._tables = tables
+
+    def __call__(self, parameters: PublishLayerParameters, context: TaskContext) -> PublishLayerResult:
+        """Publish, or answer what an earlier attempt published. Raises `Conflict`, `PermanentTaskError`."""
+        counts = {item.chunk: item.counts for item in parameters.items}
+        context.check()
+        done = self._tables.publish(parameters.staging, owner_of(context), counts)
+        every = list(counts.values())
+        return PublishLayerResult(
+            table=f"{done.target_schema}.{done.target_table}",
+            read=sum(one.read for one in every),
+            rejected=sum(one.rejected for one in every),
+            repaired=sum(one.repaired for one in every),
+            null_geometries=sum(one.null_geometries for one in every),
+            empty_geometries=sum(one.empty_geometries for one in every),
+            linearised=sum(one.linearised for one in every),
+            largest_area_change=max((one.largest_area_change for one in every), default=0.0),
+            published=done,
+        )
+
+
+class Swept(Protocol):
+    """The part of the repository that the clean-up calls."""
+
+    def sweep(self, age: timedelta) -> Iterator[str]:
+        """Drop abandoned staging tables."""
+        ...
+
+    def sweep_rejected(self) -> int:
+        """Delete rejected features of runs that are no more."""
+        ...
+
+
+class AbandonedStaging:
+    """Drops staging tables whose runs have ended, and features of runs that were removed."""
+
+    def __init__(self, tables: Swept) -> None:
+        self._tables = tables
+
+    def clean(self, age: timedelta, check: Callable[[], None]) -> int:
+        """Drop them; answers how many. `check` is called in between, and may raise."""
+        total = 0
+        while True:
+            dropped = 0
+            for name in self._tables.sweep(age):
+                check()
+                logger.info("staging table %s was dropped", name)
+                dropped += 1
+            total += dropped
+            if not dropped:
+                break
+        while removed := self._tables.sweep_rejected():
+            check()
+            total += removed
+        return total

@@ -1,0 +1,244 @@
+"""Layers of a dataset, and their features in batches of Arrow: by GDAL, or by PyArrow for GeoParquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import Chunk, ColumnType
+from interfaces.vectors import ReadOptions
+
+from . import library, parquet, texts
+from .areas import Area
+from .columns import column_type
+from .files import Part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_LAYERS = 1000
+FID = 0
+"""Place of the feature id in what GDAL streams when it is asked for it."""
+WKB = b"geoarrow.wkb"
+AUTHORITY_CONFIDENCE = 90
+"""How sure PROJ must be that a description is an authority's CRS, percent."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a dataset."""
+
+    part: Part
+    name: str
+    """As GDAL knows it."""
+    title: str
+    """As people know it."""
+    spatial: bool
+
+
+@dataclass
+class Stream:
+    """Features of a layer, in the order of the file."""
+
+    names: list[str]
+    types: list[ColumnType]
+    places: list[int]
+    """Of the attributes among the columns of a batch."""
+    geometry: int | None
+    fid: int | None
+    batches: Iterator[pa.RecordBatch]
+    crs: str | None = None
+    text_geometry: list[int] = field(default_factory=list)
+    """Columns of text of which GDAL made the geometry: where they say something and it is null, it failed."""
+    notes: list[str] = field(default_factory=list)
+
+
+def layers(part: Part) -> list[Layer]:
+    """The layers of a dataset; raises `PermanentTaskError` where there are none."""
+    if part.driver == "Parquet":
+        return [Layer(part, part.title, part.title, True)]
+    path = _path(part)
+    with library.told(str(part.path), part.shown):
+        found = [(str(name), kind is not None) for name, kind in library.pyogrio().list_layers(path)]
+    if not found:
+        raise PermanentTaskError("the file has no layers")
+    if len(found) > MAX_LAYERS:
+        raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
+    own = part.path.stem
+    csv = part.driver == "CSV"
+    return [Layer(part, name, part.title if name == own else name, spatial or csv) for name, spatial in found]
+
+
+@contextmanager
+def stream(
+    layer: Layer,
+    options: ReadOptions,
+    *,
+    batch: int,
+    area: Area | None = None,
+    chunk: Chunk | None = None,
+    geometry_only: bool = False,
+) -> Iterator[Stream]:
+    """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
+
+    A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
+    """
+    if layer.part.driver == "Parquet":
+        if options.where is not None:
+            raise PermanentTaskError("where: GeoParquet cannot be filtered by OGR SQL")
+        with parquet.opened(layer.part, batch, chunk.skip if chunk else 0, geometry_only) as found:
+            yield _from_parquet(found, options, area)
+        return
+    path = str(layer.part.path)
+    with ExitStack() as stack:
+        # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
+        with library.told(path, layer.part.shown):
+            arguments, texted = _asked(layer, options, area, chunk, geometry_only)
+            from pyogrio.raw import open_arrow
+
+            meta, capsule = stack.enter_context(
+                open_arrow(_path(layer.part), batch_size=batch, return_fids=True, **arguments)
+            )
+            found_ = _streamed(layer, meta, capsule, options, texted)
+        yield found_
+
+
+def described(layer: Layer) -> dict[str, Any]:
+    """What GDAL says of a layer without reading its features."""
+    library_ = library.pyogrio()
+    arguments = texts.open_options(layer.part.driver, None)
+    found: dict[str, Any] = library_.read_info(_path(layer.part), layer=layer.name, **arguments)
+    return found
+
+
+def own_crs(layer: Layer) -> str | None:
+    """The CRS that a layer names, as an authority's code or WKT."""
+    if layer.part.driver == "Parquet":
+        return parquet.crs(layer.part)
+    with library.told(str(layer.part.path), layer.part.shown):
+        return short_crs(described(layer)["crs"])
+
+
+def short_crs(crs: str | None) -> str | None:
+    """An authority's code for a CRS that is one, else itself."""
+    if not crs:
+        return None
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        parsed = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise PermanentTaskError(f"the CRS cannot be interpreted: {error}; give assume_crs"[:400]) from error
+    authority = parsed.to_authority(min_confidence=AUTHORITY_CONFIDENCE)
+    return ":".join(authority) if authority else parsed.to_wkt()
+
+
+def _asked(
+    layer: Layer, options: ReadOptions, area: Area | None, chunk: Chunk | None, geometry_only: bool
+) -> tuple[dict[str, Any], texts.TextGeometry | None]:
+    """Arguments of `open_arrow`."""
+    texted = None
+    arguments: dict[str, Any] = {"layer": layer.name, **texts.open_options(layer.part.driver, None)}
+    if layer.part.driver == "CSV":
+        texted = texts.find_geometry(list(described(layer)["fields"]), options.csv)
+        arguments |= texts.open_options("CSV", texted)
+    elif options.where is None and (geometry_only or options.columns is not None):
+        # With a condition all are read: it may be about any of them.
+        arguments["columns"] = [] if geometry_only else options.columns
+    if layer.part.driver in ("ESRI Shapefile", "MapInfo File") and options.encoding:
+        arguments["encoding"] = options.encoding
+    where = options.where
+    if chunk is not None and chunk.fids is not None:
+        first, last = chunk.fids
+        # Whatever the file calls it: an attribute may be called fid.
+        name = str(described(layer)["fid_column"] or "rowid").replace('"', '""')
+        where = f'"{name}" BETWEEN {first:d} AND {last:d}'
+    elif chunk is not None and chunk.skip:
+        arguments["skip_features"] = chunk.skip
+    if where is not None:
+        arguments["where"] = where
+    if area is not None:
+        arguments |= {"bbox": area.bounds} if area.shape is None else {"mask": area.shape}
+    return arguments, texted
+
+
+def _streamed(
+    layer: Layer, meta: dict[str, Any], capsule: Any, options: ReadOptions, texted: texts.TextGeometry | None
+) -> Stream:
+    import pyarrow as pa
+
+    reader = pa.RecordBatchReader.from_stream(capsule)
+    fields = list(reader.schema)
+    geometry = next((place for place, f in enumerate(fields) if _is_wkb(f)), None)
+    # GDAL calls the geometry as the column that it made it of.
+    named = () if texted is None else texted.columns
+    text_places = [place for place, f in enumerate(fields) if f.name in named and place != geometry]
+    left_out = {FID, geometry, *([] if texted is None or texted.keep else text_places)}
+    places = [place for place in range(len(fields)) if place not in left_out]
+    places = _selected(places, [f.name for f in fields], options.columns)
+    return Stream(
+        names=[fields[place].name for place in places],
+        types=[column_type(fields[place]) for place in places],
+        places=places,
+        geometry=geometry,
+        fid=FID,
+        batches=_told(reader, layer),
+        crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
+        text_geometry=text_places,
+        notes=list(texted.notes) if texted else [],
+    )
+
+
+def _from_parquet(found: parquet.Found, options: ReadOptions, area: Area | None) -> Stream:
+    fields = list(found.schema)
+    places = [place for place in range(len(fields)) if place != found.geometry]
+    places = _selected(places, [f.name for f in fields], options.columns)
+    return Stream(
+        names=[fields[place].name for place in places],
+        types=[column_type(fields[place]) for place in places],
+        places=places,
+        geometry=found.geometry,
+        fid=None,
+        batches=found.batches if area is None else _inside(found.batches, found.geometry, area),
+        crs=short_crs(found.crs),
+    )
+
+
+def _inside(batches: Iterator[pa.RecordBatch], geometry: int, area: Area) -> Iterator[pa.RecordBatch]:
+    """What reaches into the area, of a format whose reader has no filter of its own."""
+    import pyarrow as pa
+    import shapely
+
+    shape = shapely.box(*area.bounds) if area.shape is None else area.shape
+    shapely.prepare(shape)
+    for batch in batches:
+        geometries = shapely.from_wkb(batch.column(geometry).to_pylist(), on_invalid="ignore")
+        yield batch.filter(pa.array(shapely.intersects(shape, geometries)))
+
+
+def _selected(places: list[int], names: Sequence[str], wanted: list[str] | None) -> list[int]:
+    if wanted is None:
+        return places
+    there = {names[place] for place in places}
+    missing = [name for name in wanted if name not in there]
+    if missing and places:
+        raise PermanentTaskError(f"columns: the layer has no column {missing[0]!r}")
+    return [place for place in places if names[place] in wanted]
+
+
+def _told(reader: pa.RecordBatchReader, layer: Layer) -> Iterator[pa.RecordBatch]:
+    with library.told(str(layer.part.path), layer.part.shown):
+        yield from reader
+
+
+def _is_wkb(field_: pa.Field) -> bool:
+    return (field_.metadata or {}).get(b"ARROW:extension:name") == WKB
+
+
+def _path(part: Part) -> str:
+    """With the driver named where GDAL would otherwise try several."""
+    return f"GeoJSONSeq:{part.path}" if part.driver == "GeoJSONSeq" else str(part.path)

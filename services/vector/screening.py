@@ -1,0 +1,210 @@
+"""Looks into files before GDAL does: for what refers elsewhere, for bombs, and for what GDAL would skip."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from xml.parsers import expat
+
+from interfaces.errors import PermanentTaskError
+
+HEAD_BYTES = 4096
+BLOCK = 1024**2
+SEPARATOR = b"\x1e"
+"""Begins each record of a GeoJSON text sequence (RFC 8142); without it each line is one."""
+REFERRING = {
+    b"<OGRVRTDataSource": "a GDAL virtual file (VRT)",
+    b"<VRTDataset": "a GDAL virtual raster (VRT)",
+    b"<OGRWFSDataSource": "a description of a web service (WFS)",
+    b"<WFS_Capabilities": "a description of a web service (WFS)",
+    b"<Capabilities": "a description of a web service",
+    b'"gdal_streamed_alg"': "a GDAL pipeline (GDALG)",
+    b"<GDAL_WMS": "a description of a web service (WMS)",
+}
+"""What GDAL would take for a reference to other files, whatever a file's name says."""
+
+
+def refuse_references(path: Path) -> None:
+    """Raise `PermanentTaskError` for a file that only refers to others."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    for sign, kind in REFERRING.items():
+        if sign in head:
+            raise PermanentTaskError(f"{kind}: references to other files are not followed")
+
+
+def screen_xml(path: Path, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML."""
+    parser = expat.ParserCreate()
+
+    def entity(name: str, *_: Any) -> None:
+        raise PermanentTaskError(f"the XML is refused: it declares the entity {name[:100]!r}")
+
+    def doctype(_: str, system_id: str | None, public_id: str | None, __: bool) -> None:
+        if system_id is not None or public_id is not None:
+            raise PermanentTaskError("the XML is refused: it refers to a document type elsewhere")
+
+    def start(name: str, _: dict[str, str]) -> None:
+        if name.rpartition(":")[2] == "NetworkLink":
+            raise PermanentTaskError("the KML is refused: it has a NetworkLink, and those are not followed")
+
+    parser.EntityDeclHandler = entity
+    parser.StartDoctypeDeclHandler = doctype
+    parser.StartElementHandler = start
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                check()
+                parser.Parse(block, False)
+            parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise PermanentTaskError(f"the XML cannot be read: {error}") from error
+
+
+HARMLESS_MODULES = frozenset(
+    {
+        *("rtree", "rtree_i32", "fts3", "fts4", "fts5", "geopoly"),
+        *("virtualspatialindex", "virtualelementary", "virtualknn", "virtualknn2", "virtualbbox"),
+        *("virtualnetwork", "virtualrouting"),
+    }
+)
+"""Of virtual tables that SQLite and SpatiaLite make of what is in the database. Others read files."""
+VIRTUAL_TABLE = re.compile(
+    r"\s*CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL
+)
+REACHING = re.compile(r"\b(load_extension|readfile|ogr_\w+|gdal_\w+)[\"'`\]]?\s*\(", re.IGNORECASE)
+"""Functions that GDAL gives to SQL, of which some open files or ask web services."""
+
+
+def screen_sqlite(path: Path) -> None:
+    """Raise `PermanentTaskError` for a database whose tables or views would read something else."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    except sqlite3.Error as error:
+        raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
+    for name, sql in made:
+        virtual = VIRTUAL_TABLE.match(str(sql))
+        if virtual is not None and virtual[1].lower() not in HARMLESS_MODULES:
+            raise PermanentTaskError(
+                f"the database is refused: {str(name)[:100]!r} is a virtual table of {virtual[1][:50]}, "
+                "which may read other files"
+            )
+        # Not the name of a table, which may be that of a function: the first parenthesis opens its columns.
+        called = REACHING.search(str(sql).partition("(")[2] if _is_table(sql) else str(sql))
+        if called is not None:
+            raise PermanentTaskError(
+                f"the database is refused: {str(name)[:100]!r} calls {called[1][:50]}, which may reach other "
+                "files"
+            )
+
+
+def _is_table(sql: object) -> bool:
+    return str(sql).lstrip().upper().startswith("CREATE TABLE")
+
+
+def is_json_sequence(path: Path) -> bool:
+    """Whether it is a sequence of GeoJSON objects, one a line or after a separator."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES * 16)
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(SEPARATOR):
+        return True
+    first, _, rest = head.partition(b"\n")
+    try:
+        one = json.loads(first)
+    except ValueError:
+        return False
+    return isinstance(one, dict) and one.get("type") == "Feature" and bool(rest.strip())
+
+
+def check_json_sequence(path: Path, features: int, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` naming the first bad record where GDAL read fewer features than there are.
+
+    GDAL leaves out, without a word, what it cannot parse.
+    """
+    records = sum(1 for _ in _records(path, check))
+    if records == features:
+        return
+    for number, record in _records(path, check):
+        try:
+            value = json.loads(record)
+        except ValueError as error:
+            raise PermanentTaskError(f"record {number} is not JSON: {error}") from error
+        if not isinstance(value, dict) or value.get("type") not in ("Feature", "FeatureCollection"):
+            raise PermanentTaskError(f"record {number} is no GeoJSON feature")
+    raise PermanentTaskError(f"of its {records} records GDAL reads {features} as features")
+
+
+NULL_GEOMETRY = re.compile(rb'"geometry"\s*:\s*null')
+LONGEST_MATCH = 256
+
+
+def written_nulls(path: Path, check: Callable[[], None]) -> int:
+    """How many geometries a GeoJSON file says to be null.
+
+    GDAL makes null, without a word, of what it cannot make a geometry of: then there are more.
+    """
+    found = 0
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            text = rest + block
+            end = 0
+            for match in NULL_GEOMETRY.finditer(text):
+                found += 1
+                end = match.end()
+            rest = text[max(end, len(text) - LONGEST_MATCH) :]
+    return found
+
+
+def text_of_dbf_is_utf8(path: Path, check: Callable[[], None]) -> bool:
+    """Whether the records of a dBASE file are UTF-8, with more than ASCII in them.
+
+    Fields are cut at their width, in the midst of a character too: what is cut is forgiven.
+    """
+    beyond_ascii = False
+    with path.open("rb") as file:
+        head = file.read(32)
+        header, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
+        if len(head) < 32 or record == 0:
+            return False
+        descriptions = file.read(max(header - 32, 0))
+        widths = [descriptions[place + 16] for place in range(0, len(descriptions) - 31, 32)]
+        while row := file.read(record):
+            check()
+            if row.isascii():
+                continue
+            beyond_ascii = True
+            at = 1
+            for width in widths:
+                if not _is_utf8(row[at : at + width].rstrip(b" \x00")):
+                    return False
+                at += width
+    return beyond_ascii
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(text, final=False)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number % 10_000 == 0:
+                check()
+            record = line.strip(b" \t\r\n" + SEPARATOR)
+            if record:
+                yield number, record

@@ -1,0 +1,84 @@
+"""Tables of text: which columns GDAL is to make geometries of, and its options for other text formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from interfaces.errors import PermanentTaskError
+from interfaces.vectors import CsvOptions
+
+LONGITUDES = ("longitude", "lon", "long", "lng", "longitude_deg", "lon_deg", "decimallongitude")
+LATITUDES = ("latitude", "lat", "latitude_deg", "lat_deg", "decimallatitude")
+EASTINGS = ("x", "easting", "x_coord", "coord_x")
+NORTHINGS = ("y", "northing", "y_coord", "coord_y")
+GEOMETRIES = ("wkt", "geometry", "geom", "the_geom", "geojson", "wkb", "wkb_geometry", "geomwkt", "wkt_geom")
+
+
+@dataclass(frozen=True)
+class TextGeometry:
+    """Where a table has its geometries."""
+
+    columns: tuple[str, ...]
+    """x and y, or the one of geometries."""
+    keep: bool
+    """Whether the columns stay: coordinates are often read by people, WKT is not."""
+    crs: str | None
+    """WGS 84 where columns are called longitude and latitude."""
+    notes: list[str] = field(default_factory=list)
+
+
+def find_geometry(names: Sequence[str], options: CsvOptions) -> TextGeometry:
+    """The columns that were named, else those with usual names. Raises `PermanentTaskError` without any."""
+    if options.geometry is not None:
+        return TextGeometry((_column(names, options.geometry, "csv.geometry"),), False, None)
+    if options.x is not None and options.y is not None:
+        x, y = _column(names, options.x, "csv.x"), _column(names, options.y, "csv.y")
+        return TextGeometry((x, y), True, _crs(x, y))
+    lower = {name.strip().lower(): name for name in reversed(names)}
+    for one in GEOMETRIES:
+        if one in lower:
+            return TextGeometry(
+                (lower[one],), False, None, [f"geometries are those of column {lower[one]!r}"]
+            )
+    for horizontal, vertical in ((LONGITUDES, LATITUDES), (EASTINGS, NORTHINGS)):
+        found = [next((lower[n] for n in usual if n in lower), None) for usual in (horizontal, vertical)]
+        if found[0] is not None and found[1] is not None:
+            x, y = found[0], found[1]
+            crs = _crs(x, y)
+            notes = [f"points are made of columns {x!r} and {y!r}"]
+            return TextGeometry((x, y), True, crs, notes + (["they are taken for WGS 84"] if crs else []))
+    raise PermanentTaskError(
+        "no column is known to hold coordinates or geometries: name them in csv.x and csv.y, or "
+        f"csv.geometry; columns are {', '.join(names)}"[:500]
+    )
+
+
+def open_options(driver: str, geometry: TextGeometry | None) -> dict[str, str]:
+    """Open options of a driver."""
+    if driver == "GML":
+        return {"DOWNLOAD_SCHEMA": "NO"}
+    if driver != "CSV":
+        return {}
+    options = {"AUTODETECT_TYPE": "YES", "AUTODETECT_SIZE_LIMIT": "0", "EMPTY_STRING_AS_NULL": "YES"}
+    if geometry is None:
+        return options
+    if any("," in name or "*" in name for name in geometry.columns):
+        raise PermanentTaskError("csv: a column of coordinates has a comma or an asterisk in its name")
+    options["KEEP_GEOM_COLUMNS"] = "YES"
+    if len(geometry.columns) == 1:
+        options["GEOM_POSSIBLE_NAMES"] = geometry.columns[0]
+    else:
+        options["X_POSSIBLE_NAMES"], options["Y_POSSIBLE_NAMES"] = geometry.columns
+    return options
+
+
+def _column(names: Sequence[str], wanted: str, parameter: str) -> str:
+    if wanted not in names:
+        raise PermanentTaskError(f"{parameter}: there is no column {wanted!r} in {', '.join(names)}"[:500])
+    return wanted
+
+
+def _crs(x: str, y: str) -> str | None:
+    named = x.strip().lower() in LONGITUDES and y.strip().lower() in LATITUDES
+    return "EPSG:4326" if named else None

@@ -1,0 +1,127 @@
+"""What the heads of WKB say of geometries, many at a time. Codes with Z, M and ZM are those of ISO SQL/MM."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Family = Literal["Point", "LineString", "Polygon", "GeometryCollection"]
+NULL = "null"
+NAMES = {
+    1: "Point",
+    2: "LineString",
+    3: "Polygon",
+    4: "MultiPoint",
+    5: "MultiLineString",
+    6: "MultiPolygon",
+    7: "GeometryCollection",
+    8: "CircularString",
+    9: "CompoundCurve",
+    10: "CurvePolygon",
+    11: "MultiCurve",
+    12: "MultiSurface",
+    13: "Curve",
+    14: "Surface",
+    15: "PolyhedralSurface",
+    16: "TIN",
+    17: "Triangle",
+}
+FAMILIES: dict[int, Family] = {
+    1: "Point",
+    4: "Point",
+    2: "LineString",
+    5: "LineString",
+    8: "LineString",
+    9: "LineString",
+    11: "LineString",
+    13: "LineString",
+    3: "Polygon",
+    6: "Polygon",
+    10: "Polygon",
+    12: "Polygon",
+    14: "Polygon",
+    7: "GeometryCollection",
+}
+SINGLE = frozenset({1, 2, 3, 8, 9, 10, 13, 14})
+CURVES = range(8, 15)
+EWKB_Z, EWKB_M, EWKB_SRID = 0x80000000, 0x40000000, 0x20000000
+"""Bits of PostGIS's and of old software's WKB."""
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Of what kinds the geometries of a layer are."""
+
+    families: frozenset[Family]
+    multi: bool
+    """Some are multi geometries."""
+    z: bool
+    """Some have Z."""
+    m: bool
+    some_without_m: bool
+    unknown: frozenset[str]
+    """Names of kinds that are in no family."""
+
+
+def codes(array: pa.Array) -> Any:
+    """ISO codes of a binary array as a NumPy array of int64: 0 for null, -1 for what is too short."""
+    import numpy
+    import pyarrow.types as t
+
+    count = len(array)
+    if not count:
+        return numpy.zeros(0, dtype=numpy.int64)
+    _, offsets_buffer, data_buffer = array.buffers()
+    width = numpy.int64 if t.is_large_binary(array.type) else numpy.int32
+    offsets = numpy.frombuffer(offsets_buffer, width)[array.offset : array.offset + count + 1].astype(
+        numpy.int64
+    )
+    data = (
+        numpy.frombuffer(data_buffer, numpy.uint8) if data_buffer is not None else numpy.zeros(0, numpy.uint8)
+    )
+    starts, lengths = offsets[:-1], offsets[1:] - offsets[:-1]
+    long_enough = lengths >= 5
+    found = numpy.full(count, -1, dtype=numpy.int64)
+    at = starts[long_enough]
+    if len(at):
+        head = data[at[:, None] + numpy.arange(5)].astype(numpy.int64)
+        little = head[:, 0] == 1
+        powers = numpy.array([1, 1 << 8, 1 << 16, 1 << 24])
+        found[long_enough] = numpy.where(little, head[:, 1:] @ powers, head[:, 1:] @ powers[::-1])
+    found = numpy.where(found >= 0, iso(found), found)
+    found[array.is_null().to_numpy(zero_copy_only=False)] = 0
+    return found
+
+
+def iso(code: Any) -> Any:
+    """Codes with the bits of EWKB as ISO codes."""
+    base = code & ~(EWKB_Z | EWKB_M | EWKB_SRID)
+    return base + ((code & EWKB_Z) != 0) * 1000 + ((code & EWKB_M) != 0) * 2000
+
+
+def count(into: Counter[str], array: pa.Array) -> None:
+    """Count the kinds of geometries."""
+    import numpy
+
+    found, numbers = numpy.unique(codes(array), return_counts=True)
+    for code, number in zip(found.tolist(), numbers.tolist(), strict=True):
+        into[NULL if code == 0 else str(code)] += number
+
+
+def kinds(types: Mapping[str, int]) -> Kinds:
+    """What the counted codes say together."""
+    known = [int(code) for code in types if code != NULL]
+    bases = {code % 1000 for code in known if code > 0}
+    return Kinds(
+        families=frozenset(FAMILIES[base] for base in bases if base in FAMILIES),
+        multi=any(base in FAMILIES and base not in SINGLE for base in bases),
+        z=any(code // 1000 in (1, 3) for code in known if code > 0),
+        m=any(code // 1000 in (2, 3) for code in known if code > 0),
+        some_without_m=any(code // 1000 in (0, 1) for code in known if code > 0),
+        unknown=frozenset(NAMES.get(base, f"type {base}") for base in bases if base not in FAMILIES),
+    )

@@ -1,0 +1,178 @@
+-- Tables of features. In braces: identifiers and lists of them, which psycopg.sql puts in and quotes.
+
+-- name: target
+-- What is known of a target before anything is loaded.
+SELECT to_regtype('public.geometry') IS NOT NULL OR to_regtype('geometry') IS NOT NULL AS postgis,
+       to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) IS NOT NULL AS present
+
+-- name: known_srid
+SELECT EXISTS (SELECT 1 FROM spatial_ref_sys WHERE srid = %(srid)s) AS known
+
+-- name: hold
+SELECT app.hold_task(%(job_id)s, %(run)s, %(stage)s, %(task_index)s, %(fence)s) AS held
+
+-- name: note_staging
+INSERT INTO geo.staging_tables (name, job_id, run, plan) VALUES (%(name)s, %(job_id)s, %(run)s, %(plan)s::jsonb)
+
+-- name: create_staging
+CREATE TABLE {staging} ({columns})
+
+-- name: plan
+SELECT plan FROM geo.staging_tables WHERE name = %(name)s
+
+-- name: lock_plan
+-- For as long as the transaction: nobody drops the table meanwhile.
+SELECT plan FROM geo.staging_tables WHERE name = %(name)s FOR SHARE
+
+-- name: lock_staging
+-- One publisher of a staging table at a time: whoever comes second finds that it is gone.
+SELECT plan FROM geo.staging_tables WHERE name = %(name)s FOR UPDATE
+
+-- name: chunk_is_there
+SELECT EXISTS (SELECT 1 FROM geo.staging_chunks WHERE staging = %(name)s AND chunk = %(chunk)s) AS there
+
+-- name: delete_chunk_rows
+DELETE FROM {staging} WHERE {chunk_column} = %(chunk)s
+
+-- name: delete_chunk_rejected
+DELETE FROM geo.rejected_features WHERE staging = %(name)s AND chunk = %(chunk)s
+
+-- name: copy_rows
+COPY {staging} ({columns}) FROM STDIN (FORMAT BINARY)
+
+-- name: copy_rejected
+COPY geo.rejected_features (job_id, run, target_schema, target_table, staging, chunk, source, layer, feature_id,
+                            reason, geometry) FROM STDIN
+
+-- name: note_chunk
+INSERT INTO geo.staging_chunks (staging, chunk, fence, loaded, rejected)
+VALUES (%(name)s, %(chunk)s, %(fence)s, %(loaded)s, %(rejected)s)
+ON CONFLICT (staging, chunk) DO UPDATE
+SET fence = EXCLUDED.fence, loaded = EXCLUDED.loaded, rejected = EXCLUDED.rejected
+
+-- name: linearise
+-- Curves as lines and polygons that turn so many radians at each vertex (ST_CurveToLine, tolerance type 2).
+SELECT (SELECT ST_AsBinary(ST_CurveToLine(ST_GeomFromWKB(curve), radians(%(degrees)s), 2, 1), 'NDR')) AS line
+FROM unnest(%(curves)s::bytea[]) WITH ORDINALITY AS c (curve, place) ORDER BY place
+
+-- name: chunks
+SELECT chunk, loaded, rejected FROM geo.staging_chunks WHERE staging = %(name)s
+
+-- name: staged_rows
+SELECT count(*) AS rows FROM {staging}
+
+-- name: lock_target
+-- One publisher of a target at a time.
+SELECT pg_advisory_xact_lock(hashtextextended('geo.layers ' || %(schema)s || '.' || %(table)s, 0))
+
+-- name: bound_lock_wait
+SELECT set_config('lock_timeout', '20s', true)
+
+-- name: load_of
+-- What was published of a staging table that is no more.
+SELECT result FROM geo.layer_loads WHERE staging = %(name)s
+
+-- name: create_schema
+CREATE SCHEMA IF NOT EXISTS {schema}
+
+-- name: schema_exists
+SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL AS there
+
+-- name: drop_chunk_column
+ALTER TABLE {staging} DROP COLUMN {chunk_column}
+
+-- name: add_primary_key
+ALTER TABLE {staging} ADD CONSTRAINT {constraint} PRIMARY KEY ({key})
+
+-- name: create_spatial_index
+CREATE INDEX {index} ON {staging} USING gist ({geometry})
+
+-- name: analyze
+ANALYZE {table}
+
+-- name: comment_table
+COMMENT ON TABLE {table} IS {comment}
+
+-- name: comment_column
+COMMENT ON COLUMN {column} IS {comment}
+
+-- name: copy_grants
+SELECT app.copy_grants(format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass, %(staging)s::regclass)
+
+-- name: drop_table
+DROP TABLE {table}
+
+-- name: rename
+ALTER TABLE {staging} RENAME TO {name}
+
+-- name: set_schema
+ALTER TABLE {staging} SET SCHEMA {schema}
+
+-- name: target_columns
+SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+FROM pg_attribute a
+WHERE a.attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+
+-- name: unique_key
+-- Whether the target has a unique index on just these columns, which ON CONFLICT needs.
+SELECT EXISTS (
+    SELECT 1 FROM pg_index i
+    WHERE i.indrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass
+      AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
+           WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = %(key)s::text[]) AS there
+
+-- name: insert_staged
+INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}
+
+-- name: upsert_staged
+INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}
+ON CONFLICT ({key}) DO UPDATE SET {assignments}
+
+-- name: repeated_key
+SELECT {key_text} AS key FROM {staging} GROUP BY {key} HAVING count(*) > 1 LIMIT 1
+
+-- name: null_key
+SELECT count(*) AS rows FROM {staging} WHERE {any_null}
+
+-- name: measure
+SELECT m.rows, ST_XMin(e) AS x_min, ST_YMin(e) AS y_min, ST_XMax(e) AS x_max, ST_YMax(e) AS y_max
+FROM (SELECT count(*) AS rows, ST_Extent({geometry}) AS e FROM {table}) AS m
+
+-- name: record_layer
+INSERT INTO geo.layers (target_schema, target_table, title, srid, geometry_column, geometry_type, key, columns,
+                        row_count, extent, job_id, run)
+VALUES (%(schema)s, %(table)s, %(title)s, %(srid)s, %(geometry_column)s, %(geometry_type)s, %(key)s::jsonb,
+        %(columns)s::jsonb, %(rows)s, %(extent)s::double precision[], %(job_id)s, %(run)s)
+ON CONFLICT (target_schema, target_table) DO UPDATE
+SET title = EXCLUDED.title, srid = EXCLUDED.srid, geometry_column = EXCLUDED.geometry_column,
+    geometry_type = EXCLUDED.geometry_type, key = EXCLUDED.key, columns = EXCLUDED.columns,
+    row_count = EXCLUDED.row_count, extent = EXCLUDED.extent, job_id = EXCLUDED.job_id, run = EXCLUDED.run,
+    loaded_at = now()
+
+-- name: record_rows
+-- Of a layer that was added to: what it is made of stays as its first load said.
+UPDATE geo.layers SET row_count = %(rows)s, extent = %(extent)s::double precision[], job_id = %(job_id)s,
+                      run = %(run)s, loaded_at = now()
+WHERE target_schema = %(schema)s AND target_table = %(table)s
+
+-- name: record_load
+INSERT INTO geo.layer_loads (staging, job_id, run, target_schema, target_table, if_exists, sources,
+                             parameters_hash, result)
+VALUES (%(staging)s, %(job_id)s, %(run)s, %(schema)s, %(table)s, %(if_exists)s, %(sources)s::jsonb,
+        %(parameters_hash)s, %(result)s::jsonb)
+
+-- name: forget_staging
+DELETE FROM geo.staging_tables WHERE name = %(name)s
+
+-- name: abandoned
+SELECT app.abandoned_staging(now() - %(age)s::interval, %(limit)s) AS name
+
+-- name: lock_abandoned
+SELECT name FROM geo.staging_tables WHERE name = %(name)s FOR UPDATE SKIP LOCKED
+
+-- name: drop_staging
+DROP TABLE IF EXISTS {staging}
+
+-- name: sweep_rejected
+SELECT app.sweep_rejected(%(limit)s) AS removed

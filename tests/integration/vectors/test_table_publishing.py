@@ -1,0 +1,260 @@
+"""Loading and publishing on a real database, by attempts that die or lose their task at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+import shapely
+from psycopg.rows import dict_row
+from pydantic import SecretStr
+
+from interfaces.errors import LeaseLost, PermanentTaskError
+from interfaces.layers import ChunkCounts, Column, Owner, Rejected, SourceFile, TablePlan
+from interfaces.settings import Settings
+from interfaces.vectors import IfExists
+from repositories.connection import Connection
+from repositories.database import Database
+from repositories.feature_tables import PostgresFeatureTables
+from services.vector.publishing import AbandonedStaging
+
+JOB = "a" * 64
+POINT = shapely.to_wkb(shapely.set_srid(shapely.Point(1, 2), 4326), include_srid=True)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class Yard:
+    """Tasks in a real database, and the tables that they load."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(Settings(database_url=SecretStr(url)))
+        self.tables = PostgresFeatureTables(self.database)
+        self.admin = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        self._fence = 0
+
+    def attempt(self, fence: int = 1, *, stage: int = 4, task: int = 0) -> Owner:
+        """The newest attempt of a task: the database says so."""
+        self.admin.execute(
+            "INSERT INTO app.tasks (job_id, run, stage, task_index, parameters, status, fence, lease_until)"
+            " VALUES (%s, 1, %s, %s, '{}', 'processing', %s, now())"
+            " ON CONFLICT (job_id, run, stage, task_index) DO UPDATE SET fence = EXCLUDED.fence",
+            (JOB, stage, task, fence),
+        )
+        return Owner(JOB, 1, stage, task, fence)
+
+    def stage(self, if_exists: IfExists = "fail", chunks: int = 1, features: int = 2) -> str:
+        """An empty staging table."""
+        plan = TablePlan(
+            target_schema="features",
+            target_table="t",
+            original="T",
+            if_exists=if_exists,
+            columns=[Column(name="n", type="integer", original="N")],
+            key=[],
+            generated_key="fid",
+            geometry_column="geom",
+            geometry_type="Point",
+            srid=4326,
+            crs="EPSG:4326",
+            chunks=chunks,
+            features=features,
+            sources=[SourceFile(container="bronze", name="t.gpkg", etag="0x1", size=1)],
+            parameters_hash="p",
+            notes=[],
+        )
+        self._fence += 1
+        return self.tables.stage(plan, self.attempt(self._fence, stage=3))
+
+    def load(self, staging: str, owner: Owner, values: list[int], chunk: int = 0) -> dict[int, ChunkCounts]:
+        """Load rows with these values, and reject a feature."""
+        with self.tables.loading(staging, owner, chunk) as writer:
+            writer.write([(POINT, value) for value in values])
+            writer.reject([Rejected("t.gpkg", "t", "7", "is bad", POINT)])
+        return {chunk: ChunkCounts(read=len(values) + 1, loaded=len(values), rejected=1)}
+
+    def values(self, table: str) -> list[int]:
+        rows = self.admin.execute(f"SELECT n FROM {table} ORDER BY n").fetchall()
+        return [row["n"] for row in rows]
+
+    def count(self, table: str) -> int:
+        return int(self.admin.execute(f"SELECT count(*) AS n FROM {table}").fetchall()[0]["n"])
+
+    def staged(self) -> list[str]:
+        rows = self.admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'geo_staging'")
+        return [row["tablename"] for row in rows]
+
+    def locks(self) -> int:
+        rows = self.admin.execute(
+            "SELECT count(*) AS n FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+            " WHERE a.datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return int(rows.fetchall()[0]["n"])
+
+
+@pytest.fixture
+def yard(database_url: str) -> Iterator[Yard]:
+    made = Yard(database_url)
+    yield made
+    made.admin.close()
+    made.database.close()
+
+
+def test_a_chunk_is_there_whole_or_not_at_all(yard: Yard) -> None:
+    staging = yard.stage()
+    owner = yard.attempt()
+    with suppress(Killed), yard.tables.loading(staging, owner, 0) as writer:
+        writer.write([(POINT, 1), (POINT, 2)])
+        writer.reject([Rejected("t.gpkg", "t", "7", "is bad", None)])
+        raise Killed
+    assert yard.count(f"geo_staging.{staging}") == yard.count("geo.rejected_features") == 0
+    assert yard.locks() == 0
+
+
+def test_an_attempt_that_lost_its_task_loads_nothing(yard: Yard) -> None:
+    staging = yard.stage()
+    lost = yard.attempt(1)
+    yard.attempt(2)
+    with pytest.raises(LeaseLost):
+        yard.load(staging, lost, [1])
+    assert yard.count(f"geo_staging.{staging}") == 0
+
+
+def test_what_an_attempt_loaded_that_died_before_it_said_so_is_replaced(yard: Yard) -> None:
+    staging = yard.stage()
+    yard.load(staging, yard.attempt(1), [1, 2])
+    yard.load(staging, yard.attempt(2), [3, 4])
+    assert yard.values(f"geo_staging.{staging}") == [3, 4]
+    assert yard.count("geo.rejected_features") == 1
+
+
+def test_an_attempt_that_lost_its_task_makes_no_staging_table(yard: Yard) -> None:
+    yard.stage()
+    owner = replace(yard.attempt(5, stage=3), fence=4)
+    with pytest.raises(LeaseLost):
+        yard.tables.stage(yard.tables.plan(yard.staged()[0]), owner)
+    assert len(yard.staged()) == 1
+
+
+@pytest.mark.parametrize("if_exists", ["replace", "append"])
+def test_a_publisher_that_dies_before_any_statement_leaves_all_as_it_was(
+    yard: Yard, if_exists: IfExists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = yard.stage(features=3)
+    yard.tables.publish(first, yard.attempt(stage=5), yard.load(first, yard.attempt(), [1, 2]))
+    staging = yard.stage(if_exists, features=2)
+    counts = yard.load(staging, yard.attempt(), [9])
+    execute = Connection.execute
+    left = 0
+
+    def dying(connection: Connection, *arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            raise Killed
+        left -= 1
+        return execute(connection, *arguments, **options)
+
+    steps = 0
+    while True:
+        left = steps
+        owner = yard.attempt(10 + steps, stage=5)
+        with monkeypatch.context() as patched, suppress(Killed):
+            patched.setattr(Connection, "execute", dying)
+            done = yard.tables.publish(staging, owner, counts)
+            break
+        assert yard.values("features.t") == [1, 2], steps
+        assert yard.staged() == [staging]
+        assert yard.locks() == 0
+        steps += 1
+    assert steps > 12
+    assert yard.values("features.t") == ([9] if if_exists == "replace" else [1, 2, 9])
+    assert done.rows == yard.count("features.t")
+    assert yard.staged() == []
+
+
+def test_a_publication_whose_answer_was_lost_is_not_made_twice(yard: Yard) -> None:
+    first = yard.stage(features=3)
+    yard.tables.publish(first, yard.attempt(stage=5), yard.load(first, yard.attempt(), [1, 2]))
+    staging = yard.stage("append", features=2)
+    counts = yard.load(staging, yard.attempt(), [9])
+    done = yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
+    assert yard.tables.publish(staging, yard.attempt(3, stage=5), counts) == done
+    assert yard.values("features.t") == [1, 2, 9]
+
+
+def test_a_publisher_that_lost_its_task_publishes_nothing(yard: Yard) -> None:
+    staging = yard.stage(features=3)
+    counts = yard.load(staging, yard.attempt(), [1, 2])
+    lost = yard.attempt(1, stage=5)
+    yard.attempt(2, stage=5)
+    with pytest.raises(LeaseLost):
+        yard.tables.publish(staging, lost, counts)
+    assert yard.staged() == [staging]
+    assert yard.count("geo.layers") == 0
+
+
+def test_nothing_is_published_of_which_a_part_is_missing_or_miscounted(yard: Yard) -> None:
+    staging = yard.stage(chunks=2, features=6)
+    counts = yard.load(staging, yard.attempt(), [1, 2])
+    with pytest.raises(PermanentTaskError, match="1 of 2 chunks failed: nothing is published"):
+        yard.tables.publish(staging, yard.attempt(stage=5), counts)
+    counts |= yard.load(staging, yard.attempt(), [3, 4], chunk=1)
+    yard.admin.execute(f"DELETE FROM geo_staging.{staging} WHERE n = 3")
+    with pytest.raises(PermanentTaskError, match="has 3 rows and 2 chunks, the tasks loaded 4 rows"):
+        yard.tables.publish(staging, yard.attempt(stage=5), counts)
+
+
+def test_readers_see_the_old_table_until_the_new_one_is_there(yard: Yard, database_url: str) -> None:
+    first = yard.stage(features=3)
+    yard.tables.publish(first, yard.attempt(stage=5), yard.load(first, yard.attempt(), [1, 2]))
+    staging = yard.stage("replace", features=2)
+    with psycopg.connect(database_url) as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # Loading and preparing do not wait for readers.
+        assert reader.execute("SELECT count(*) FROM features.t").fetchone() == (2,)
+        counts = yard.load(staging, yard.attempt(), [9])
+        assert reader.execute("SELECT count(*) FROM features.t").fetchone() == (2,)
+    yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
+    assert yard.values("features.t") == [9]
+
+
+def test_staging_tables_of_runs_that_ended_are_dropped(yard: Yard) -> None:
+    staging = yard.stage()
+    yard.load(staging, yard.attempt(), [1])
+    yard.admin.execute(
+        "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, status)"
+        " VALUES (%s, 'vector_to_postgis', '{}', 5, 'processing')",
+        (JOB,),
+    )
+    sweep = AbandonedStaging(yard.tables)
+    yard.admin.execute("UPDATE geo.staging_tables SET created_at = now() - interval '1 hour'")
+    assert sweep.clean(timedelta(seconds=60), lambda: None) == 0
+    yard.admin.execute(
+        "UPDATE app.jobs SET status = 'failed', error = 'x', completed_at = now() - interval '1 hour'"
+    )
+    assert sweep.clean(timedelta(hours=2), lambda: None) == 0
+    assert sweep.clean(timedelta(seconds=60), lambda: None) == 1
+    assert yard.staged() == []
+    # What was rejected stays as long as the run.
+    assert yard.count("geo.rejected_features") == 1
+    yard.admin.execute("DELETE FROM app.jobs")
+    assert sweep.clean(timedelta(seconds=60), lambda: None) == 1
+    assert yard.count("geo.rejected_features") == 0
+
+
+def test_data_that_postgresql_refuses_fails_with_its_words(yard: Yard) -> None:
+    staging = yard.stage()
+    owner = yard.attempt()
+    line = shapely.to_wkb(shapely.set_srid(shapely.LineString([(0, 0), (1, 1)]), 4326), include_srid=True)
+    with (
+        pytest.raises(PermanentTaskError, match=r"PostgreSQL refuses the data: Geometry type \(LineString\)"),
+        yard.tables.loading(staging, owner, 0) as writer,
+    ):
+        writer.write([(line, 1)])

@@ -1,0 +1,75 @@
+"""Zip files of strangers: what is refused before a byte is unpacked."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from interfaces.errors import PermanentTaskError
+from services.vector import archives
+
+
+def packed(*members: tuple[str | zipfile.ZipInfo, bytes]) -> io.BytesIO:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    file.seek(0)
+    return file
+
+
+def refusal(file: io.BytesIO) -> str:
+    with pytest.raises(PermanentTaskError) as caught:
+        archives.checked(archives.opened(file), len(file.getvalue()))
+    return caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../a.shp", "leads out of its folder"),
+        ("a/../../b.shp", "leads out of its folder"),
+        ("..\\a.shp", "leads out of its folder"),
+        ("/etc/a.shp", "has an absolute path"),
+        ("C:\\a.shp", "has an absolute path"),
+    ],
+)
+def test_members_outside_of_the_folder_are_refused(name: str, reason: str) -> None:
+    assert reason in refusal(packed((name, b"x")))
+
+
+def test_a_symbolic_link_is_refused() -> None:
+    link = zipfile.ZipInfo("a.shp")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    assert "is a symbolic link" in refusal(packed((link, b"/etc/passwd")))
+
+
+def test_a_bomb_is_refused_by_its_own_account() -> None:
+    assert "would become 20.0 MiB" in refusal(packed(("a.shp", bytes(20 * 1024**2))))
+
+
+def test_a_bomb_that_lies_about_its_size_is_cut_off(tmp_path: Path) -> None:
+    file = packed(("a.shp", bytes(3 * 1024**2)))
+    archive = archives.opened(file)
+    [member] = archive.infolist()
+    member.file_size = 10
+    with pytest.raises(PermanentTaskError, match=r"is larger than it says|cannot be unpacked"):
+        archives.unpack(archive, member, tmp_path / "a", lambda: None)
+    assert (tmp_path / "a").stat().st_size <= 10
+
+
+def test_what_is_no_zip_file_is_refused() -> None:
+    with pytest.raises(PermanentTaskError, match="is not a zip file"):
+        archives.opened(io.BytesIO(b"PK nothing"))
+
+
+def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+    content = bytearray(packed(("a.shp", bytes(range(256)) * 100)).getvalue())
+    content[60:70] = bytes(10)
+    archive = archives.opened(io.BytesIO(bytes(content)))
+    with pytest.raises(PermanentTaskError, match=r"member 'a\.shp' cannot be unpacked"):
+        archives.unpack(archive, archive.infolist()[0], tmp_path / "a", lambda: None)

@@ -1,0 +1,134 @@
+"""What is looked for in files before GDAL opens them."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from interfaces.errors import PermanentTaskError
+from services.vector import screening
+
+
+def written(folder: Path, content: bytes | str) -> Path:
+    path = folder / "data"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def nothing() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('<!DOCTYPE k [<!ENTITY a "b">]><k>&a;</k>', "declares the entity 'a'"),
+        ('<!DOCTYPE k SYSTEM "http://example.com/x.dtd"><k/>', "refers to a document type elsewhere"),
+        ("<kml><NetworkLink/></kml>", "has a NetworkLink"),
+        ("<kml><open></kml>", "the XML cannot be read: mismatched tag"),
+    ],
+)
+def test_xml_that_leads_elsewhere_or_explodes_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    with pytest.raises(PermanentTaskError, match=reason):
+        screening.screen_xml(written(tmp_path, content), nothing)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ('CREATE VIEW v AS SELECT ogr_datasource_load_layers("/etc/a.gpkg")', "'v' calls ogr_datasource"),
+        ("CREATE VIEW v AS SELECT \"LOAD_EXTENSION\" ('x.so')", "'v' calls LOAD_EXTENSION"),
+        ("CREATE TABLE t (a, b AS (gdal_get_pixel_value('/etc/a.tif')))", "'t' calls gdal_get_pixel_value"),
+        ("CREATE TABLE ogr_empty_table (a)", None),
+        ("CREATE VIRTUAL TABLE r USING rtree(id, a, b)", None),
+    ],
+)
+def test_a_database_that_reaches_beyond_itself_is_refused(
+    tmp_path: Path, statement: str, reason: str | None
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.create_function("gdal_get_pixel_value", 1, str, deterministic=True)
+        database.execute(statement)
+    if reason is None:
+        screening.screen_sqlite(tmp_path / "a.gpkg")
+    else:
+        with pytest.raises(PermanentTaskError, match=reason):
+            screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_a_virtual_table_of_a_module_that_may_read_files_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.execute("CREATE TABLE t (a)")
+        # As SQLite stores it; the module itself need not be there to be named.
+        database.execute("PRAGMA writable_schema = on")
+        database.execute(
+            "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES"
+            " ('table', 'x', 'x', 0, 'CREATE VIRTUAL TABLE x USING VirtualOGR(''/etc/a.shp'')')"
+        )
+        database.commit()
+    with pytest.raises(PermanentTaskError, match="'x' is a virtual table of VirtualOGR"):
+        screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_what_is_no_database_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PermanentTaskError, match="cannot be read: file is not a database"):
+        screening.screen_sqlite(written(tmp_path, b"not a database, but long enough to have a header" * 20))
+
+
+def test_plain_xml_passes(tmp_path: Path) -> None:
+    screening.screen_xml(written(tmp_path, "<kml><Placemark/></kml>"), nothing)
+
+
+@pytest.mark.parametrize(
+    ("content", "sequence"),
+    [
+        ('{"type": "Feature"}\n{"type": "Feature"}\n', True),
+        ('\x1e{"type": "Feature"}\n', True),
+        ('{"type": "FeatureCollection", "features": []}', False),
+        ('{"type": "Feature"}\n', False),
+        ('{\n"type": "Feature"\n}', False),
+    ],
+)
+def test_a_sequence_of_geojson_is_told_by_its_content(tmp_path: Path, content: str, sequence: bool) -> None:
+    assert screening.is_json_sequence(written(tmp_path, content)) is sequence
+
+
+def test_the_record_is_named_that_gdal_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"type": "Feature"}\n\n{"type": \n{"type": "Feature"}\n')
+    screening.check_json_sequence(path, 3, nothing)
+    with pytest.raises(PermanentTaskError, match="record 3 is not JSON"):
+        screening.check_json_sequence(path, 1, nothing)
+
+
+def test_geometries_that_are_written_as_null_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screening, "BLOCK", 7)
+    path = written(tmp_path, '{"geometry": null}, {"geometry" :\n null}, {"geometry": {}}' * 20)
+    assert screening.written_nulls(path, nothing) == 40
+
+
+def dbf(*values: bytes) -> bytes:
+    """A dBASE file with one field of ten bytes."""
+    head = bytes([3, 1, 1, 1]) + len(values).to_bytes(4, "little") + (65).to_bytes(2, "little")
+    head += (11).to_bytes(2, "little") + bytes(20)
+    field = b"NAME".ljust(11, b"\0") + b"C" + bytes(4) + bytes([10]) + bytes(15)
+    return head + field + b"\r" + b"".join(b" " + value.ljust(10) for value in values) + b"\x1a"
+
+
+@pytest.mark.parametrize(
+    ("values", "utf8"),
+    [
+        (["München".encode(), b"plain"], True),
+        # Cut off in the midst of a character.
+        (["0123456é89".encode()[:10], "012345678é".encode()[:10]], True),
+        (["México".encode("latin1")], False),
+        ([b"plain"], False),
+    ],
+)
+def test_utf8_is_told_in_a_dbf_that_names_no_encoding(
+    tmp_path: Path, values: list[bytes], utf8: bool
+) -> None:
+    assert screening.text_of_dbf_is_utf8(written(tmp_path, dbf(*values)), nothing) is utf8

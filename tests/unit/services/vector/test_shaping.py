@@ -1,0 +1,138 @@
+"""Geometries of a batch, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow
+import pytest
+import shapely
+
+from interfaces.layers import TablePlan
+from interfaces.vectors import GeometryOptions
+from services.vector import wkb
+from services.vector.shaping import Shaped, Shaper
+
+
+def plan(kind: str, crs: str = "EPSG:4326", srid: int = 4326) -> TablePlan:
+    return TablePlan(
+        target_schema="features",
+        target_table="t",
+        original="t",
+        if_exists="fail",
+        columns=[],
+        key=[],
+        generated_key="fid",
+        geometry_column="geom",
+        geometry_type=kind,
+        srid=srid,
+        crs=crs,
+        chunks=1,
+        features=1,
+        sources=[],
+        parameters_hash="",
+        notes=[],
+    )
+
+
+def no_curves(curves: Sequence[bytes], degrees: float) -> list[bytes | None]:
+    raise AssertionError("there are no curves")
+
+
+def shaped(kind: str, *wkts: str | bytes | None, crs: str = "EPSG:4326", **options: Any) -> Shaped:
+    column = [
+        one if isinstance(one, bytes) or one is None else shapely.to_wkb(shapely.from_wkt(one), flavor="iso")
+        for one in wkts
+    ]
+    shaper = Shaper(plan(kind), crs, GeometryOptions(**options))
+    return shaper.shape(pyarrow.array(column, pyarrow.binary()), no_curves)
+
+
+def wkt(ewkb: bytes | None) -> str | None:
+    return None if ewkb is None else shapely.to_wkt(shapely.from_wkb(ewkb), trim=True, output_dimension=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "made"),
+    [
+        ("MultiPoint", "POINT (1 2)", "MULTIPOINT ((1 2))"),
+        ("MultiPoint", "MULTIPOINT ((1 2), (3 4))", "MULTIPOINT ((1 2), (3 4))"),
+        ("MultiPointZ", "POINT (1 2)", "MULTIPOINT Z ((1 2 0))"),
+        ("MultiPointZM", "POINT ZM (1 2 3 4)", "MULTIPOINT ZM ((1 2 3 4))"),
+        ("PointZ", "POINT ZM (1 2 3 4)", "POINT Z (1 2 3)"),
+        ("Point", "POINT M (1 2 3)", "POINT (1 2)"),
+        ("MultiLineString", "LINESTRING (0 0, 1 1)", "MULTILINESTRING ((0 0, 1 1))"),
+        ("GeometryCollection", "POINT (1 2)", "GEOMETRYCOLLECTION (POINT (1 2))"),
+        ("Geometry", "POINT (1 2)", "POINT (1 2)"),
+        ("MultiPolygon", "POLYGON EMPTY", "MULTIPOLYGON EMPTY"),
+    ],
+)
+def test_geometries_become_of_the_columns_type(kind: str, given: str, made: str) -> None:
+    result = shaped(kind, given)
+    assert (result.reasons, [wkt(one) for one in result.ewkb]) == ([None], [made])
+    assert result.ewkb[0] is not None
+    assert shapely.get_srid(shapely.from_wkb(result.ewkb[0])) == 4326
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("POINT (1 2)", "is a Point, and the column holds MultiPolygon"),
+        ("POLYGON ((0 95, 1 95, 1 96, 0 95))", "is not on Earth"),
+        (b"\x01\x03\x00", "a geometry that is cut off cannot be stored"),
+        (bytes.fromhex("0110000000"), "a TIN cannot be stored"),
+        (shapely.to_wkb(shapely.box(0, 0, 1, 1))[:-8], "its geometry cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_rejected_with_the_reason(given: str | bytes, reason: str) -> None:
+    [said] = shaped("MultiPolygon", given).reasons
+    assert said is not None
+    assert said.startswith(reason)
+
+
+def test_what_is_mended_keeps_its_dimension_and_the_change_of_area_is_told() -> None:
+    spike = "POLYGON ((0 0, 4 0, 4 4, 2 4, 2 6, 2 4, 0 4, 0 0))"
+    bowtie = "POLYGON ((0 0, 2 2, 0 2, 2 0, 0 0))"
+    result = shaped("MultiPolygon", spike, bowtie)
+    assert result.reasons == [None, None]
+    assert result.counts.repaired == 2
+    made = [shapely.from_wkb(one) for one in result.ewkb]
+    assert [shape.geom_type for shape in made] == ["MultiPolygon", "MultiPolygon"]
+    assert [shape.area for shape in made] == [16, 2]
+
+
+def test_transformed_geometries_that_lie_nowhere_are_rejected() -> None:
+    result = Shaper(plan("Point", "EPSG:3857", 3857), "EPSG:4326", GeometryOptions()).shape(
+        pyarrow.array([shapely.to_wkb(shapely.Point(11, 48)), shapely.to_wkb(shapely.Point(0, 90.5))]),
+        no_curves,
+    )
+    assert result.reasons[0] is None
+    assert wkt(result.ewkb[0]) == "POINT (1224514.398726 6106854.834885)"
+    assert result.reasons[1] == "cannot be transformed into EPSG:3857"
+
+
+def test_curves_are_handed_to_whoever_knows_them() -> None:
+    arc = bytes.fromhex("0108000000") + bytes(4)
+    asked: list[tuple[list[bytes], float]] = []
+
+    def linearise(curves: Sequence[bytes], degrees: float) -> list[bytes | None]:
+        asked.append((list(curves), degrees))
+        return [shapely.to_wkb(shapely.LineString([(0, 0), (1, 1)]))]
+
+    shaper = Shaper(plan("MultiLineString"), "EPSG:4326", GeometryOptions(curve_step_degrees=10))
+    result = shaper.shape(pyarrow.array([arc]), linearise)
+    assert asked == [([arc], 10)]
+    assert (wkt(result.ewkb[0]), result.counts.linearised) == ("MULTILINESTRING ((0 0, 1 1))", 1)
+
+
+def test_kinds_of_geometries_are_read_off_their_heads() -> None:
+    given = ["POINT Z (1 2 3)", "LINESTRING M (1 2 3, 4 5 6)", "MULTIPOLYGON EMPTY", None]
+    column = pyarrow.array(
+        [None if one is None else shapely.to_wkb(shapely.from_wkt(one), flavor="iso") for one in given]
+    )
+    assert wkb.codes(column).tolist() == [1001, 2002, 6, 0]
+    assert wkb.codes(column.slice(1, 2)).tolist() == [2002, 6]
+    extended = shapely.to_wkb(shapely.from_wkt("POINT ZM (1 2 3 4)"), flavor="extended", include_srid=True)
+    big = shapely.to_wkb(shapely.Point(1, 2), byte_order=0)
+    assert wkb.codes(pyarrow.array([extended, big, b"\x01"])).tolist() == [3001, 1, -1]
