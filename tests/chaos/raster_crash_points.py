@@ -55,7 +55,7 @@ RASTER_CRASH_POINTS = (
     CrashPoint(
         "tile: uploaded, not completed",
         "tiled raster",
-        after(f"{CONVERTING}:ConvertRaster._tile", 4),
+        after(f"{CONVERTING}:ConvertRaster._tile", 2),
         UPLOADED,
     ),
     CrashPoint(
