@@ -12,6 +12,7 @@ from interfaces.conversions import AcquisitionTime, CogRequest
 from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget
 from interfaces.workflows import TaskContext
+from services.gdal_session import WHOLE_DRIVERS
 from services.raster_opening import RasterOpener
 from services.second_look import second_look
 
@@ -89,6 +90,8 @@ class InspectMosaicPart:
         ):
             if dataset.count == 0:
                 raise PermanentTaskError("the file has no raster of its own, only others in it, if any")
+            if dataset.driver in WHOLE_DRIVERS:
+                raise PermanentTaskError(f"{dataset.driver} cannot be read by ranges, as a mosaic is")
             found = acquired(dataset, blob, options)
             classified = classify(dataset, chosen_bands(dataset, options))
             known = None if found.source == "last_modified" else found.instant
