@@ -192,9 +192,9 @@ def _end(name: str) -> str:
 
 
 def can_be_listed(path: str) -> bool:
-    """False for names that GDAL's list of allowed files cannot hold: its items end at spaces and commas.
+    """False for names that GDAL's list of allowed files cannot hold whole: items end at spaces and commas.
 
-    Such a raster is read without its sidecars.
+    Of these it has the end, which others may have, too.
     """
     return not set(path) & {" ", ","}
 

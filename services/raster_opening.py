@@ -21,6 +21,7 @@ from . import hdf5_references, raster_signatures
 from .gdal_session import DRIVERS, GdalSessions, can_be_listed
 from .raster_metadata import Refused, Truncated, check_length, refuse_dangerous
 from .raster_report import RasterMetadata, RasterReport, UnreadableRaster, UnreadableStatus
+from .raster_sidecars import IMAGINE, find_sidecars, refuse_foreign, refuse_references
 from .raster_source import RasterSource
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", RasterMetadata, UnreadableRaster, RasterReport)
 
-SIDECAR_PAGE = 200
-"""Names with the same stem that are looked at for sidecars."""
 TRANSIENT = (
     "HTTP response code: 401",
     "HTTP response code: 403",
@@ -78,7 +77,8 @@ class Reachable:
     drivers: list[str]
     sidecars: list[str] = field(default_factory=list)
     """Names of the blobs that belong to it and are read along."""
-    unused_sidecars: list[str] = field(default_factory=list)
+    sidecar_paths: list[str] = field(default_factory=list)
+    """GDAL's names of these."""
     bytes_read: int | None = None
     """Once the context has ended; None where GDAL cannot tell."""
 
@@ -156,6 +156,7 @@ class RasterOpener:
             status: UnreadableStatus
             try:
                 refuse_dangerous(dataset, reachable.source.path, blob.size)
+                refuse_references(reachable.sidecar_paths)
                 check_length(dataset, reachable.source.path, blob.size)
             except Refused as error:
                 status, reason = "refused", str(error)
@@ -258,24 +259,22 @@ class RasterOpener:
         self, container: str, blob: BlobProperties, beside: list[BlobItem], options: Mapping[str, str | int]
     ) -> Iterator[Reachable]:
         path = self._blobs.gdal_path(container, blob.name)
-        unusable = beside and not all(map(can_be_listed, [path, *(item.name for item in beside)]))
-        used = [] if unusable else beside
         heads: list[bytes] = []
 
         def head(length: int) -> bytes:
             heads.append(self.head(container, blob, length))
             return heads[-1]
 
-        paths = [self._blobs.gdal_path(container, item.name) for item in used]
+        paths = [self._blobs.gdal_path(container, item.name) for item in beside]
         session = self.sessions.session(path, paths, {**options, **self._blobs.gdal_options()})
         with ExitStack() as ended:
             count = ended.enter_context(session)
-            size = blob.size + sum(item.size for item in used)
+            size = blob.size + sum(item.size for item in beside)
             reachable = Reachable(
                 RasterSource(path, size, count.so_far, head),
                 DRIVERS,
-                sidecars=[item.name for item in used],
-                unused_sidecars=[item.name for item in beside] if unusable else [],
+                sidecars=[item.name for item in beside],
+                sidecar_paths=paths,
             )
             try:
                 yield reachable
@@ -310,26 +309,19 @@ class RasterOpener:
         return UnreadableRaster(status="broken", reason=f"GDAL cannot read it: {own_words(text, path)}")
 
     def _sidecars(self, container: str, name: str) -> list[BlobItem]:
-        """The blobs beside this one that belong to it."""
-        folder, slash, last = name.rpartition("/")
-        stem = last.rpartition(".")[0] or last
-        start = f"{folder}{slash}{stem}."
-        beside = next(self._blobs.list_pages(container, start, SIDECAR_PAGE), [])
-        possible = sidecar_names(name)
-        return [blob for blob in beside if blob.name in possible]
-
-
-def sidecar_names(name: str) -> set[str]:
-    """Names under which GDAL looks for a raster's metadata, mask, overviews and world file."""
-    stem, _, extension = name.rpartition(".")
-    beside = {f"{name}.aux.xml", f"{name}.msk", f"{name}.msk.ovr", f"{name}.ovr", f"{name}.aux"}
-    if not extension or "/" in extension:
+        """The blobs beside this one that belong to it. Raises `Unreadable` where one must not be followed."""
+        beside = find_sidecars(self._blobs, container, name)
+        try:
+            refuse_foreign(self._blobs, container, beside)
+        except Refused as error:
+            raise Unreadable(UnreadableRaster(status="refused", reason=str(error))) from error
+        if any(not can_be_listed(item.name) for item in beside) and (
+            extension_of(name) == "img" or any(item.name.lower().endswith(IMAGINE) for item in beside)
+        ):
+            # These name each other, so that GDAL has to be told exactly which it may read.
+            reason = "Erdas Imagine's files are not read together where a name has a space or a comma"
+            raise Unreadable(UnreadableRaster(status="refused", reason=reason))
         return beside
-    world = {f"{extension}w", f"{extension[0]}{extension[-1]}w", "wld"}
-    others = {"aux", "aux.xml", "tab", "rrd", "ige", "rpb", "imd"}
-    return beside | {
-        f"{stem}.{spelling}" for suffix in world | others for spelling in (suffix, suffix.upper())
-    }
 
 
 def _open(path: str, drivers: list[str]) -> DatasetReader:

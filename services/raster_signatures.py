@@ -46,6 +46,11 @@ def is_raster(head: bytes) -> bool:
     return any(head[offset : offset + len(mark)] == mark for offset, mark in RASTER_SIGNATURES)
 
 
+def is_tiff(head: bytes) -> bool:
+    """True for TIFF and BigTIFF."""
+    return head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"))
+
+
 def is_vrt(head: bytes) -> bool:
     """True for a GDAL virtual raster, which only refers to other files."""
     return b"<VRTDataset" in head or b"<OGRVRTDataSource" in head
