@@ -80,6 +80,7 @@ class InspectMosaicPart:
     ) -> InspectMosaicPartResult:
         container, name, options = parameters.container, parameters.name, parameters.options
         blob = properties(self._blobs, container, name)
+        source = source_blob(self._blobs, container, blob)
         with (
             self._opener.sessions.messages.collected() as said,
             readable(name),
@@ -95,7 +96,7 @@ class InspectMosaicPart:
             found = acquired(dataset, blob, options)
             classified = classify(dataset, chosen_bands(dataset, options))
             known = None if found.source == "last_modified" else found.instant
-            raster = mosaic_source(dataset, source_blob(container, blob), options, classified.content, known)
+            raster = mosaic_source(dataset, source, options, classified.content, known)
             reading = reading_of(dataset, blob.size, options.profile.block_size, always_masked=True)
         piece = MosaicPiece(
             raster=raster,
