@@ -25,6 +25,8 @@ class SourceBlob(Contract):
     etag: str
     size: Annotated[int, Field(ge=0)]
     last_modified: datetime | None = None
+    sidecars: dict[str, str] = Field(default_factory=dict)
+    """ETag of each blob that is read along with it (mask, overviews, metadata), by its name."""
 
 
 class Grid(Contract):

@@ -35,9 +35,10 @@ class Origin(Contract):
     """Its STAC item."""
 
     def same_sources(self, sources: Sequence[SourceBlob]) -> bool:
-        """Whether these are the blobs it was made from, unchanged and in this order."""
+        """Whether these are the blobs it was made from, unchanged with their sidecars and in this order."""
         mine, others = (
-            [(blob.container, blob.name, blob.etag) for blob in blobs] for blobs in (self.sources, sources)
+            [(blob.container, blob.name, blob.etag, blob.sidecars) for blob in blobs]
+            for blobs in (self.sources, sources)
         )
         return mine == others
 

@@ -25,8 +25,6 @@ DRIVERS = [
     "GIF",
     "BMP",
     "HFA",
-    "HDF5",
-    "HDF5Image",
     "GRIB",
     "SRTMHGT",
     "DTED",
@@ -34,9 +32,14 @@ DRIVERS = [
 ]
 """Formats that hold their own pixels. VRT, WMS, STACIT and their like, which fetch others, are not here.
 
-Nor is netCDF: its library reads remote files through userfaultfd, page by page, in a thread that has none
-of this thread's options; when a page cannot be had, the reading thread waits for ever.
+Nor are netCDF and HDF5. The library of the one reads remote files through userfaultfd, page by page, in a
+thread that has none of this thread's options; when a page cannot be had, the reading thread waits for ever.
+Of the other any file may refer to others of the machine, so that its bytes have to be looked at before, and
+be the same afterwards (`hdf5_references`).
 """
+
+WHOLE_DRIVERS = {"netCDF", "HDF5", "HDF5Image"}
+"""Of formats that are not read by ranges: files are fetched or copied whole first."""
 
 READING = {
     "CPL_VSIL_CURL_CHUNK_SIZE": "16384",
@@ -189,9 +192,9 @@ def _end(name: str) -> str:
 
 
 def can_be_listed(path: str) -> bool:
-    """False for names that GDAL's list of allowed files cannot hold: its items end at spaces and commas.
+    """False for names that GDAL's list of allowed files cannot hold whole: items end at spaces and commas.
 
-    Such a raster is read without its sidecars.
+    Of these it has the end, which others may have, too.
     """
     return not set(path) & {" ", ","}
 

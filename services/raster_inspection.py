@@ -35,10 +35,6 @@ class RasterInspector:
             report = error.report
         if reachable is None:
             return report
-        if reachable.unused_sidecars and isinstance(report, RasterMetadata):
-            names = ", ".join(reachable.unused_sidecars)
-            warning = f"read without its sidecars, since a name has a space or a comma: {names}"
-            report = report.model_copy(update={"warnings": [*report.warnings, warning]})
         return counted(report, reachable.bytes_read, blob.size)
 
     def _describe(

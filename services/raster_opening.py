@@ -17,10 +17,11 @@ from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
 from interfaces.containers import extension_of, is_raster_name
 from interfaces.errors import ServiceUnavailable, TaskError
 
-from . import raster_signatures
+from . import hdf5_references, raster_signatures
 from .gdal_session import DRIVERS, GdalSessions, can_be_listed
 from .raster_metadata import Refused, Truncated, check_length, refuse_dangerous
 from .raster_report import RasterMetadata, RasterReport, UnreadableRaster, UnreadableStatus
+from .raster_sidecars import IMAGINE, find_sidecars, refuse_foreign, refuse_references
 from .raster_source import RasterSource
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", RasterMetadata, UnreadableRaster, RasterReport)
 
-SIDECAR_PAGE = 200
-"""Names with the same stem that are looked at for sidecars."""
 TRANSIENT = (
     "HTTP response code: 401",
     "HTTP response code: 403",
@@ -41,8 +40,11 @@ TRANSIENT = (
 )
 """In GDAL's messages: what storage or the network did, not the file."""
 NETCDF_EXTENSIONS = {"nc", "nc3", "nc4", "cdf"}
-MAX_NETCDF_BYTES = 1024**2
-"""netCDF cannot be read by ranges (see `gdal_session.DRIVERS`); so much may be fetched at once."""
+HDF5_EXTENSIONS = {"h5", "hdf5"}
+NETCDF_DRIVERS = ["netCDF"]
+HDF5_DRIVERS = ["HDF5", "HDF5Image"]
+MAX_WHOLE_BYTES = 1024**2
+"""netCDF and HDF5 are not read by ranges (see `gdal_session.DRIVERS`); so much may be fetched at once."""
 COPY_BYTES = 8 * 1024**2
 """Fetched at a time of a blob that is copied to the disk."""
 Room = Callable[[int], AbstractContextManager[Path]]
@@ -75,7 +77,8 @@ class Reachable:
     drivers: list[str]
     sidecars: list[str] = field(default_factory=list)
     """Names of the blobs that belong to it and are read along."""
-    unused_sidecars: list[str] = field(default_factory=list)
+    sidecar_paths: list[str] = field(default_factory=list)
+    """GDAL's names of these."""
     bytes_read: int | None = None
     """Once the context has ended; None where GDAL cannot tell."""
 
@@ -103,9 +106,9 @@ class RasterOpener:
         Raises `Unreadable` for what no driver should be let loose on, and what `BlobRepository` raises.
         GDAL's errors within the context are not dealt with here: see `explained`.
         """
-        self._refuse_unpromising(container, blob)
-        if extension_of(blob.name) in NETCDF_EXTENSIONS:
-            with self._netcdf(container, blob, options or {}, room) as reachable:
+        head = self._refuse_unpromising(container, blob)
+        if drivers := _whole_drivers(blob.name, head):
+            with self._checked_whole(container, blob, drivers, options or {}, room) as reachable:
                 yield reachable
             return
         beside = self._sidecars(container, blob.name)
@@ -153,6 +156,7 @@ class RasterOpener:
             status: UnreadableStatus
             try:
                 refuse_dangerous(dataset, reachable.source.path, blob.size)
+                refuse_references(reachable.sidecar_paths)
                 check_length(dataset, reachable.source.path, blob.size)
             except Refused as error:
                 status, reason = "refused", str(error)
@@ -189,7 +193,8 @@ class RasterOpener:
         """The first bytes of the blob."""
         return self._blobs.read(container, blob.name, 0, min(length, blob.size))
 
-    def _refuse_unpromising(self, container: str, blob: BlobProperties) -> None:
+    def _refuse_unpromising(self, container: str, blob: BlobProperties) -> bytes:
+        """The first bytes, where they were looked at because the name says nothing."""
         if blob.size == 0:
             raise Unreadable(UnreadableRaster(status="empty", reason="the file has zero bytes"))
         if blob.tier == "Archive":
@@ -199,27 +204,38 @@ class RasterOpener:
             head = self.head(container, blob)
             if not raster_signatures.is_raster(head):
                 raise Unreadable(counted(_not_raster(head), len(head), blob.size))
+            return head
+        return b""
 
     @contextmanager
-    def _netcdf(
-        self, container: str, blob: BlobProperties, options: Mapping[str, str | int], room: Room | None
+    def _checked_whole(
+        self,
+        container: str,
+        blob: BlobProperties,
+        drivers: list[str],
+        options: Mapping[str, str | int],
+        room: Room | None,
     ) -> Iterator[Reachable]:
-        if blob.size <= MAX_NETCDF_BYTES:
-            with self._whole(container, blob, ["netCDF"], options) as reachable:
+        """Of netCDF and HDF5: bytes that nobody can replace any more, and that refer to no other file."""
+        if blob.size <= MAX_WHOLE_BYTES:
+            with self._whole(container, blob, drivers, options) as reachable:
                 yield reachable
             return
         if room is None:
-            reason = f"netCDF cannot be read by ranges, and {blob.size} bytes are too many to fetch whole"
+            reason = (
+                f"{drivers[0]} cannot be read by ranges, and {blob.size} bytes are too many to fetch whole"
+            )
             raise Unreadable(UnreadableRaster(status="refused", reason=reason))
         with room(blob.size) as folder, self.sessions.in_memory(options):
-            path = folder / "source.nc"
+            path = folder / ("source.nc" if drivers == NETCDF_DRIVERS else "source.h5")
             with path.open("wb") as file:
                 for start in range(0, blob.size, COPY_BYTES):
                     file.write(self._blobs.read(container, blob.name, start, COPY_BYTES))
             if self._blobs.properties(container, blob.name).etag != blob.etag:
                 raise ServiceUnavailable("the blob was replaced while it was read")
+            _refuse_references(_first_bytes(path, raster_signatures.HEAD_BYTES), path, drivers)
             head = RasterSource(str(path), blob.size, lambda: blob.size, lambda n: _first_bytes(path, n))
-            yield Reachable(head, ["netCDF"], bytes_read=blob.size)
+            yield Reachable(head, drivers, bytes_read=blob.size)
 
     @contextmanager
     def _whole(
@@ -228,6 +244,7 @@ class RasterOpener:
         from rasterio.io import MemoryFile
 
         content = self._blobs.read(container, blob.name)
+        _refuse_references(content[: raster_signatures.HEAD_BYTES], content, drivers)
         # GDAL tells some formats by the name alone, such as N10W110.hgt.
         last = blob.name.rpartition("/")[2]
         with (
@@ -242,24 +259,22 @@ class RasterOpener:
         self, container: str, blob: BlobProperties, beside: list[BlobItem], options: Mapping[str, str | int]
     ) -> Iterator[Reachable]:
         path = self._blobs.gdal_path(container, blob.name)
-        unusable = beside and not all(map(can_be_listed, [path, *(item.name for item in beside)]))
-        used = [] if unusable else beside
         heads: list[bytes] = []
 
         def head(length: int) -> bytes:
             heads.append(self.head(container, blob, length))
             return heads[-1]
 
-        paths = [self._blobs.gdal_path(container, item.name) for item in used]
+        paths = [self._blobs.gdal_path(container, item.name) for item in beside]
         session = self.sessions.session(path, paths, {**options, **self._blobs.gdal_options()})
         with ExitStack() as ended:
             count = ended.enter_context(session)
-            size = blob.size + sum(item.size for item in used)
+            size = blob.size + sum(item.size for item in beside)
             reachable = Reachable(
                 RasterSource(path, size, count.so_far, head),
                 DRIVERS,
-                sidecars=[item.name for item in used],
-                unused_sidecars=[item.name for item in beside] if unusable else [],
+                sidecars=[item.name for item in beside],
+                sidecar_paths=paths,
             )
             try:
                 yield reachable
@@ -284,6 +299,9 @@ class RasterOpener:
             head = self.head(container, blob)
             if not raster_signatures.is_raster(head):
                 return _not_raster(head)
+            if head.startswith(hdf5_references.SIGNATURE):
+                reason = "holds HDF5, which its name does not say"
+                return UnreadableRaster(status="refused", reason=reason)
         cut = DIRECTORY_AT.search(text)
         if cut and int(cut[1]) >= blob.size:
             reason = f"its directory is at byte {cut[1]}, but the file has {blob.size} bytes"
@@ -291,26 +309,19 @@ class RasterOpener:
         return UnreadableRaster(status="broken", reason=f"GDAL cannot read it: {own_words(text, path)}")
 
     def _sidecars(self, container: str, name: str) -> list[BlobItem]:
-        """The blobs beside this one that belong to it."""
-        folder, slash, last = name.rpartition("/")
-        stem = last.rpartition(".")[0] or last
-        start = f"{folder}{slash}{stem}."
-        beside = next(self._blobs.list_pages(container, start, SIDECAR_PAGE), [])
-        possible = sidecar_names(name)
-        return [blob for blob in beside if blob.name in possible]
-
-
-def sidecar_names(name: str) -> set[str]:
-    """Names under which GDAL looks for a raster's metadata, mask, overviews and world file."""
-    stem, _, extension = name.rpartition(".")
-    beside = {f"{name}.aux.xml", f"{name}.msk", f"{name}.msk.ovr", f"{name}.ovr", f"{name}.aux"}
-    if not extension or "/" in extension:
+        """The blobs beside this one that belong to it. Raises `Unreadable` where one must not be followed."""
+        beside = find_sidecars(self._blobs, container, name)
+        try:
+            refuse_foreign(self._blobs, container, beside)
+        except Refused as error:
+            raise Unreadable(UnreadableRaster(status="refused", reason=str(error))) from error
+        if any(not can_be_listed(item.name) for item in beside) and (
+            extension_of(name) == "img" or any(item.name.lower().endswith(IMAGINE) for item in beside)
+        ):
+            # These name each other, so that GDAL has to be told exactly which it may read.
+            reason = "Erdas Imagine's files are not read together where a name has a space or a comma"
+            raise Unreadable(UnreadableRaster(status="refused", reason=reason))
         return beside
-    world = {f"{extension}w", f"{extension[0]}{extension[-1]}w", "wld"}
-    others = {"aux", "aux.xml", "tab", "rrd", "ige", "rpb", "imd"}
-    return beside | {
-        f"{stem}.{spelling}" for suffix in world | others for spelling in (suffix, suffix.upper())
-    }
 
 
 def _open(path: str, drivers: list[str]) -> DatasetReader:
@@ -335,6 +346,33 @@ def counted(report: R, bytes_read: int | None, size: int) -> R:
 def own_words(text: str, path: str) -> str:
     """GDAL's message about the file, with its name for its path."""
     return text.replace(path, path.rpartition("/")[2])[:400]
+
+
+def _whole_drivers(name: str, head: bytes) -> list[str]:
+    """Of a file that has to be fetched whole; of others none. `head` counts where a name says nothing."""
+    if extension_of(name) in NETCDF_EXTENSIONS:
+        return NETCDF_DRIVERS
+    if extension_of(name) in HDF5_EXTENSIONS or head.startswith(hdf5_references.SIGNATURE):
+        return HDF5_DRIVERS
+    return []
+
+
+def _refuse_references(head: bytes, file: Path | bytes, drivers: list[str]) -> None:
+    """Raise `Unreadable` for netCDF and HDF5 that is none, that refers to other files, or is damaged."""
+    if drivers not in (NETCDF_DRIVERS, HDF5_DRIVERS):
+        return
+    if not head.startswith(hdf5_references.SIGNATURE):
+        # Only at the very start: their libraries look for it further on, too.
+        if drivers == NETCDF_DRIVERS and head.startswith(raster_signatures.CLASSIC_NETCDF):
+            return
+        raise Unreadable(_not_raster(head))
+    try:
+        hdf5_references.refuse_references(file)
+    except Refused as error:
+        raise Unreadable(UnreadableRaster(status="refused", reason=str(error))) from error
+    except hdf5_references.DamagedHdf5 as error:
+        reason = f"HDF5 cannot read it: {error}"
+        raise Unreadable(UnreadableRaster(status="broken", reason=reason)) from error
 
 
 def _first_bytes(path: Path, length: int) -> bytes:

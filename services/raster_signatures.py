@@ -4,6 +4,8 @@ from __future__ import annotations
 
 HEAD_BYTES = 512
 
+CLASSIC_NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
+
 RASTER_SIGNATURES: tuple[tuple[int, bytes], ...] = (
     (0, b"II*\x00"),  # TIFF, little-endian
     (0, b"MM\x00*"),
@@ -18,9 +20,7 @@ RASTER_SIGNATURES: tuple[tuple[int, bytes], ...] = (
     (0, b"BM"),
     (0, b"EHFA_HEADER_TAG"),
     (0, b"\x89HDF\r\n\x1a\n"),  # HDF5, and netCDF 4
-    (0, b"CDF\x01"),
-    (0, b"CDF\x02"),
-    (0, b"CDF\x05"),
+    *((0, mark) for mark in CLASSIC_NETCDF),
     (0, b"GRIB"),
     (0, b"UHL1"),  # DTED
     (80, b"UHL1"),
@@ -44,6 +44,11 @@ OTHER_SIGNATURES: tuple[tuple[bytes, str], ...] = (
 def is_raster(head: bytes) -> bool:
     """True when the bytes begin like a format that can be opened."""
     return any(head[offset : offset + len(mark)] == mark for offset, mark in RASTER_SIGNATURES)
+
+
+def is_tiff(head: bytes) -> bool:
+    """True for TIFF and BigTIFF."""
+    return head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"))
 
 
 def is_vrt(head: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from interfaces.conversions import Estimate
 from interfaces.errors import PermanentTaskError
+from services.gdal_session import WHOLE_DRIVERS
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -28,8 +29,6 @@ OVERVIEW_CHUNKS = 5
 OUTPUT_BYTES_PER_SECOND = 30e6
 """One core: read, make overviews, compress with deflate."""
 WARPED_BYTES_PER_SECOND = 15e6
-NOT_BY_RANGES = {"netCDF"}
-"""Drivers whose files `RasterOpener` copies first."""
 LOSSLESS = {"DEFLATE", "LZW", "ZSTD", "LERC", "LERC_DEFLATE", "LERC_ZSTD", "LZMA", "PACKBITS"}
 
 
@@ -178,7 +177,7 @@ def reading_of(dataset: DatasetReader, size: int, block_size: int, *, always_mas
     # Masks of nodata and alpha are made of bands; all others are in blocks of their own.
     masked = flags == {"per_dataset"} or (always_masked and flags == {"all_valid"})
     pixel = dataset.count * item_bytes(str(dataset.dtypes[0])) + masked
-    copied = size if dataset.driver in NOT_BY_RANGES else 0
+    copied = size if dataset.driver in WHOLE_DRIVERS else 0
     return Reading(block_memory(dataset), pixel * _held_pixels(dataset, block_size), size, copied)
 
 

@@ -20,6 +20,7 @@ from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.rasters import CogOptions, CogTarget, Target
 from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener, Unreadable
+from services.raster_sidecars import sidecar_etags
 from services.second_look import UnreadableSource, second_look
 from services.stac.acquisition import Acquisition, acquisition
 from services.storage_access import container_must_answer
@@ -88,7 +89,7 @@ class InspectRaster:
     def _inspected(self, parameters: InspectRasterParameters, context: TaskContext) -> InspectRasterResult:
         container, name = parameters.container, parameters.name
         blob = properties(self._blobs, container, name)
-        source = source_blob(container, blob)
+        source = source_blob(self._blobs, container, blob)
         room = self._resources.room(context.check)
         with readable(name), self._opener.reachable(container, blob, room=room) as reachable:
             path = reachable.source.path
@@ -197,14 +198,15 @@ def properties(blobs: BlobRepository, container: str, name: str) -> BlobProperti
         raise PermanentTaskError(error.detail) from error
 
 
-def source_blob(container: str, blob: BlobProperties) -> SourceBlob:
-    """The version of a blob that is converted."""
+def source_blob(blobs: BlobRepository, container: str, blob: BlobProperties) -> SourceBlob:
+    """The version of a blob that is converted, and of what lies beside it."""
     return SourceBlob(
         container=container,
         name=blob.name,
         etag=blob.etag or "",
         size=blob.size,
         last_modified=blob.last_modified,
+        sidecars=sidecar_etags(blobs, container, blob.name),
     )
 
 

@@ -13,6 +13,7 @@ from interfaces.blobs import BlobProperties, BlobRepository
 from interfaces.conversions import CogFile, CogRequest, ConversionPlan, MadeCog
 from interfaces.errors import ContainerNotFound, PermanentTaskError
 from interfaces.workflows import TaskContext
+from services.raster_sidecars import sidecar_etags
 from services.stac.acquisition import Acquisition
 from services.stac.decimation import NoCoarseView
 from services.stac.footprint import raster_footprint
@@ -52,6 +53,11 @@ def unchanged_sources(blobs: BlobRepository, plan: ConversionPlan) -> list[BlobP
         blob = properties(blobs, source.container, source.name)
         if blob.etag != source.etag:
             raise PermanentTaskError(f"{source.name}: was replaced after it was inspected; run the job again")
+        if sidecar_etags(blobs, source.container, source.name) != source.sidecars:
+            raise PermanentTaskError(
+                f"{source.name}: what lies beside it (mask, overviews, metadata) changed after it was "
+                "inspected; run the job again"
+            )
         found.append(blob)
     return found
 

@@ -12,6 +12,7 @@ from interfaces.conversions import AcquisitionTime, CogRequest
 from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget
 from interfaces.workflows import TaskContext
+from services.gdal_session import WHOLE_DRIVERS
 from services.raster_opening import RasterOpener
 from services.second_look import second_look
 
@@ -79,6 +80,7 @@ class InspectMosaicPart:
     ) -> InspectMosaicPartResult:
         container, name, options = parameters.container, parameters.name, parameters.options
         blob = properties(self._blobs, container, name)
+        source = source_blob(self._blobs, container, blob)
         with (
             self._opener.sessions.messages.collected() as said,
             readable(name),
@@ -89,10 +91,12 @@ class InspectMosaicPart:
         ):
             if dataset.count == 0:
                 raise PermanentTaskError("the file has no raster of its own, only others in it, if any")
+            if dataset.driver in WHOLE_DRIVERS:
+                raise PermanentTaskError(f"{dataset.driver} cannot be read by ranges, as a mosaic is")
             found = acquired(dataset, blob, options)
             classified = classify(dataset, chosen_bands(dataset, options))
             known = None if found.source == "last_modified" else found.instant
-            raster = mosaic_source(dataset, source_blob(container, blob), options, classified.content, known)
+            raster = mosaic_source(dataset, source, options, classified.content, known)
             reading = reading_of(dataset, blob.size, options.profile.block_size, always_masked=True)
         piece = MosaicPiece(
             raster=raster,

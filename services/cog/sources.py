@@ -9,7 +9,7 @@ from warnings import filterwarnings
 
 from interfaces.conversions import ConversionPlan
 from interfaces.errors import ContractViolation, ServiceUnavailable, TaskError
-from services.raster_opening import TRANSIENT
+from services.raster_opening import HDF5_DRIVERS, TRANSIENT
 from services.second_look import UnreadableSource
 
 if TYPE_CHECKING:
@@ -49,9 +49,17 @@ def opened_sources(plan: ConversionPlan, paths: list[str]) -> Iterator[list[Data
         raise ContractViolation(f"{len(plan.sources)} sources are planned, {len(paths)} paths are given")
     with ExitStack() as stack:
         yield [
-            stack.enter_context(opened(source_name(plan, path), [driver]))
+            stack.enter_context(opened(source_name(plan, path), _drivers(driver)))
             for path, driver in zip(paths, plan.drivers, strict=True)
         ]
+
+
+def _drivers(driver: str) -> list[str]:
+    """What opens a file whose dataset says that it is `driver`'s.
+
+    A file with one dataset is opened by HDF5, and says that it is HDF5Image's, which opens parts of files.
+    """
+    return HDF5_DRIVERS if driver in HDF5_DRIVERS else [driver]
 
 
 def source_name(plan: ConversionPlan, path: str) -> str:

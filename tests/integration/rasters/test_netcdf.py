@@ -12,7 +12,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.transform import from_origin
 
-from services.raster_opening import MAX_NETCDF_BYTES
+from services.raster_opening import MAX_WHOLE_BYTES
 from tests.fix_engine import World
 
 from .conftest import MakeContainer, Workshop
@@ -30,7 +30,7 @@ def netcdf(tmp_path: Path) -> bytes:
         dataset.write(data)
     rasterio.shutil.copy(plain, path, driver="netCDF")
     content = path.read_bytes()
-    assert len(content) > MAX_NETCDF_BYTES
+    assert len(content) > MAX_WHOLE_BYTES
     return content
 
 
