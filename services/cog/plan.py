@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from interfaces.conversions import Content, ConversionPlan, Estimate, SourceBlob, Warp
 from interfaces.errors import PermanentTaskError
-from interfaces.rasters import CogOptions
+from interfaces.rasters import CogOptions, CogProfile
 from services.raster_metadata import Refused, Truncated, check_length, refuse_dangerous
 from services.raster_source import RANDOM_ACCESS
 from services.second_look import UnreadableSource
@@ -20,7 +20,7 @@ from .grid import warp_for
 from .nodata import planned_nodata
 from .passing import passes_through
 from .placement import placement
-from .profile import Pixels, creation_options, is_lossless
+from .profile import Pixels, creation_options, fitted_profile, is_lossless
 from .sources import gdal_told, opened
 from .warping import memory_of
 
@@ -133,7 +133,8 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
         palette=bands.palette,
         nodata=nodata,
     )
-    made = _estimate(dataset, source, pixels, options, warp, limits)
+    profile, profile_notes = fitted_profile(options.profile, pixels.width, pixels.height)
+    made = _estimate(dataset, source, pixels, profile, warp, limits)
     creation: dict[str, str] = {}
     tiles = _Tiles(None)
     if through:
@@ -141,11 +142,11 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     else:
         resampling, note = overview_resampling_for(classified.content, options)
         notes.append(note)
-        creation = creation_options(options.profile, pixels, resampling)
+        creation = creation_options(profile, pixels, resampling)
         refuse_too_large(made, blocks_in_words(dataset), limits.memory, limits.scratch)
         levels = int(creation.get("OVERVIEW_COUNT", "0"))
-        tiles = _tiles(dataset, pixels, warp, (options.profile.block_size, levels), limits.chunk_threshold)
-        notes += [*tiles.notes, *_metadata_notes(dataset)]
+        tiles = _tiles(dataset, pixels, warp, (profile.block_size, levels), limits.chunk_threshold)
+        notes += [*profile_notes, *tiles.notes, *_metadata_notes(dataset)]
     return ConversionPlan(
         sources=[source],
         drivers=[dataset.driver],
@@ -172,7 +173,7 @@ def _estimate(
     dataset: DatasetReader,
     source: SourceBlob,
     pixels: Pixels,
-    options: CogOptions,
+    profile: CogProfile,
     warp: Warp | None,
     limits: _Limits,
 ) -> Estimate:
@@ -181,7 +182,7 @@ def _estimate(
         height=pixels.height,
         band_count=pixels.band_count,
         item_bytes=item_bytes(pixels.dtype),
-        block_size=options.profile.block_size,
+        block_size=profile.block_size,
         warp_bytes=_warp_bytes(dataset, warp),
     )
     return estimate(dataset, source.size, output, limits.memory)
