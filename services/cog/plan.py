@@ -12,6 +12,7 @@ from services.raster_metadata import Refused, Truncated, check_length, refuse_da
 from services.raster_source import RANDOM_ACCESS
 from services.second_look import UnreadableSource
 
+from .alpha import colors_of_selection, mask_of_selection
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
 from .domains import lost_domains
@@ -122,6 +123,8 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     nodata, nodata_notes = planned_nodata(
         dataset, bands.numbers, options, bands.dtype, warped=warp is not None
     )
+    if mask_of_selection(dataset, options.bands) is not None:
+        notes.append("what alpha hides is hidden by a mask, since it is no alpha of the bands that are taken")
     notes += [classified.note(), *_warp_notes(warp, classified.content), *nodata_notes]
     pixels = Pixels(
         width=warp.grid.width if warp else dataset.width,
@@ -221,7 +224,7 @@ def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
         )
     if "complex" in types[0] and (options.data_type or options.scaling):
         raise PermanentTaskError(f"data_type and scaling are not defined for {types[0]}")
-    colors = [dataset.colorinterp[number - 1].name for number in numbers]
+    colors = colors_of_selection(dataset, numbers)
     alpha = colors.index("alpha") if "alpha" in colors else None
     if alpha is not None and options.profile.compression == "jpeg" and alpha != len(numbers) - 1:
         raise PermanentTaskError("profile.compression jpeg: alpha must be the last band")
