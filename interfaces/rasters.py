@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, Time
+from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, TargetContainer, Time
 from .contracts import JobParameters
 from .registrations import CollectionId
 
@@ -270,11 +270,12 @@ def _cog_name(name: str) -> str:
 class Target(JobParameters):
     """Where COGs go, and what happens to one that is there."""
 
-    target_container: ContainerName
+    target_container: TargetContainer
     overwrite: Annotated[
         Overwrite,
         Field(
-            description="if_changed: only when the source or what is asked of it is not what it was made from"
+            description="if_changed: only when the source or what is asked is not what it was made from; "
+            "a blob that was not published by such a job is refused"
         ),
     ] = "if_changed"
     chunk_threshold: Annotated[
