@@ -53,7 +53,7 @@ def compare(
         area = (0, 0, source.width, source.height) if tile is None else plan.window(tile)
         _compare_shapes(plan, area, cog)
         bands = plan.options.bands or list(source.indexes)
-        validity = _Validity(plan, source, bands)
+        validity = _Validity(plan, source, bands, _all_valid(cog))
         for window in _windows(cog, plan.dtype):
             there = _moved(window, area[0], area[1])
             for index, band in enumerate(bands[: plan.band_count], 1):
@@ -70,11 +70,12 @@ def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]
 
     found = hashlib.sha256()
     with opened(path, ["GTiff"]) as dataset, gdal_told("reading pixels"):
+        whole = _all_valid(dataset)
         for window in _windows_of(area):
             for index in dataset.indexes:
                 check()
                 pixels = dataset.read(index, window=window)
-                if not _all_valid(dataset, index):
+                if not whole[index - 1]:
                     valid = dataset.read_masks(index, window=window) != 0
                     pixels[~valid] = 0
                     found.update(numpy.packbits(valid).tobytes())
@@ -112,8 +113,11 @@ def _compare_shapes(plan: ConversionPlan, area: tuple[int, int, int, int], cog: 
 class _Validity:
     """Which pixels of a source are valid in what the plan makes of it."""
 
-    def __init__(self, plan: ConversionPlan, source: DatasetReader, bands: list[int]) -> None:
+    def __init__(
+        self, plan: ConversionPlan, source: DatasetReader, bands: list[int], found_whole: list[bool]
+    ) -> None:
         self.source = source
+        self.found_whole = found_whole
         self._bands = bands
         # GDAL is asked about every band: once.
         self._flags = [{flag.name for flag in flags} for flags in source.mask_flag_enums]
@@ -175,7 +179,9 @@ def _compare_window(
     want = want.astype(got.dtype, copy=False)
     expected = validity.of(band, there, want)
     found = (
-        numpy.ones(got.shape, bool) if _all_valid(cog, index) else cog.read_masks(index, window=window) != 0
+        numpy.ones(got.shape, bool)
+        if validity.found_whole[index - 1]
+        else cog.read_masks(index, window=window) != 0
     )
     if not numpy.array_equal(expected, found):
         _raise("validity", band, there, expected != found, expected, found)
@@ -184,8 +190,9 @@ def _compare_window(
         _raise("value", band, there, differs, want, got)
 
 
-def _all_valid(dataset: DatasetReader, band: int) -> bool:
-    return [flag.name for flag in dataset.mask_flag_enums[band - 1]] == ["all_valid"]
+def _all_valid(dataset: DatasetReader) -> list[bool]:
+    """Of each band; GDAL is asked about all of them."""
+    return [[flag.name for flag in flags] == ["all_valid"] for flags in dataset.mask_flag_enums]
 
 
 def _equal(one: Any, other: Any) -> Any:

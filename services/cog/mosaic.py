@@ -130,7 +130,8 @@ def chosen_bands(dataset: DatasetReader, options: CogOptions) -> list[int]:
     missing = [band for band in bands if band > dataset.count]
     if missing:
         raise PermanentTaskError(f"bands: there is no band {missing[0]}, the raster has {dataset.count}")
-    dtypes = sorted({str(dataset.dtypes[band - 1]) for band in bands})
+    of_bands = dataset.dtypes  # asks GDAL about every band
+    dtypes = sorted({str(of_bands[band - 1]) for band in bands})
     if len(dtypes) > 1:
         raise PermanentTaskError(
             f"the bands are of different data types ({', '.join(dtypes)}): give bands of one type"

@@ -216,7 +216,8 @@ def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
     missing = [number for number in numbers if number > dataset.count]
     if missing:
         raise PermanentTaskError(f"bands: there is no band {missing[0]}, the raster has {dataset.count}")
-    types = sorted({str(dataset.dtypes[number - 1]) for number in numbers})
+    of_bands = dataset.dtypes  # asks GDAL about every band
+    types = sorted({str(of_bands[number - 1]) for number in numbers})
     if options.data_type is None and len(types) > 1:
         raise PermanentTaskError(
             f"the bands are of different data types ({', '.join(types)}), which a TIFF cannot hold: give "
@@ -280,7 +281,6 @@ def _is_lossless(dataset: DatasetReader, options: CogOptions, bands: _Bands, war
         return False
     if options.data_type is None:
         return True
-    return all(
-        numpy.can_cast(numpy.dtype(str(dataset.dtypes[number - 1])), options.data_type, "safe")
-        for number in bands.numbers
-    )
+    of_bands = dataset.dtypes
+    types = {str(of_bands[number - 1]) for number in bands.numbers}
+    return all(numpy.can_cast(numpy.dtype(dtype), options.data_type, "safe") for dtype in types)
