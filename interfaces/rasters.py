@@ -103,7 +103,14 @@ Crs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_crs
 
 
 def _target_crs(text: str) -> str:
-    return text if text == "same" else _crs(text)
+    if text == "same":
+        return text
+    from pyproj import CRS
+
+    name = _crs(text)
+    if CRS.from_user_input(name).is_vertical:
+        raise ValueError("is a vertical CRS, which has no x and y")
+    return name
 
 
 TargetCrs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_target_crs)]

@@ -33,7 +33,10 @@ def cog_name(template: str, container: str, source: str, when: datetime | None) 
         values |= {"date": f"{utc:%Y%m%d}", "year": f"{utc:%Y}", "month": f"{utc:%m}", "day": f"{utc:%d}"}
     filled = re.sub(r"\{(\w+)\}", lambda field: values[field.group(1)], template)
     # A source at the top has no folder: what would be an empty part is none.
-    made = "/".join(part for part in filled.split("/") if part)
+    parts = [part for part in filled.split("/") if part]
+    made = "/".join(parts)
+    if any(part in (".", "..") for part in parts):
+        raise PermanentTaskError(f"path_template: makes {made!r} of {source!r}, a part of which is dots")
     if len(made) > 1000:
         raise PermanentTaskError(f"path_template: makes a name of {len(made)} characters; 1,000 are allowed")
     return made
