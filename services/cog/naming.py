@@ -44,9 +44,14 @@ def cog_name(template: str, container: str, source: str, when: datetime | None) 
 
 def thumbnail_name(cog: str) -> str:
     """Beside the COG."""
-    return f"{cog.rpartition('.')[0]}.thumbnail.png"
+    return f"{_beside(cog)}.thumbnail.png"
 
 
 def item_name(cog: str) -> str:
     """Beside the COG; named after it, because a folder may hold many."""
-    return f"{cog.rpartition('.')[0]}.item.json"
+    return f"{_beside(cog)}.item.json"
+
+
+def _beside(cog: str) -> str:
+    """Without .tif only: a.tif and a.tiff, or a.TIF, are two COGs."""
+    return cog.removesuffix(".tif")

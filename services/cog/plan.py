@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -125,7 +126,8 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     )
     if mask_of_selection(dataset, options.bands) is not None:
         notes.append("what alpha hides is hidden by a mask, since it is no alpha of the bands that are taken")
-    notes += [classified.note(), *_warp_notes(warp, classified.content), *nodata_notes]
+    notes += [classified.note(), *_warp_notes(warp, classified.content, bands), *nodata_notes]
+    notes += _value_notes(dataset, options, bands)
     pixels = Pixels(
         width=warp.grid.width if warp else dataset.width,
         height=warp.grid.height if warp else dataset.height,
@@ -200,10 +202,31 @@ def _warp_bytes(dataset: DatasetReader, warp: Warp | None) -> int:
     return memory_of(placement(dataset, warp.source_crs), target)
 
 
-def _warp_notes(warp: Warp | None, content: Content) -> list[str]:
+def _warp_notes(warp: Warp | None, content: Content, bands: _Bands) -> list[str]:
     if warp is None:
         return []
-    return [f"warped by {warp.by}, resampling {warp.resampling}, for {content} values"]
+    notes = [f"warped by {warp.by}, resampling {warp.resampling}, for {content} values"]
+    if bands.dtype in ("int64", "uint64"):
+        # GDAL's warp computes in float64.
+        notes.append(f"{bands.dtype} values beyond ±2^53 are rounded, since they are warped")
+    return notes
+
+
+def _value_notes(dataset: DatasetReader, options: CogOptions, bands: _Bands) -> list[str]:
+    """NaN that is not declared to be no data stays valid, and integers and tables have no NaN."""
+    types, nodata = dataset.dtypes, dataset.nodatavals
+    changed = options.scaling is not None or not bands.dtype.startswith(("float", "complex"))
+    undeclared = any(
+        str(types[number - 1]).startswith("float") and not _is_nan(nodata[number - 1])
+        for number in bands.numbers
+    )
+    if not (changed and undeclared):
+        return []
+    return ["NaN, which is not declared to be nodata, becomes a number and counts as valid, if there is any"]
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)
 
 
 def _metadata_notes(dataset: DatasetReader) -> list[str]:
