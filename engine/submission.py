@@ -6,6 +6,7 @@ import json
 
 from pydantic import ValidationError
 
+from interfaces.containers import HOST_CONTAINERS, Written
 from interfaces.contracts import JobId, JsonObject
 from interfaces.errors import Conflict, FieldError, InvalidParameters, PayloadTooLarge
 from interfaces.jobs import Changed, JobTypeInfo, StageInfo, Submitted
@@ -131,4 +132,22 @@ class Submission:
             normal: JsonObject = model.model_validate_json(text).model_dump(mode="json")  # type: ignore[attr-defined]
         except ValidationError as error:
             raise InvalidParameters.from_validation(error) from error
+        self._refuse_own_containers(model, normal)
         return normal
+
+    def _refuse_own_containers(self, model: type, parameters: JsonObject) -> None:
+        """What a job writes there would be removed as scratch, or taken for results."""
+        settings = self._settings
+        own = {
+            settings.scratch_container: "scratch blobs",
+            settings.results_container: "results",
+            settings.retention_archive_container: "the archive of runs",
+        }
+        for field, info in model.model_fields.items():  # type: ignore[attr-defined]
+            name = parameters.get(field)
+            if not isinstance(name, str) or not any(isinstance(mark, Written) for mark in info.metadata):
+                continue
+            holds = "the host's data" if name.startswith(HOST_CONTAINERS) else own.get(name)
+            if holds is not None:
+                reason = f"{name} is this app's own container of {holds}; choose another one"
+                raise InvalidParameters(f"{field}: {reason}", errors=[FieldError(field=field, reason=reason)])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from .containers import ContainerName
+from .containers import TargetContainer
 from .contracts import JobParameters
 from .rasters import BlobName
 
@@ -38,5 +38,5 @@ class ExportTarget(JobParameters):
         ExportFormat,
         Field(description="geoparquet: tables of items; static: a catalog of JSON files with relative links"),
     ]
-    target_container: ContainerName
+    target_container: TargetContainer
     target_prefix: Folder = ""

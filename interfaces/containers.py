@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import Annotated, Any
@@ -57,6 +58,16 @@ ContainerName = Annotated[
     AfterValidator(_container_name),
     Field(description="Name of a blob container", json_schema_extra={"minLength": 3, "maxLength": 63}),
 ]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Marks a parameter that names the container where a job writes: none of the app's own."""
+
+
+TargetContainer = Annotated[ContainerName, Written()]
+HOST_CONTAINERS = "azure-webjobs-"
+"""What the names of those begin with that the Functions host keeps its locks and keys in."""
 
 Prefix = Annotated[
     str, Field(max_length=1024, description="Only blobs whose name starts with this; empty for all")

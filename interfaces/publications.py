@@ -97,6 +97,10 @@ class PublicationRepository(Protocol):
         """What is known of a target, and of the publication with this mark."""
         ...
 
+    def is_source(self, job_id: str, run: int, container: str, name: str) -> bool:
+        """Whether a task of the run inspects this blob, as each of the job's rasters is."""
+        ...
+
     def begin(self, publication: Publication) -> bool:
         """Note the intent; false, and nothing is noted, when its attempt no longer holds the task."""
         ...

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, Time
+from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, TargetContainer, Time
 from .contracts import JobParameters
 from .registrations import CollectionId
 
@@ -103,7 +103,14 @@ Crs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_crs
 
 
 def _target_crs(text: str) -> str:
-    return text if text == "same" else _crs(text)
+    if text == "same":
+        return text
+    from pyproj import CRS
+
+    name = _crs(text)
+    if CRS.from_user_input(name).is_vertical:
+        raise ValueError("is a vertical CRS, which has no x and y")
+    return name
 
 
 TargetCrs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_target_crs)]
@@ -270,11 +277,12 @@ def _cog_name(name: str) -> str:
 class Target(JobParameters):
     """Where COGs go, and what happens to one that is there."""
 
-    target_container: ContainerName
+    target_container: TargetContainer
     overwrite: Annotated[
         Overwrite,
         Field(
-            description="if_changed: only when the source or what is asked of it is not what it was made from"
+            description="if_changed: only when the source or what is asked is not what it was made from; "
+            "a blob that was not published by such a job is refused"
         ),
     ] = "if_changed"
     chunk_threshold: Annotated[

@@ -28,6 +28,12 @@ class PostgresPublicationRepository(PublicationRepository):
             live=row["live"],
         )
 
+    def is_source(self, job_id: str, run: int, container: str, name: str) -> bool:
+        """Whether a task of the run inspects this blob."""
+        blob = to_json({"container": container, "name": name})
+        [row] = self._rows("is_source", job_id=job_id, run=run, blob=blob)
+        return bool(row["found"])
+
     def begin(self, publication: Publication) -> bool:
         """Note the intent; false when its attempt no longer holds the task."""
         cog = to_json(publication.model_dump(mode="json"))

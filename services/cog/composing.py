@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from interfaces.conversions import Grid, Mosaic, MosaicPart, Warp
 
-from .virtual import Window, describe_band, gdal_type, metadata_of, rooted, text
+from .virtual import Said, Window, describe_band, gdal_type, metadata_of, rooted, text
 from .warping import document_of
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def mosaic_document(mosaic: Mosaic, open_part: Open, window: Window) -> str:
     ]
     with open_part(mosaic.parts[0]) as first:
         metadata_of(root, {"COLOR_PROFILE": first.tags(ns="COLOR_PROFILE")})
+        said = Said.of(first)
         for index, band in enumerate(bands, start=1):
-            describe_band(band, first, index, nodata, tags=False)
+            describe_band(band, first, index, nodata, said, tags=False)
     mask = (
         None if nodata is not None or "alpha" in mosaic.colors else Element("VRTRasterBand", dataType="Byte")
     )

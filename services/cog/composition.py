@@ -75,6 +75,8 @@ def _change_values(plan: ConversionPlan, root: Element, dtype: str) -> None:
     if plan.nodata is not None and options.nodata != "keep":
         if plan.mosaic is not None and documents.has_mask(root):
             documents.nodata_from_mask(root, plan.nodata)
+        elif alpha is not None and not documents.declares_nodata(root):
+            documents.nodata_from_alpha(root, plan.nodata)
         else:
             documents.rewrite_nodata(root, plan.nodata)
     if plan.nodata is None and documents.declares_nodata(root):

@@ -68,10 +68,12 @@ def classify(dataset: DatasetReader, bands: list[int] | None = None) -> Classifi
     rasterio raises when these cannot be read.
     """
     chosen = bands or list(dataset.indexes)
-    dtypes = {str(dataset.dtypes[band - 1]) for band in chosen}
+    # Each of these asks GDAL about every band.
+    types, interpretations = dataset.dtypes, dataset.colorinterp
+    dtypes = {str(types[band - 1]) for band in chosen}
     if any("complex" in dtype for dtype in dtypes):
         return Classified("complex", "the data type is complex")
-    colors = [dataset.colorinterp[band - 1].name for band in chosen]
+    colors = [interpretations[band - 1].name for band in chosen]
     if "palette" in colors:
         return Classified("categorical", "it has a colour table")
     if {"red", "green", "blue"} <= set(colors):
@@ -84,7 +86,7 @@ def classify(dataset: DatasetReader, bands: list[int] | None = None) -> Classifi
     if named is not None:
         return named
     data = [band for band, color in zip(chosen, colors, strict=True) if color != "alpha"]
-    if len(data) == 1 and str(dataset.dtypes[data[0] - 1]) in SMALL_INTEGERS:
+    if len(data) == 1 and str(types[data[0] - 1]) in SMALL_INTEGERS:
         return _by_values(dataset, data[0])
     return Classified("continuous", f"{', '.join(sorted(dtypes))} without a sign of anything else")
 
@@ -102,8 +104,9 @@ def overview_resampling_for(content: Content, options: CogOptions) -> tuple[Over
 
 def _by_name(dataset: DatasetReader, bands: list[int], *, integers: bool) -> Classified | None:
     names = [dataset.name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]]
+    descriptions = dataset.descriptions
     for band in bands:
-        names.append(dataset.descriptions[band - 1] or "")
+        names.append(descriptions[band - 1] or "")
         tags = {key.lower(): value for key, value in dataset.tags(band).items()}
         names += [tags[key] for key in NAMING_TAGS if key in tags]
     for name in names:

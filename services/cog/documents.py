@@ -20,6 +20,7 @@ from interfaces.conversions import Transform
 from interfaces.rasters import Scaling
 
 from . import domains
+from .alpha import alpha_as_mask
 from .virtual import Window, gdal_type, number
 
 if TYPE_CHECKING:
@@ -94,7 +95,12 @@ def has_mask(root: Element) -> bool:
 
 
 def select_bands(root: Element, numbers: list[int]) -> None:
-    """Keep these bands, from 1, in this order; one may be taken twice."""
+    """Keep these bands, from 1, in this order; one may be taken twice.
+
+    What an alpha band hides that is left out, or moved, a mask hides.
+    """
+    colors = [(band.findtext("ColorInterp") or "").lower() for band in bands_of(root)]
+    alpha = None if declares_nodata(root) or has_mask(root) else alpha_as_mask(colors, numbers)
     found = {int(band.get("band", "0")): band for band in bands_of(root)}
     for band in found.values():
         root.remove(band)
@@ -103,7 +109,11 @@ def select_bands(root: Element, numbers: list[int]) -> None:
     for index, chosen in enumerate(numbers, 1):
         band = copy.deepcopy(found[chosen])
         band.set("band", str(index))
+        if chosen == alpha:
+            _remove(band, "ColorInterp")
         root.insert(at + index - 1, band)
+    if alpha is not None:
+        _add_mask(root, found[alpha])
 
 
 def set_crs(root: Element, wkt: str) -> None:
@@ -198,8 +208,21 @@ def mask_from_alpha(root: Element) -> None:
     """A mask in place of the last band, which is alpha."""
     alpha = bands_of(root)[-1]
     root.remove(alpha)
+    _add_mask(root, alpha)
+
+
+def _add_mask(root: Element, band: Element) -> None:
+    """Valid is where the band is not 0."""
     mask = SubElement(SubElement(root, "MaskBand"), BAND, {"dataType": "Byte"})
-    mask.extend(_sources(alpha))
+    mask.extend(copy.deepcopy(source) for source in _sources(band))
+
+
+def nodata_from_alpha(root: Element, value: float | str) -> None:
+    """Declare a value, and let pixels have it that alpha hides, which stays."""
+    for index, band in enumerate(bands_of(root)):
+        for source in _sources(band) if index != alpha_of(root) else ():
+            _complex(source, "UseMaskBand", "true")
+    rewrite_nodata(root, value)
 
 
 def nodata_from_mask(root: Element, value: float | str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from interfaces.conversions import ConversionPlan
 from interfaces.errors import ContractViolation, PermanentTaskError
 
+from .alpha import COUNTS, colors_of, mask_of_selection
 from .sources import gdal_told, opened, opened_sources
 
 if TYPE_CHECKING:
@@ -52,13 +53,12 @@ def compare(
         area = (0, 0, source.width, source.height) if tile is None else plan.window(tile)
         _compare_shapes(plan, area, cog)
         bands = plan.options.bands or list(source.indexes)
-        whole_mask = _is_mask_of_any_band(plan, source, bands)
+        validity = _Validity(plan, source, bands, _all_valid(cog))
         for window in _windows(cog, plan.dtype):
             there = _moved(window, area[0], area[1])
             for index, band in enumerate(bands[: plan.band_count], 1):
                 check()
-                valid = _valid(source, bands if whole_mask else [band], there)
-                _compare_window(plan, source, band, valid, cog, index, (there, window))
+                _compare_window(validity, band, cog, index, (there, window))
 
 
 def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]) -> str:
@@ -70,11 +70,12 @@ def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]
 
     found = hashlib.sha256()
     with opened(path, ["GTiff"]) as dataset, gdal_told("reading pixels"):
+        whole = _all_valid(dataset)
         for window in _windows_of(area):
             for index in dataset.indexes:
                 check()
                 pixels = dataset.read(index, window=window)
-                if not _all_valid(dataset, index):
+                if not whole[index - 1]:
                     valid = dataset.read_masks(index, window=window) != 0
                     pixels[~valid] = 0
                     found.update(numpy.packbits(valid).tobytes())
@@ -109,27 +110,62 @@ def _compare_shapes(plan: ConversionPlan, area: tuple[int, int, int, int], cog: 
         raise PixelsDiffer("expected {} × {} pixels, {} bands of {}".format(*expected) + f", found {found}")
 
 
-def _is_mask_of_any_band(plan: ConversionPlan, source: DatasetReader, bands: list[int]) -> bool:
-    """True when nodata became one mask for all bands: a pixel is valid where it is in any of them."""
-    flags = {flag.name for flag in source.mask_flag_enums[bands[0] - 1]}
-    return plan.nodata is None and "nodata" in flags
+class _Validity:
+    """Which pixels of a source are valid in what the plan makes of it."""
 
+    def __init__(
+        self, plan: ConversionPlan, source: DatasetReader, bands: list[int], found_whole: list[bool]
+    ) -> None:
+        self.source = source
+        self.found_whole = found_whole
+        self._bands = bands
+        # GDAL is asked about every band: once.
+        self._flags = [{flag.name for flag in flags} for flags in source.mask_flag_enums]
+        first = self._flags[bands[0] - 1]
+        self._of_any_band = plan.nodata is None and "nodata" in first
+        self._alpha = mask_of_selection(source, plan.options.bands)
+        self._hiding = self._hidden_by(plan)
+        self._declared = None
+        if plan.options.nodata not in ("keep", "mask") and self._alpha is None and not self._masked(first):
+            # What has the declared value is no data from now on.
+            self._declared = float(plan.options.nodata)
 
-def _valid(source: DatasetReader, bands: list[int], window: Window) -> Any:
-    """Boolean, of the source; None where all is valid."""
-    import numpy
+    def of(self, band: int, window: Window, values: Any) -> Any:
+        """Boolean, for these values of the band."""
+        import numpy
 
-    if all(_all_valid(source, band) for band in bands):
-        return None
-    masks = [source.read_masks(band, window=window) != 0 for band in bands]
-    return numpy.logical_or.reduce(masks)
+        if self._alpha is not None:
+            valid = self.source.read(self._alpha, window=window) != 0
+        elif self._hiding is not None and band != self._hiding:
+            valid = self.source.read(self._hiding, window=window) != 0
+        else:
+            bands = self._bands if self._of_any_band else [band]
+            if all(self._flags[number - 1] == {"all_valid"} for number in bands):
+                valid = numpy.ones(values.shape, bool)
+            else:
+                masks = [self.source.read_masks(number, window=window) != 0 for number in bands]
+                valid = numpy.logical_or.reduce(masks)
+        if self._declared is not None:
+            valid = valid & ~_equal(values, values.dtype.type(self._declared))
+        return valid
+
+    def _hidden_by(self, plan: ConversionPlan) -> int | None:
+        """The alpha band that GDAL knows for one in the selection, though not in the source."""
+        colors, bands = colors_of(self.source), self._bands
+        if self._alpha is not None or plan.nodata is not None or len(bands) not in COUNTS:
+            return None
+        alpha = bands[-1] if colors[bands[-1] - 1] == "alpha" else None
+        return alpha if self._flags[bands[0] - 1] == {"all_valid"} else None
+
+    @staticmethod
+    def _masked(flags: set[str]) -> bool:
+        """By a mask of its own."""
+        return "per_dataset" in flags and "alpha" not in flags
 
 
 def _compare_window(
-    plan: ConversionPlan,
-    source: DatasetReader,
+    validity: _Validity,
     band: int,
-    valid: Any,
     cog: DatasetReader,
     index: int,
     windows: tuple[Window, Window],
@@ -138,15 +174,14 @@ def _compare_window(
     import numpy
 
     there, window = windows
-    want = source.read(band, window=there)
+    want = validity.source.read(band, window=there)
     got = cog.read(index, window=window)
     want = want.astype(got.dtype, copy=False)
-    expected = numpy.ones(want.shape, bool) if valid is None else valid
-    if plan.options.nodata not in ("keep", "mask") and not _has_mask(source, band):
-        # What has the declared value is no data from now on.
-        expected = expected & ~_equal(want, got.dtype.type(float(plan.options.nodata)))
+    expected = validity.of(band, there, want)
     found = (
-        numpy.ones(got.shape, bool) if _all_valid(cog, index) else cog.read_masks(index, window=window) != 0
+        numpy.ones(got.shape, bool)
+        if validity.found_whole[index - 1]
+        else cog.read_masks(index, window=window) != 0
     )
     if not numpy.array_equal(expected, found):
         _raise("validity", band, there, expected != found, expected, found)
@@ -155,12 +190,9 @@ def _compare_window(
         _raise("value", band, there, differs, want, got)
 
 
-def _all_valid(dataset: DatasetReader, band: int) -> bool:
-    return [flag.name for flag in dataset.mask_flag_enums[band - 1]] == ["all_valid"]
-
-
-def _has_mask(dataset: DatasetReader, band: int) -> bool:
-    return "per_dataset" in {flag.name for flag in dataset.mask_flag_enums[band - 1]}
+def _all_valid(dataset: DatasetReader) -> list[bool]:
+    """Of each band; GDAL is asked about all of them."""
+    return [[flag.name for flag in flags] == ["all_valid"] for flags in dataset.mask_flag_enums]
 
 
 def _equal(one: Any, other: Any) -> Any:

@@ -98,7 +98,7 @@ class InspectRaster:
                 self._opener.opened(reachable, blob) as dataset,
             ):
                 request = self._request(parameters, blob, dataset)
-                reason = self._publisher.up_to_date(request, [source])
+                reason = self._publisher.up_to_date(request, [source], context)
                 if reason is not None:
                     return InspectRasterResult(
                         source=name, status="unchanged", target=request.name, reason=reason, notes=[]

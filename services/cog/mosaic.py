@@ -13,6 +13,7 @@ from interfaces.conversions import Content, Grid, Mosaic, MosaicPart, MosaicSour
 from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions, MosaicOptions
 
+from .alpha import colors_of_selection, mask_of_selection
 from .extent import Extent, extent_in
 from .grid import check_size, resampling_for, snapped, warp_for, web_grid
 from .placement import check_same_body, for_proj, on_grid, placement, spelled
@@ -52,7 +53,8 @@ def mosaic_source(
     warp = warp_for(dataset, in_its_own_crs, content)
     if warp is None and not placed.north_up:
         raise PermanentTaskError("placement keep: a mosaic has one grid, on which such pixels do not lie")
-    colors = [dataset.colorinterp[band - 1].name for band in bands]
+    colors = colors_of_selection(dataset, bands)
+    by_alpha = mask_of_selection(dataset, options.bands) is not None
     flags = dataset.mask_flag_enums[0]
     palette = dataset.colormap(bands[0]) if colors[0] == "palette" else None
     return MosaicSource(
@@ -67,7 +69,7 @@ def mosaic_source(
         colors=colors,
         palette=hashlib.sha256(repr(sorted(palette.items())).encode()).hexdigest() if palette else None,
         nodata=_said(dataset.nodatavals[bands[0] - 1]),
-        masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        masked=by_alpha or (MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags),
         content=content,
         taken_at=taken_at,
     )
@@ -128,7 +130,8 @@ def chosen_bands(dataset: DatasetReader, options: CogOptions) -> list[int]:
     missing = [band for band in bands if band > dataset.count]
     if missing:
         raise PermanentTaskError(f"bands: there is no band {missing[0]}, the raster has {dataset.count}")
-    dtypes = sorted({str(dataset.dtypes[band - 1]) for band in bands})
+    of_bands = dataset.dtypes  # asks GDAL about every band
+    dtypes = sorted({str(of_bands[band - 1]) for band in bands})
     if len(dtypes) > 1:
         raise PermanentTaskError(
             f"the bands are of different data types ({', '.join(dtypes)}): give bands of one type"

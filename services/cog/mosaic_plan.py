@@ -16,7 +16,7 @@ from interfaces.conversions import (
     MosaicSource,
 )
 from interfaces.errors import PermanentTaskError
-from interfaces.rasters import CogOptions, MosaicOptions
+from interfaces.rasters import CogOptions, CogProfile, MosaicOptions
 
 from .composing import reaches_into
 from .content import overview_resampling_for
@@ -25,7 +25,7 @@ from .mosaic import compose
 from .nodata import decided_nodata, fits
 from .placement import on_grid
 from .plan import tile_side
-from .profile import Pixels, creation_options
+from .profile import Pixels, creation_options, fitted_profile
 from .warping import memory_of
 
 
@@ -62,15 +62,16 @@ def plan_mosaic(
     mosaic = _composed([piece.raster for piece in pieces], content, options, mosaic_options)
     pixels, nodata_notes = _pixels(mosaic, options)
     resampling, overview_note = overview_resampling_for(content, options)
-    creation = creation_options(options.profile, pixels, resampling)
-    made = _estimate(pieces, mosaic, pixels, options, memory_limit)
+    profile, profile_notes = fitted_profile(options.profile, pixels.width, pixels.height)
+    creation = creation_options(profile, pixels, resampling)
+    made = _estimate(pieces, mosaic, pixels, profile, memory_limit)
     largest = max(pieces, key=lambda piece: piece.block_bytes + piece.held_bytes)
     taken = largest.block_bytes + largest.held_bytes
     blocks = f"blocks of {largest.raster.source.name} take {taken // MEGABYTE} MB"
     refuse_too_large(made, blocks, memory_limit, scratch_limit)
     tile, tile_notes = None, []
     if pixels.width * pixels.height > chunk_threshold:
-        tile = tile_side(options.profile.block_size, chunk_threshold)
+        tile = tile_side(profile.block_size, chunk_threshold)
         tile_notes = [f"converted in tiles of {tile} pixels, since it has more than {chunk_threshold} pixels"]
     return ConversionPlan(
         sources=[part.source for part in mosaic.parts],
@@ -87,7 +88,7 @@ def plan_mosaic(
         lossless=False,
         tile_size=tile,
         estimate=made,
-        notes=[*mosaic.notes, content_note, *nodata_notes, overview_note, *tile_notes],
+        notes=[*mosaic.notes, content_note, *nodata_notes, overview_note, *profile_notes, *tile_notes],
     )
 
 
@@ -176,14 +177,14 @@ def _pixels(mosaic: Mosaic, options: CogOptions) -> tuple[Pixels, list[str]]:
 
 
 def _estimate(
-    pieces: Sequence[MosaicPiece], mosaic: Mosaic, pixels: Pixels, options: CogOptions, memory_limit: int
+    pieces: Sequence[MosaicPiece], mosaic: Mosaic, pixels: Pixels, profile: CogProfile, memory_limit: int
 ) -> Estimate:
     output = Output(
         width=pixels.width,
         height=pixels.height,
         band_count=pixels.band_count,
         item_bytes=item_bytes(pixels.dtype),
-        block_size=options.profile.block_size,
+        block_size=profile.block_size,
         warp_bytes=_warp_bytes(pieces, mosaic),
     )
     parts = [(piece.reading, part.window[2] * part.window[3]) for piece, part in _pairs(pieces, mosaic)]

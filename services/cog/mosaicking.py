@@ -156,7 +156,7 @@ class ComposeMosaic:
         )
         request = _request(parameters, pieces)
         what = f"{len(pieces)} rasters"
-        reason = self._publisher.up_to_date(request, plan.sources)
+        reason = self._publisher.up_to_date(request, plan.sources, context)
         if reason is not None:
             return InspectRasterResult(
                 source=what, status="unchanged", target=request.name, reason=reason, notes=[]

@@ -33,7 +33,10 @@ def cog_name(template: str, container: str, source: str, when: datetime | None) 
         values |= {"date": f"{utc:%Y%m%d}", "year": f"{utc:%Y}", "month": f"{utc:%m}", "day": f"{utc:%d}"}
     filled = re.sub(r"\{(\w+)\}", lambda field: values[field.group(1)], template)
     # A source at the top has no folder: what would be an empty part is none.
-    made = "/".join(part for part in filled.split("/") if part)
+    parts = [part for part in filled.split("/") if part]
+    made = "/".join(parts)
+    if any(part in (".", "..") for part in parts):
+        raise PermanentTaskError(f"path_template: makes {made!r} of {source!r}, a part of which is dots")
     if len(made) > 1000:
         raise PermanentTaskError(f"path_template: makes a name of {len(made)} characters; 1,000 are allowed")
     return made
@@ -41,9 +44,14 @@ def cog_name(template: str, container: str, source: str, when: datetime | None) 
 
 def thumbnail_name(cog: str) -> str:
     """Beside the COG."""
-    return f"{cog.rpartition('.')[0]}.thumbnail.png"
+    return f"{_beside(cog)}.thumbnail.png"
 
 
 def item_name(cog: str) -> str:
     """Beside the COG; named after it, because a folder may hold many."""
-    return f"{cog.rpartition('.')[0]}.item.json"
+    return f"{_beside(cog)}.item.json"
+
+
+def _beside(cog: str) -> str:
+    """Without .tif only: a.tif and a.tiff, or a.TIF, are two COGs."""
+    return cog.removesuffix(".tif")

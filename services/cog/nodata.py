@@ -10,6 +10,8 @@ from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions
 from services.raster_statistics import json_number
 
+from .alpha import colors_of_selection, mask_of_selection
+
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
@@ -23,12 +25,17 @@ def planned_nodata(
 
     Raises `PermanentTaskError` where the values of the source cannot become those of the output.
     """
+    # Each of these asks GDAL about every band.
+    values, of_bands = dataset.nodatavals, dataset.mask_flag_enums
+    flags = {flag.name for band in bands for flag in of_bands[band - 1]}
+    if mask_of_selection(dataset, bands) is not None:
+        flags = {"per_dataset"}
     return decided_nodata(
-        [dataset.nodatavals[band - 1] for band in bands],
-        {flag.name for band in bands for flag in dataset.mask_flag_enums[band - 1]},
+        [values[band - 1] for band in bands],
+        flags,
         options,
         dtype,
-        alpha=any(dataset.colorinterp[band - 1].name == "alpha" for band in bands),
+        alpha="alpha" in colors_of_selection(dataset, bands),
         warped=warped,
     )
 
@@ -102,8 +109,10 @@ def _given(
 ) -> tuple[Nodata, list[str]]:
     if not fits(value, dtype):
         raise PermanentTaskError(f"nodata: {_text(value)} does not fit {dtype}")
-    if "per_dataset" in flags:
-        notes.append("a mask or an alpha band is present, which is preferred to nodata")
+    if "alpha" in flags:
+        notes.append(f"pixels that alpha hides became nodata {_text(value)}, which is preferred to alpha")
+    elif "per_dataset" in flags:
+        notes.append("a mask is present, which is preferred to nodata")
     others = [_text(old) for old in declared if old != value]
     if others:
         notes.append(f"pixels of the former nodata {', '.join(others)} became {_text(value)}")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from interfaces.conversions import Content, ConversionPlan, Estimate, SourceBlob, Warp
 from interfaces.errors import PermanentTaskError
-from interfaces.rasters import CogOptions
+from interfaces.rasters import CogOptions, CogProfile
 from services.raster_metadata import Refused, Truncated, check_length, refuse_dangerous
 from services.raster_source import RANDOM_ACCESS
 from services.second_look import UnreadableSource
 
+from .alpha import colors_of_selection, mask_of_selection
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
 from .domains import lost_domains
@@ -20,7 +22,7 @@ from .grid import warp_for
 from .nodata import planned_nodata
 from .passing import passes_through
 from .placement import placement
-from .profile import Pixels, creation_options, is_lossless
+from .profile import Pixels, creation_options, fitted_profile, is_lossless
 from .sources import gdal_told, opened
 from .warping import memory_of
 
@@ -122,7 +124,10 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     nodata, nodata_notes = planned_nodata(
         dataset, bands.numbers, options, bands.dtype, warped=warp is not None
     )
-    notes += [classified.note(), *_warp_notes(warp, classified.content), *nodata_notes]
+    if mask_of_selection(dataset, options.bands) is not None:
+        notes.append("what alpha hides is hidden by a mask, since it is no alpha of the bands that are taken")
+    notes += [classified.note(), *_warp_notes(warp, classified.content, bands), *nodata_notes]
+    notes += _value_notes(dataset, options, bands)
     pixels = Pixels(
         width=warp.grid.width if warp else dataset.width,
         height=warp.grid.height if warp else dataset.height,
@@ -133,7 +138,8 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
         palette=bands.palette,
         nodata=nodata,
     )
-    made = _estimate(dataset, source, pixels, options, warp, limits)
+    profile, profile_notes = fitted_profile(options.profile, pixels.width, pixels.height)
+    made = _estimate(dataset, source, pixels, profile, warp, limits)
     creation: dict[str, str] = {}
     tiles = _Tiles(None)
     if through:
@@ -141,11 +147,11 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     else:
         resampling, note = overview_resampling_for(classified.content, options)
         notes.append(note)
-        creation = creation_options(options.profile, pixels, resampling)
+        creation = creation_options(profile, pixels, resampling)
         refuse_too_large(made, blocks_in_words(dataset), limits.memory, limits.scratch)
         levels = int(creation.get("OVERVIEW_COUNT", "0"))
-        tiles = _tiles(dataset, pixels, warp, (options.profile.block_size, levels), limits.chunk_threshold)
-        notes += [*tiles.notes, *_metadata_notes(dataset)]
+        tiles = _tiles(dataset, pixels, warp, (profile.block_size, levels), limits.chunk_threshold)
+        notes += [*profile_notes, *tiles.notes, *_metadata_notes(dataset)]
     return ConversionPlan(
         sources=[source],
         drivers=[dataset.driver],
@@ -172,7 +178,7 @@ def _estimate(
     dataset: DatasetReader,
     source: SourceBlob,
     pixels: Pixels,
-    options: CogOptions,
+    profile: CogProfile,
     warp: Warp | None,
     limits: _Limits,
 ) -> Estimate:
@@ -181,7 +187,7 @@ def _estimate(
         height=pixels.height,
         band_count=pixels.band_count,
         item_bytes=item_bytes(pixels.dtype),
-        block_size=options.profile.block_size,
+        block_size=profile.block_size,
         warp_bytes=_warp_bytes(dataset, warp),
     )
     return estimate(dataset, source.size, output, limits.memory)
@@ -196,10 +202,31 @@ def _warp_bytes(dataset: DatasetReader, warp: Warp | None) -> int:
     return memory_of(placement(dataset, warp.source_crs), target)
 
 
-def _warp_notes(warp: Warp | None, content: Content) -> list[str]:
+def _warp_notes(warp: Warp | None, content: Content, bands: _Bands) -> list[str]:
     if warp is None:
         return []
-    return [f"warped by {warp.by}, resampling {warp.resampling}, for {content} values"]
+    notes = [f"warped by {warp.by}, resampling {warp.resampling}, for {content} values"]
+    if bands.dtype in ("int64", "uint64"):
+        # GDAL's warp computes in float64.
+        notes.append(f"{bands.dtype} values beyond ±2^53 are rounded, since they are warped")
+    return notes
+
+
+def _value_notes(dataset: DatasetReader, options: CogOptions, bands: _Bands) -> list[str]:
+    """NaN that is not declared to be no data stays valid, and integers and tables have no NaN."""
+    types, nodata = dataset.dtypes, dataset.nodatavals
+    changed = options.scaling is not None or not bands.dtype.startswith(("float", "complex"))
+    undeclared = any(
+        str(types[number - 1]).startswith("float") and not _is_nan(nodata[number - 1])
+        for number in bands.numbers
+    )
+    if not (changed and undeclared):
+        return []
+    return ["NaN, which is not declared to be nodata, becomes a number and counts as valid, if there is any"]
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)
 
 
 def _metadata_notes(dataset: DatasetReader) -> list[str]:
@@ -212,7 +239,8 @@ def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
     missing = [number for number in numbers if number > dataset.count]
     if missing:
         raise PermanentTaskError(f"bands: there is no band {missing[0]}, the raster has {dataset.count}")
-    types = sorted({str(dataset.dtypes[number - 1]) for number in numbers})
+    of_bands = dataset.dtypes  # asks GDAL about every band
+    types = sorted({str(of_bands[number - 1]) for number in numbers})
     if options.data_type is None and len(types) > 1:
         raise PermanentTaskError(
             f"the bands are of different data types ({', '.join(types)}), which a TIFF cannot hold: give "
@@ -220,7 +248,7 @@ def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:
         )
     if "complex" in types[0] and (options.data_type or options.scaling):
         raise PermanentTaskError(f"data_type and scaling are not defined for {types[0]}")
-    colors = [dataset.colorinterp[number - 1].name for number in numbers]
+    colors = colors_of_selection(dataset, numbers)
     alpha = colors.index("alpha") if "alpha" in colors else None
     if alpha is not None and options.profile.compression == "jpeg" and alpha != len(numbers) - 1:
         raise PermanentTaskError("profile.compression jpeg: alpha must be the last band")
@@ -276,7 +304,6 @@ def _is_lossless(dataset: DatasetReader, options: CogOptions, bands: _Bands, war
         return False
     if options.data_type is None:
         return True
-    return all(
-        numpy.can_cast(numpy.dtype(str(dataset.dtypes[number - 1])), options.data_type, "safe")
-        for number in bands.numbers
-    )
+    of_bands = dataset.dtypes
+    types = {str(of_bands[number - 1]) for number in bands.numbers}
+    return all(numpy.can_cast(numpy.dtype(dtype), options.data_type, "safe") for dtype in types)

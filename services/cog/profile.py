@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,10 @@ from .nodata import Nodata
 
 STRICT_SIDE = 512
 """Pixels; rio-cogeo's strict validation asks for overviews where width or height is larger."""
+BLOCK_SIZES = (128, 256, 512, 1024, 2048, 4096)
+"""Pixels; powers of two, which overviews' blocks are as well."""
+OTHER_OVERVIEW_BLOCK = 128
+"""Pixels; what GDAL gives overviews where the blocks of the full resolution are no power of two."""
 LERC_TYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 COMPLEX_OVERVIEWS = {"nearest", "average"}
 PREDICTED = {"deflate", "zstd", "lzw"}
@@ -82,10 +87,64 @@ def overview_count(width: int, height: int, block_size: int) -> int:
     return max(count, int(max(width, height) > STRICT_SIDE))
 
 
+def fitted_profile(profile: CogProfile, width: int, height: int) -> tuple[CogProfile, list[str]]:
+    """The profile with blocks and overviews that make every level a tiled one, and notes of what changed.
+
+    rio-cogeo takes a level for untiled that is as wide as its blocks, where a side has more than
+    `STRICT_SIDE` pixels (`cog_validate`). The block size that is asked comes first, then smaller ones and
+    twice as large ones, then fewer overviews. Sizes in pixels.
+    """
+    for block, count in _choices(profile, width, height):
+        if untiled_level(width, height, block, count) is None:
+            break
+    notes = []
+    if block != profile.block_size:
+        notes.append(f"blocks of {block} pixels instead of {profile.block_size}")
+    wanted = _wanted_count(profile, width, height, block)
+    if count != wanted:
+        notes.append(f"{count} overviews instead of {wanted}")
+    why = "since a level as wide as its blocks counts as untiled"
+    changed = profile.model_copy(
+        update={"block_size": block, "overviews": profile.overviews if count == wanted else count}
+    )
+    return changed, [f"{note}, {why}" for note in notes]
+
+
+def untiled_level(width: int, height: int, block_size: int, count: int) -> int | None:
+    """The first level, 0 for full resolution, that rio-cogeo takes for untiled.
+
+    GDAL rounds sizes of overviews down, or up where they are those of tiles: neither may be as wide as a
+    block.
+    """
+    for level in range(count + 1):
+        factor = 2**level
+        block = block_size if level == 0 or block_size in BLOCK_SIZES else OTHER_OVERVIEW_BLOCK
+        widths = {max(width // factor, 1), -(-width // factor)}
+        if block in widths and max(*widths, -(-height // factor)) > STRICT_SIDE:
+            return level
+    return None
+
+
+def _choices(profile: CogProfile, width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Block sizes and numbers of overviews, the best first."""
+    asked = profile.block_size
+    smaller = [block for block in reversed(BLOCK_SIZES) if block < asked]
+    larger = [block for block in BLOCK_SIZES if block > asked]
+    for block in (asked, *smaller, *larger[:1]):
+        yield block, _wanted_count(profile, width, height, block)
+    for block in (asked, *smaller, *larger):
+        for count in range(_wanted_count(profile, width, height, block) - 1, 0, -1):
+            yield block, count
+    for block in larger:
+        yield block, _wanted_count(profile, width, height, block)
+
+
+def _wanted_count(profile: CogProfile, width: int, height: int, block_size: int) -> int:
+    return overview_count(width, height, block_size) if profile.overviews == "auto" else profile.overviews
+
+
 def _overview_options(profile: CogProfile, pixels: Pixels, resampling: OverviewResampling) -> dict[str, str]:
-    count = profile.overviews
-    if count == "auto":
-        count = overview_count(pixels.width, pixels.height, profile.block_size)
+    count = _wanted_count(profile, pixels.width, pixels.height, profile.block_size)
     if pixels.dtype.startswith("complex") and resampling not in COMPLEX_OVERVIEWS:
         raise PermanentTaskError(
             f"profile.overview_resampling {resampling} is not defined for complex numbers"

@@ -120,12 +120,14 @@ class Publisher:
         self._scratch_container = scratch_container
         self._versions = versions
 
-    def up_to_date(self, request: CogRequest, sources: Sequence[SourceBlob]) -> str | None:
+    def up_to_date(
+        self, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext
+    ) -> str | None:
         """Why nothing needs to be made for a request, before any work is done; None: it is to be made.
 
-        Raises `PermanentTaskError` for a target that is its own source.
+        Raises `PermanentTaskError` for a target that is a source of the job, or not this app's.
         """
-        _check_target(request, sources)
+        self._check_target(request, sources, context)
         if request.overwrite == "always":
             return None
         seen = _look(self._blobs, self._publications, request.container, request.name)
@@ -142,11 +144,11 @@ class Publisher:
         """Make what was made the target's content; `thumbnail` is the name of its picture beside the target.
 
         Raises `Conflict` while somebody else publishes there (to be tried again), `LeaseLost`, and
-        `PermanentTaskError` for two rasters of one run with the same target, a target that is its own source,
-        and a blob that is not what was made.
+        `PermanentTaskError` for two rasters of one run with the same target, a target that is a source of the
+        job or that this app did not publish, and a blob that is not what was made.
         """
         request = made.request
-        _check_target(request, made.sources)
+        self._check_target(request, made.sources, context)
         publication = self._publication(made, context)
         refused: Conflict | None = None
         for _ in range(LOOKS):
@@ -175,6 +177,16 @@ class Publisher:
             self._delete(made)
             return Outcome(status="published", reason=None, cog=cog)
         raise refused or Conflict(f"{request.name!r} changes all the time")
+
+    def _check_target(self, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext) -> None:
+        """Refuse to write over what the job reads, whatever `overwrite` says."""
+        if all(blob.container != request.container for blob in sources):
+            return
+        advice = "choose another target_container or path_template"
+        if any((blob.container, blob.name) == (request.container, request.name) for blob in sources):
+            raise PermanentTaskError(f"the target {request.name!r} is the source itself; {advice}")
+        if self._publications.is_source(context.job_id, context.run, request.container, request.name):
+            raise PermanentTaskError(f"the target {request.name!r} is another source of this job; {advice}")
 
     def _publication(self, made: MadeCog, context: TaskContext) -> Publication:
         return Publication(
@@ -337,20 +349,17 @@ def _own(
     return cog if same else None
 
 
-def _check_target(request: CogRequest, sources: Sequence[SourceBlob]) -> None:
-    if any((blob.container, blob.name) == (request.container, request.name) for blob in sources):
-        raise PermanentTaskError(
-            f"the target {request.name!r} is the source itself; choose another target_container or "
-            "path_template"
-        )
-
-
 def _up_to_date(seen: _Seen, request: CogRequest, sources: Sequence[SourceBlob]) -> str | None:
     if seen.target is None or request.overwrite == "always":
         return None
     if request.overwrite == "never":
         return f"{request.name!r} exists, and overwrite is never"
     cog = seen.recorded
+    if cog is None and seen.unrecorded is None:
+        raise PermanentTaskError(
+            f"the target {request.name!r} exists, and was not published by this app, or was changed since: "
+            "give overwrite always to replace it, or choose another name"
+        )
     if cog and cog.same_sources(sources) and cog.parameters_hash == request.parameters_hash:
         return f"{request.name!r} was made from the same source in the same way by job {cog.job_id}"
     return None

@@ -98,13 +98,14 @@ def warped_document(dataset: DatasetReader, grid: Grid, layer: Layer) -> str:
     """The raster on the grid; with a mask wanted, that is one more band at the end: alpha."""
     root = rooted(grid, (0, 0, grid.width, grid.height))
     root.set("subClass", "VRTWarpedDataset")
+    colours = dataset.colorinterp
     for at, dtype in enumerate(dataset.dtypes):
         band = SubElement(
             root, "VRTRasterBand", dataType=gdal_type(dtype), band=str(at + 1), subClass="VRTWarpedRasterBand"
         )
         if layer.nodata is not None:
             text(band, "NoDataValue", number(layer.nodata))
-        text(band, "ColorInterp", COLOURS.get(dataset.colorinterp[at].name, "Undefined"))
+        text(band, "ColorInterp", COLOURS.get(colours[at].name, "Undefined"))
     alpha = layer.alpha
     if layer.mask:
         alpha = dataset.count + 1
@@ -124,9 +125,10 @@ def selected(dataset: DatasetReader, grid: Grid, layer: Layer, document: str, wi
     """A window of a warped document, with what the source says of its bands, and with its alpha as a mask."""
     root = rooted(grid, window)
     metadata_of(root, {None: dataset.tags(), "COLOR_PROFILE": dataset.tags(ns="COLOR_PROFILE")})
+    said = Said.of(dataset)
     for index, dtype in enumerate(dataset.dtypes, start=1):
         band = SubElement(root, "VRTRasterBand", dataType=gdal_type(dtype), band=str(index))
-        describe_band(band, dataset, index, layer.nodata)
+        describe_band(band, dataset, index, layer.nodata, said)
         _source(band, "SimpleSource", document, index, window)
     if layer.mask:
         mask = SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
@@ -136,23 +138,46 @@ def selected(dataset: DatasetReader, grid: Grid, layer: Layer, document: str, wi
     return tostring(root, encoding="unicode")
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a dataset says of its bands. To ask rasterio for one band is to ask GDAL about all of them."""
+
+    descriptions: Sequence[str | None]
+    units: Sequence[str | None]
+    offsets: Sequence[float]
+    scales: Sequence[float]
+    colours: Sequence[str]
+
+    @classmethod
+    def of(cls, dataset: DatasetReader) -> Said:
+        """Of all bands."""
+        colours = [colour.name for colour in dataset.colorinterp]
+        return cls(dataset.descriptions, dataset.units, dataset.offsets, dataset.scales, colours)
+
+
 def describe_band(
-    band: Element, dataset: DatasetReader, index: int, nodata: float | None, *, tags: bool = True
+    band: Element,
+    dataset: DatasetReader,
+    index: int,
+    nodata: float | None,
+    said: Said,
+    *,
+    tags: bool = True,
 ) -> None:
     """Give a band of a document what the source says of its own: colours, description, unit, scale, tags."""
     at = index - 1
     metadata_of(band, {None: dataset.tags(index) if tags else {}})
-    if dataset.descriptions[at]:
-        text(band, "Description", dataset.descriptions[at])
+    if description := said.descriptions[at]:
+        text(band, "Description", description)
     if nodata is not None:
         text(band, "NoDataValue", number(nodata))
-    if dataset.units[at]:
-        text(band, "UnitType", dataset.units[at])
-    if dataset.offsets[at] != 0.0:
-        text(band, "Offset", number(dataset.offsets[at]))
-    if dataset.scales[at] != 1.0:
-        text(band, "Scale", number(dataset.scales[at]))
-    colour = dataset.colorinterp[at].name
+    if unit := said.units[at]:
+        text(band, "UnitType", unit)
+    if said.offsets[at] != 0.0:
+        text(band, "Offset", number(said.offsets[at]))
+    if said.scales[at] != 1.0:
+        text(band, "Scale", number(said.scales[at]))
+    colour = said.colours[at]
     text(band, "ColorInterp", COLOURS.get(colour, "Undefined"))
     if colour == "palette":
         table = SubElement(band, "ColorTable")

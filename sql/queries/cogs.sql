@@ -3,6 +3,13 @@
 -- name: find_cog
 SELECT cog, under_way, live FROM app.find_cog(%(container)s, %(name)s, %(publication)s)
 
+-- name: is_source
+-- The second stage of a conversion has a task for each raster. One run's part of the primary key is read.
+SELECT EXISTS (
+    SELECT 1 FROM app.tasks
+    WHERE job_id = %(job_id)s AND run = %(run)s AND stage = 2 AND parameters @> %(blob)s::jsonb
+) AS found
+
 -- name: begin_publication
 SELECT app.begin_publication(%(publication)s, %(cog)s::jsonb) AS begun
 

@@ -181,7 +181,8 @@ def check_nothing_left(host: CrashHost, job_id: str) -> None:
 
 def converts(kind: str, **parameters: Any) -> Shape:
     """A job that converts one raster of this kind."""
-    given = {"container": SOURCES, "target_container": COGS, **parameters}
+    # What is there was written by somebody else.
+    given = {"container": SOURCES, "target_container": COGS, "overwrite": "always", **parameters}
     return Shape("raster_to_cog", given, label="prefix", prepare=prepare(kind), verify=verify_published(kind))
 
 

@@ -270,6 +270,29 @@ def test_bad_parameters_are_refused_by_the_name_of_the_field(
     assert world.rows("SELECT 1 FROM app.jobs") == []
 
 
+@pytest.mark.parametrize("own", ["own-scratch", "own-results", "own-archive", "azure-webjobs-hosts"])
+@pytest.mark.parametrize(
+    ("job_type", "given"),
+    [
+        ("raster_to_cog", {"container": "bronze", "prefix": ""}),
+        ("mosaic_to_cog", {"container": "bronze", "prefix": "", "target_name": "a.tif"}),
+        ("stac_export", {"format": "geoparquet", "collections": ["scenes"]}),
+    ],
+)
+def test_no_job_writes_into_a_container_of_the_app_itself(
+    make_world: Callable[..., World], job_type: str, given: dict[str, Any], own: str
+) -> None:
+    world = make_world(
+        scratch_container="own-scratch",
+        results_container="own-results",
+        retention_archive_container="own-archive",
+    )
+    with pytest.raises(InvalidParameters, match="choose another one") as caught:
+        world.submit(job_type, **given, target_container=own)
+    assert [error.field for error in caught.value.errors] == ["target_container"]
+    assert world.submit(job_type, **given, target_container="own-cogs").created
+
+
 def test_unknown_job_types_and_oversized_parameters_are_refused(make_world: Callable[..., World]) -> None:
     world = make_world(max_parameters_bytes=100)
     with pytest.raises(UnknownJobType, match="known are: hello_world, list_container, mosaic_to_cog, "):

@@ -82,6 +82,24 @@ def test_asked_again_for_the_same_nothing_is_made_and_for_a_changed_source_it_is
         assert (cog.width, cog.height) == (300, 200)
 
 
+def test_no_source_of_a_job_is_written_over_by_it(workshop: Workshop, make_raster: MakeRaster) -> None:
+    first, second = make_raster(), make_raster(size=(300, 200))
+    workshop.put("a.tif", first)
+    workshop.put("out/a.tif", second)
+    job = workshop.run(
+        blobs=["a.tif", "out/a.tif"],
+        target_container=workshop.source,
+        path_template="out/{stem}.tif",
+        overwrite="always",
+        max_failed_fraction=1.0,
+    )
+    assert job["result"]["cogs"] == 0
+    told = sorted(failure["reason"] for failure in job["result"]["failures"])
+    assert "is another source of this job" in told[0]
+    assert "is the source itself" in told[1]
+    assert workshop.blobs.read(workshop.source, "out/a.tif") == second
+
+
 def test_what_cannot_be_converted_is_named_and_the_others_go_on(
     workshop: Workshop, make_raster: MakeRaster
 ) -> None:

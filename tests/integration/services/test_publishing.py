@@ -83,7 +83,7 @@ def test_what_is_there_is_replaced_as_overwrite_says(
     first, second = place.attempt("a"), place.attempt("b")
     place.publish(place.made(first, b"first"), first)
     made = place.made(second, b"second", overwrite=overwrite, **change)
-    reason = place.publisher().up_to_date(made.request, made.sources)
+    reason = place.publisher().up_to_date(made.request, made.sources, second)
     outcome = place.publish(made, second)
     assert (outcome.status == "unchanged") == (content == b"first") == (reason is not None)
     assert outcome.reason == reason
@@ -91,20 +91,41 @@ def test_what_is_there_is_replaced_as_overwrite_says(
     assert place.scratch() == []
 
 
-@pytest.mark.parametrize(("overwrite", "kept"), [("never", True), ("if_changed", False), ("always", False)])
-def test_a_blob_that_somebody_else_put_there_counts_as_changed(
-    place: Place, overwrite: Overwrite, kept: bool
-) -> None:
+def test_a_blob_that_somebody_else_put_there_is_replaced_only_where_that_is_asked(place: Place) -> None:
     context = place.attempt()
     place.blobs.write(place.target, NAME, b"by hand")
-    outcome = place.publish(place.made(context, overwrite=overwrite), context)
-    assert outcome.status == ("unchanged" if kept else "published")
-    if kept:
-        assert outcome.cog is None
-        assert place.blobs.read(place.target, NAME) == b"by hand"
-        assert place.rows() == place.intents() == []
-    else:
-        assert place.consistent() == b"cog"
+    outcome = place.publish(place.made(context, overwrite="never"), context)
+    assert (outcome.status, outcome.cog) == ("unchanged", None)
+
+    made = place.made(context, overwrite="if_changed")
+    with pytest.raises(PermanentTaskError, match=r"not published by this app.*give overwrite always"):
+        place.publisher().up_to_date(made.request, made.sources, context)
+    with pytest.raises(PermanentTaskError, match=r"not published by this app.*give overwrite always"):
+        place.publish(made, context)
+    assert place.blobs.read(place.target, NAME) == b"by hand"
+    assert place.rows() == place.intents() == []
+
+    assert place.publish(place.made(context, overwrite="always"), context).status == "published"
+    assert place.consistent() == b"cog"
+
+
+@pytest.mark.parametrize("overwrite", ["never", "if_changed", "always"])
+def test_another_source_of_the_job_is_never_a_target(place: Place, overwrite: Overwrite) -> None:
+    context = place.attempt()
+    made = place.made(context, overwrite=overwrite)
+    beside = SourceBlob(container=place.target, name="other.tif", etag="0x1", size=3)
+    made = made.model_copy(update={"sources": [beside]})
+    assert place.publisher().up_to_date(made.request, made.sources, context) is None
+    place.admin.execute(
+        "INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)"
+        " VALUES (%s, %s, 2, 0, jsonb_build_object('container', %s::text, 'name', %s::text, 'options', 1))",
+        (context.job_id, context.run, place.target, NAME),
+    )
+    with pytest.raises(PermanentTaskError, match="is another source of this job"):
+        place.publisher().up_to_date(made.request, made.sources, context)
+    with pytest.raises(PermanentTaskError, match="is another source of this job"):
+        place.publish(made, context)
+    assert place.rows() == place.intents() == []
 
 
 def test_a_target_that_was_deleted_or_overwritten_by_hand_is_published_again(anywhere: Place) -> None:
@@ -118,7 +139,7 @@ def test_a_target_that_was_deleted_or_overwritten_by_hand_is_published_again(any
         place.publish(place.made(first), first)
         tamper()
         second = place.attempt("b", fence=20 + fence)
-        assert place.publish(place.made(second), second).status == "published"
+        assert place.publish(place.made(second, overwrite="always"), second).status == "published"
         assert place.consistent() == b"cog"
 
 
@@ -137,7 +158,7 @@ def test_a_target_that_is_its_own_source_is_refused(place: Place, overwrite: Ove
     itself = SourceBlob(container=place.target, name=NAME, etag="0x1", size=3)
     made = made.model_copy(update={"sources": [itself]})
     with pytest.raises(PermanentTaskError, match="is the source itself"):
-        place.publisher().up_to_date(made.request, made.sources)
+        place.publisher().up_to_date(made.request, made.sources, context)
     with pytest.raises(PermanentTaskError, match="is the source itself"):
         place.publish(made, context)
 

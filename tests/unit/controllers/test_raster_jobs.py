@@ -52,6 +52,7 @@ def failed(index: int, error: str) -> TaskOutcome:
         ({"path_template": "{nothing}.tif"}, "path_template", "unknown field {nothing}"),
         ({"path_template": "../{stem}.tif"}, "path_template", "none that is . or .."),
         ({"path_template": "{stem.tif"}, "path_template", "brace"),
+        ({"target_crs": "EPSG:5773"}, "target_crs", "vertical CRS, which has no x and y"),
         ({"target_crs": "EPSG:99999"}, "target_crs", "no CRS that PROJ knows"),
         ({"assume_crs": "Wonderland"}, "assume_crs", "no CRS that PROJ knows"),
         ({"resolution": 0}, "resolution.0", "greater than 0"),

@@ -323,3 +323,30 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(PermanentTaskError, match="decompression bomb"):
         plan_of(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "options", "noted"),
+    [
+        ("float32", None, {"data_type": "uint8"}, True),
+        ("float32", -1.0, {"data_type": "int16"}, True),
+        ("float32", None, {"scaling": {"from_range": [0, 1], "to_range": [0, 9]}}, True),
+        ("float32", None, {}, False),
+        ("float32", None, {"data_type": "float64"}, False),
+        ("float32", numpy.nan, {"data_type": "uint8", "nodata": 0}, False),
+        ("uint16", None, {"data_type": "uint8"}, False),
+    ],
+)
+def test_nan_that_becomes_a_number_is_noted(
+    tmp_path: Path, dtype: str, nodata: float | None, options: dict[str, Any], noted: bool
+) -> None:
+    path = write_raster(tmp_path / "a.tif", numpy.ones((1, 33, 32), dtype), nodata=nodata)
+    assert any("NaN" in note for note in plan_of(path, **options).notes) == noted
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32"])
+def test_large_integers_that_a_warp_rounds_are_noted(tmp_path: Path, dtype: str) -> None:
+    path = write_raster(tmp_path / "a.tif", numpy.ones((1, 33, 32), dtype))
+    assert not any("2^53" in note for note in plan_of(path).notes)
+    notes = plan_of(path, target_crs="EPSG:3857").notes
+    assert any("2^53" in note for note in notes) == dtype.endswith("int64")
