@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 from psycopg import errors
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
@@ -53,7 +54,7 @@ class PgstacItems(CatalogItems):
         while True:
             given = {**_range(part), "after": after, "limit": limit, **_filter(wanted)}
             with self._reading() as connection:
-                page = [row["item"] for row in connection.execute(self._sql["items"], given)]
+                page = [orjson.loads(row["item"]) for row in connection.execute(self._sql["items"], given)]
             if page:
                 yield page
             if len(page) < limit:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from pydantic import Field, JsonValue
 
 from interfaces.blobs import BlobProperties, BlobRepository
@@ -19,6 +18,7 @@ from services.cog.resources import Resources
 from .collection import collection_link
 from .documents import Part, memory_bytes, parts
 from .item_batches import BATCH_BYTES, MEMORY_FACTOR, ItemBatches
+from .item_text import item_text
 from .lineage import PROCESSING
 from .rejects import Rejects
 from .storable import why_id_is_unfit, why_not_storable
@@ -171,7 +171,7 @@ class _Reading:
             first = self._seen[key] or "the first"
             self._reject(part, item, "id", f"occurs twice in this file: {first} counts")
             return
-        line = orjson.dumps(item)
+        line = item_text(item)
         if b"\\u0000" in line:
             self._reject(part, item, "", "has a text with U+0000, which PostgreSQL cannot hold")
             return
