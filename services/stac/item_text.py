@@ -12,8 +12,8 @@ import orjson
 def item_text(item: Mapping[str, Any]) -> bytes:
     """UTF-8. Raises `TypeError` or `ValueError` for what is not JSON.
 
-    jsonb writes a large floating point number (a nodata value of -3.4e38) with all its digits, which comes back
-    from it as an integer; orjson writes none of more than 64 bits. It reads them as floating point numbers.
+    jsonb gives a large floating point number (a nodata value of -3.4e38) back as an integer with all its
+    digits, and orjson writes none of more than 64 bits. It reads them as floating point numbers.
     """
     try:
         return orjson.dumps(item)
