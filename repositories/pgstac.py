@@ -13,14 +13,12 @@ off. A process that dies before that leaves it to the next load, or to stac_setu
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 import psycopg
@@ -44,24 +42,10 @@ from interfaces.errors import LeaseLost, ServiceUnavailable, TaskError
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
+from .pgstac_conflicts import MISSING, check_set_up, tried
 from .pgstac_loader import Row, Storage, Unstorable, row_of, write_rows
 from .pgstac_schema import PgstacSchema
 from .sql_files import queries
-
-T = TypeVar("T")
-
-ATTEMPTS = 6
-"""Of a transaction that others' locks or partitions got in the way of."""
-IN_THE_WAY = (
-    errors.DeadlockDetected,
-    errors.SerializationFailure,
-    errors.LockNotAvailable,
-    errors.ObjectInUse,
-    errors.CheckViolation,
-)
-"""As in pypgstac's loader: a constraint of a partition was tightened by others meanwhile."""
-MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.InvalidSchemaName, errors.UndefinedColumn)
-UNREADABLE = (errors.DataError, errors.IntegrityError, errors.InternalError_, errors.RaiseException)
 
 
 class _Stale(Exception):
@@ -115,7 +99,7 @@ class PgstacCatalog(CatalogRepository):
             rows, unstorable = _rows(items, storage, holder)
             with self._turns.of(collection_id) as alone:
                 try:
-                    done = _tried(
+                    done = tried(
                         partial(self._loaded, collection_id, storage, rows, holder, exclusive=exclusive)
                     )
                 except _Stale:
@@ -131,7 +115,7 @@ class PgstacCatalog(CatalogRepository):
                 self._hold(connection, holder)
                 return done
 
-        return _tried(written)
+        return tried(written)
 
     def _loaded(
         self,
@@ -208,8 +192,8 @@ class PgstacCatalog(CatalogRepository):
         more = True
         while more:
             try:
-                more = self._settled(collection_id)
-            except (ServiceUnavailable, psycopg.Error):
+                more = tried(partial(self._settled, collection_id))
+            except (ServiceUnavailable, ItemsRefused, psycopg.Error):
                 return
 
     def _settled(self, collection_id: str) -> bool:
@@ -232,7 +216,8 @@ class PgstacCatalog(CatalogRepository):
                 connection.execute(self._sql["begin"])
                 yield connection
         except MISSING as error:
-            raise CatalogNotSetUp("the database has no pgstac, or an older one: run stac_setup") from error
+            check_set_up(self.state(), error)
+            raise
         except errors.InsufficientPrivilege as error:
             raise CatalogNotSetUp(
                 "the app's database user lacks pgstac's roles: run stac_setup as one who can grant them"
@@ -260,23 +245,6 @@ class _Turns:
                 turn, waiting = self._waiting.pop(name)
                 if waiting > 1:
                     self._waiting[name] = turn, waiting - 1
-
-
-def _tried(transaction: Callable[[], T]) -> T:
-    """The transaction's answer, again where others got in its way. Raises `ItemsRefused` for bad data."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return transaction()
-        except (ServiceUnavailable, *IN_THE_WAY) as error:
-            cause = error.__cause__ if isinstance(error, ServiceUnavailable) else error
-            if not isinstance(cause, IN_THE_WAY) or attempt == ATTEMPTS:
-                if isinstance(error, errors.CheckViolation):
-                    raise ItemsRefused(_first_line(error)) from error
-                raise
-        except UNREADABLE as error:
-            raise ItemsRefused(_first_line(error)) from error
-        time.sleep(random.uniform(0, 0.05 * 2**attempt))
-    raise AssertionError  # the last attempt returns or raises
 
 
 def _count(cursor: psycopg.Cursor[DictRow]) -> int:
@@ -310,7 +278,3 @@ def _is_anothers(there: Mapping[str, Any], item: CatalogItem, holder: Holder, ex
     if there["source"] is None or there["source"] == item.source:
         return False
     return exclusive or (there["job_id"], there["run"]) == (holder.job_id, holder.run)
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return str(error).partition("\n")[0]

@@ -10,15 +10,23 @@ import psycopg
 from psycopg import sql
 from pydantic import JsonValue
 
-from interfaces.catalog import CatalogAdministration, CatalogMigration, CatalogRefused, CatalogState
+from interfaces.catalog import (
+    CatalogAdministration,
+    CatalogMigration,
+    CatalogRefused,
+    CatalogState,
+    ItemsRefused,
+)
 
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
+from .pgstac_conflicts import tried
 from .pgstac_schema import PgstacSchema
 from .sql_files import queries
 
 READER, WRITER = "pgstac_read", "pgstac_ingest"
+TRIAL_LOCK = 0x747269616C  # "trial"; each makes a partition, so they take turns
 TRIAL_PLACE: dict[str, JsonValue] = {"type": "Point", "coordinates": [12.5, 47.5]}
 TRIAL_BOX: list[JsonValue] = [12, 47, 13, 48]
 
@@ -73,17 +81,28 @@ class PgstacAdministration(CatalogAdministration):
             "links": [],
         }
         search = {"collections": [identifier], "bbox": TRIAL_BOX, "datetime": "2026-01-01T00:00:00Z/.."}
-        with self._transaction("trial") as connection:
-            connection.execute(self._sql["search_path"])
-            connection.execute(self._sql["trial_collection"], {"content": to_json(collection)})
-            connection.execute(self._sql["trial_item"], {"item": to_json(item)})
-            found = connection.execute(self._sql["trial_search"], {"search": to_json(search)}).fetchone()
-            if found is None or found["found"] != 1:
-                raise CatalogRefused("an item that was loaded for trial is not found by a search")
-            self._undo()
+        self._try_out(to_json(collection), to_json(item), to_json(search))
         with self._transaction("counts") as connection:
             row = connection.execute(self._sql["counts"]).fetchone()
         return dict(row or {})
+
+    def _try_out(self, collection: str, item: str, search: str) -> None:
+        """The trial, again where others who make partitions got in its way."""
+
+        def trial() -> None:
+            with self._database.long_transaction() as connection:
+                connection.execute(self._sql["lock"], {"key": TRIAL_LOCK})
+                connection.execute(self._sql["search_path"])
+                connection.execute(self._sql["queue_statistics"])
+                connection.execute(self._sql["trial_collection"], {"content": collection})
+                connection.execute(self._sql["trial_item"], {"item": item})
+                found = connection.execute(self._sql["trial_search"], {"search": search}).fetchone()
+                if found is None or found["found"] != 1:
+                    raise CatalogRefused("an item that was loaded for trial is not found by a search")
+                self._undo()
+
+        with _refusing("trial"):
+            tried(trial)
 
     def _undo(self) -> None:
         raise psycopg.Rollback
@@ -100,9 +119,16 @@ class PgstacAdministration(CatalogAdministration):
 
     @contextmanager
     def _transaction(self, step: str) -> Iterator[Connection]:
-        try:
-            with self._database.transaction() as connection:
-                yield connection
-        except psycopg.Error as error:
-            first_line = str(error).partition("\n")[0]
-            raise CatalogRefused(f"{step}: {first_line}") from error
+        with _refusing(step), self._database.transaction() as connection:
+            yield connection
+
+
+@contextmanager
+def _refusing(step: str) -> Iterator[None]:
+    try:
+        yield
+    except ItemsRefused as error:
+        raise CatalogRefused(f"{step}: {error.detail}") from error
+    except psycopg.Error as error:
+        first_line = str(error).partition("\n")[0]
+        raise CatalogRefused(f"{step}: {first_line}") from error

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 from psycopg import errors
 from psycopg.types.json import Jsonb
 from pydantic import JsonValue
@@ -23,9 +24,9 @@ from .breakers import Breaker
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
+from .pgstac_conflicts import MISSING, check_set_up
+from .pgstac_schema import PgstacSchema
 from .sql_files import queries
-
-MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.InvalidSchemaName, errors.UndefinedColumn)
 
 
 class PgstacItems(CatalogItems):
@@ -53,7 +54,7 @@ class PgstacItems(CatalogItems):
         while True:
             given = {**_range(part), "after": after, "limit": limit, **_filter(wanted)}
             with self._reading() as connection:
-                page = [row["item"] for row in connection.execute(self._sql["items"], given)]
+                page = [orjson.loads(row["item"]) for row in connection.execute(self._sql["items"], given)]
             if page:
                 yield page
             if len(page) < limit:
@@ -139,7 +140,8 @@ class PgstacItems(CatalogItems):
                 connection.execute(begin)
                 yield connection
         except MISSING as error:
-            raise CatalogNotSetUp("the database has no pgstac, or an older one: run stac_setup") from error
+            check_set_up(PgstacSchema(self._database).state(), error)
+            raise
         except errors.InsufficientPrivilege as error:
             raise CatalogNotSetUp(
                 "the app's database user lacks pgstac's roles: run stac_setup as one who can grant them"

@@ -61,7 +61,8 @@ def write_rows(connection: Connection, storage: Storage, rows: Sequence[Row]) ->
     """Add rows of one collection, or replace those of the same ids, inside the connection's transaction."""
     library = _library()
     loader = library.Writer(library.Session(connection), storage)
-    loader.load_items(iter(rows), library.delsert, chunksize=len(rows))
+    # The loader takes the partition out of each row that it writes; they may have to be written again.
+    loader.load_items(map(dict, rows), library.delsert, chunksize=len(rows))
 
 
 @functools.cache

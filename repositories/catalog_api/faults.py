@@ -33,6 +33,9 @@ LONGEST = 500
 
 def told(error: psycopg.Error) -> OrchestratorError | None:
     """The error that says what went wrong; None where that is the connection, or nobody foresaw it."""
+    if isinstance(error, errors.UndefinedTable) and error.diag.context:
+        # Inside of one of pgstac's functions: others have made or undone a partition meanwhile.
+        return ServiceUnavailable("the catalog's partitions are being changed: try again")
     if isinstance(error, MISSING):
         return CatalogMissing(NOT_SET_UP)
     if isinstance(error, errors.QueryCanceled):

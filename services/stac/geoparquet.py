@@ -8,6 +8,7 @@ together, which those that differ are written in once more.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 
 COMPRESSION = "zstd"
 UNLIKE = "the items do not fit one table, since a field has values of different types in them"
+TIMES = frozenset(
+    {
+        "datetime",
+        "start_datetime",
+        "end_datetime",
+        "created",
+        "updated",
+        "expires",
+        "published",
+        "unpublished",
+    }
+)
+"""Properties of which the library makes times."""
+_FINER = re.compile(r"(\.\d{6})\d+")
 ALONE = "is nothing that a table can hold"
 
 
@@ -68,6 +83,7 @@ def _complete(item: dict[str, Any]) -> dict[str, Any]:
     The library reads no table in which some boxes have heights. Geometries keep theirs.
     """
     made = {key: _filled(value) for key, value in item.items()}
+    made["properties"] = {key: _time(key, value) for key, value in made.get("properties", {}).items()}
     made["assets"] = made.get("assets") or {}
     box = made.get("bbox")
     if isinstance(box, list) and len(box) == 6:
@@ -75,6 +91,11 @@ def _complete(item: dict[str, Any]) -> dict[str, Any]:
     elif not isinstance(box, list) or len(box) != 4:
         made["bbox"] = _box(made["geometry"])
     return made
+
+
+def _time(name: str, value: Any) -> Any:
+    """A time of no more than microseconds, which are what a table has."""
+    return _FINER.sub(r"\1", value) if name in TIMES and isinstance(value, str) else value
 
 
 def _filled(value: Any) -> Any:

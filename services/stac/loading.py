@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import orjson
-
 from interfaces.blobs import BlobRepository
 from interfaces.catalog import (
     CatalogItem,
@@ -24,6 +22,7 @@ from services.cog.resources import Resources
 
 from .collection import minimal_collection
 from .item_batches import BATCH_BYTES, MEMORY_FACTOR, items_of
+from .item_text import item_text
 from .registered_documents import holder_of
 from .rejects import Rejects
 
@@ -105,7 +104,7 @@ class LoadItems:
     def _items(self, parameters: LoadItemsParameters) -> Iterator[CatalogItem]:
         for part in parameters.items:
             if part.item is not None:
-                yield CatalogItem(str(part.item["id"]), part.source, orjson.dumps(part.item))
+                yield CatalogItem(str(part.item["id"]), part.source, item_text(part.item))
             if part.blob is not None:
                 try:
                     content = self._blobs.read(self._scratch_container, part.blob)

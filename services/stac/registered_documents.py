@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from pydantic import Field, JsonValue
 
 from interfaces.blobs import BlobProperties, BlobRepository
@@ -19,6 +18,7 @@ from services.cog.resources import Resources
 from .collection import collection_link
 from .documents import Part, memory_bytes, parts
 from .item_batches import BATCH_BYTES, MEMORY_FACTOR, ItemBatches
+from .item_text import item_text
 from .lineage import PROCESSING
 from .rejects import Rejects
 from .storable import why_id_is_unfit, why_not_storable
@@ -28,6 +28,8 @@ FAULTS = 3
 """Of one item that are told."""
 CHECK_EVERY = 500
 """Items between two questions whether to go on."""
+_U_0000 = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape in JSON, and no backslash with a text that looks like it behind."""
 _REGISTERED = re.compile(r" ?Registered by job [0-9a-f]{64} from [^\n]*\.$")
 
 
@@ -171,8 +173,8 @@ class _Reading:
             first = self._seen[key] or "the first"
             self._reject(part, item, "id", f"occurs twice in this file: {first} counts")
             return
-        line = orjson.dumps(item)
-        if b"\\u0000" in line:
+        line = item_text(item)
+        if b"\\u0000" in line and _U_0000.search(line):
             self._reject(part, item, "", "has a text with U+0000, which PostgreSQL cannot hold")
             return
         self._seen[key] = part.place

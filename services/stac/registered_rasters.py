@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobProperties, BlobRepository
@@ -24,6 +23,7 @@ from .decimation import NoCoarseView
 from .footprint import raster_footprint
 from .item import COG_TYPE, GEOTIFF_TYPE, PNG_TYPE, CollectionLink, File, build_item
 from .item_batches import ItemBatches
+from .item_text import item_text
 from .lineage import Lineage, software_versions
 from .registered_documents import BuiltItems
 from .storable import why_not_storable
@@ -85,7 +85,7 @@ class RegisteredRasters:
         batches = ItemBatches(
             self._blobs, self._scratch_container, context, chunk, f"{container}/{blob.name}"
         )
-        batches.add(collection_id, str(item["id"]), orjson.dumps(item))
+        batches.add(collection_id, str(item["id"]), item_text(item))
         batches.close()
         properties = item["properties"]
         assert isinstance(properties, dict)

@@ -21,8 +21,9 @@ VERSIONS = ("1.0.0", "1.1.0")
 """Of STAC, whose schemas ship."""
 MAX_ERRORS = 50
 LONGEST_REASON = 500
-_PLAIN = re.compile(r"[\w.~+/-]{1,200}")
+_ADDRESS = re.compile(r"https?://([\w-][\w.-]*(?:/[\w.~+-]+)+)", re.ASCII)
 """Host and path of a schema's address; others come from items, and are no names of files."""
+LONGEST_ADDRESS = 200
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class ItemValidator:
         return self._validators[uri]
 
     def _made(self, uri: str) -> Draft7Validator | None:
-        from jsonschema_rs import Draft7Validator
+        from jsonschema_rs import Draft7Validator, ReferencingError, ValidationError
 
         schema = self._read(uri)
         if schema is None:
@@ -98,18 +99,31 @@ class ItemValidator:
             # What is not at hand is met by everything, and named in the result.
             return found or {}
 
-        return Draft7Validator(schema, validate_formats=True, retriever=retrieve)
+        try:
+            return Draft7Validator(schema, validate_formats=True, retriever=retrieve)
+        except (ValidationError, ReferencingError):
+            return None  # What is no schema is none that is at hand.
 
     def _read(self, uri: str) -> dict[str, Any] | None:
-        host_and_path = uri.partition("://")[2]
-        if not _PLAIN.fullmatch(host_and_path) or ".." in host_and_path.split("/"):
+        address = _ADDRESS.fullmatch(uri)
+        if address is None or len(uri) > LONGEST_ADDRESS:
             return None
         for folder in self._folders:
-            path = folder / host_and_path
-            if path.is_file():
-                # Its own address, since what it calls itself is misspelled in some.
-                return {**json.loads(path.read_bytes()), "$id": uri}
+            root = folder.resolve()
+            path = (root / address[1]).resolve()
+            # Items say the address: it must not lead elsewhere, by dots or links.
+            if path.is_relative_to(root) and path.is_file():
+                return _schema(path, uri)
         return None
+
+
+def _schema(path: Path, uri: str) -> dict[str, Any] | None:
+    """With its own address, since what it calls itself is misspelled in some. None for what is no object."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return {**content, "$id": uri} if isinstance(content, dict) else None
 
 
 def _cause(error: ValidationError) -> ValidationError:

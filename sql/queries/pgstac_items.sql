@@ -41,8 +41,9 @@ SELECT id FROM (
 WHERE place %% %(size)s = 0 ORDER BY id
 
 -- name: items
--- A page; hydrated are those of the page alone, whatever the planner sorts.
-SELECT pgstac.content_hydrate(page.item) AS item
+-- A page; hydrated are those of the page alone, whatever the planner sorts. As text, for a reader that takes whole
+-- numbers of more than 64 bits, as which jsonb has large floating point numbers, for what they were.
+SELECT pgstac.content_hydrate(page.item)::text AS item
 FROM (
     SELECT i AS item
     FROM pgstac.items i

@@ -55,6 +55,10 @@ SELECT to_regclass('pgstac.query_queue') IS NOT NULL AND to_regprocedure('pgstac
 -- pgstac's functions name their tables without their schema. Until the transaction ends.
 SELECT set_config('search_path', 'pgstac,public', true)
 
+-- name: queue_statistics
+-- Statistics of partitions are left in pgstac's queue: to compute them, pgstac looks at those of others too.
+SELECT set_config('pgstac.use_queue', 'true', true)
+
 -- name: run_queued
 -- One statement of pgstac's queue; false when there is none left.
 SELECT pgstac.run_queued_query() AS ran

@@ -5,7 +5,7 @@ What it answers is stac-fastapi-pgstac's business (`repositories.catalog_api`).
 
 from __future__ import annotations
 
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_plus, unquote_to_bytes, urlsplit
 
 import azure.functions as func
 
@@ -118,9 +118,13 @@ def _path(request: Request) -> str:
 
 
 def _query(request: Request) -> str:
-    """As it was sent, without keys: the answer repeats it in links."""
+    """As it was sent, without keys, however their names are written: the answer repeats it in links."""
     pairs = urlsplit(request.url).query.split("&")
-    return "&".join(pair for pair in pairs if pair.split("=")[0].lower() not in KEY_PARAMETERS)
+    return "&".join(pair for pair in pairs if _name(pair) not in KEY_PARAMETERS)
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0]).strip().lower()
 
 
 def _headers(request: Request) -> tuple[tuple[str, str], ...]:

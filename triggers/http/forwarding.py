@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 HEADERS = {
     *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port"),
@@ -42,8 +42,14 @@ def public_address(url: str, headers: Mapping[str, str]) -> Address:
         host = headers.get("host", "")
     if not HOST.fullmatch(host):
         host = asked.netloc
-    prefix = _first(headers, "x-forwarded-prefix").rstrip("/")
-    return Address(scheme, host.removesuffix(f":{PORTS[scheme]}"), prefix if PREFIX.fullmatch(prefix) else "")
+    prefix = _prefix(_first(headers, "x-forwarded-prefix").rstrip("/"))
+    return Address(scheme, host.removesuffix(f":{PORTS[scheme]}"), prefix)
+
+
+def _prefix(path: str) -> str:
+    """Without dots, which a client would resolve to another path."""
+    dots = {".", ".."} & set(unquote(path).split("/"))
+    return path if PREFIX.fullmatch(path) and not dots else ""
 
 
 def _forwarded_host(headers: Mapping[str, str]) -> str:

@@ -319,3 +319,17 @@ def test_a_document_that_another_export_changed_meanwhile_is_read_again(filled: 
     exports.publish(filled.target, "catalog.json", content, "application/json", Context())  # type: ignore[arg-type]
     assert seen == [None, b"another's"]
     assert filled.blobs.read(filled.target, "catalog.json") == b"another's and mine"
+
+
+def test_a_number_of_more_than_64_bits_is_exported_as_a_floating_point_number(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    catalog.create()
+    lowest = -3.4028234663852886e38
+    catalog.add(stac_item(1, **{"raster:nodata": lowest}), stac_item(2, **{"raster:nodata": 0.5}))
+    job = catalog.run(
+        "stac_export", collections=["scenes"], format="geoparquet", target_container=catalog.target
+    )
+    assert job["status"] == "completed", job["error"]
+    frame = geopandas.read_parquet(download(catalog, tmp_path) / "scenes/items")
+    assert sorted(frame["raster:nodata"]) == [lowest, 0.5]

@@ -354,3 +354,41 @@ def test_a_loader_that_loses_or_doubles_an_item_is_noticed_and_undone(
         catalog.load(item(1, days=90), item(2), item(3))
     assert catalog.ids() == ["item-1"]
     assert catalog.found(datetime="2024-02-01T00:00:00Z/..") == []
+
+
+def undefined_table_once(catalog: Catalog, table: str, times: int = 2) -> None:
+    """Let inserts fail as pgstac's functions do where others make or undo a partition meanwhile."""
+    catalog.admin.execute("CREATE SEQUENCE failures; GRANT ALL ON SEQUENCE failures TO PUBLIC")
+    catalog.admin.execute(
+        "CREATE FUNCTION vanished() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF nextval('pgstac.failures') <= {times} THEN"
+        """ RAISE undefined_table USING MESSAGE = 'relation "_items_9" does not exist'; END IF;"""
+        " RETURN NEW; END $$".encode()
+    )
+    catalog.admin.execute(
+        f"CREATE TRIGGER vanished BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION vanished()".encode()
+    )
+
+
+@pytest.mark.parametrize("table", ["collections", "items", "partition_stats"])
+def test_a_partition_that_vanishes_meanwhile_is_no_catalog_that_is_missing(
+    catalog: Catalog, table: str
+) -> None:
+    undefined_table_once(catalog, table)
+    assert catalog.repository.create_collection(COLLECTION, "none", catalog.attempt())
+    assert catalog.load(item(1), item(2)).loaded == 2
+    assert catalog.ids() == ["item-1", "item-2"]
+
+
+def test_many_collections_are_made_and_filled_at_once(catalog: Catalog) -> None:
+    def made(number: int) -> int:
+        holder = attempts[number]
+        name = f"new-{number}"
+        catalog.repository.create_collection({**COLLECTION, "id": name}, "none", holder)
+        one = as_text({**document(number), "collection": name})
+        return int(catalog.repository.load(name, [one], holder, exclusive=False).loaded)
+
+    attempts = [catalog.attempt(task=number) for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(made, range(40))) == 40
+    assert len(catalog.rows("SELECT id FROM items")) == 40

@@ -17,6 +17,7 @@ from interfaces.catalog import CatalogRefused
 from interfaces.settings import Settings
 from local.stack.postgres import PostgresServer
 from repositories.database import Database
+from repositories.pgstac_administration import PgstacAdministration
 from repositories.pgstac_schema import PgstacSchema, library_version
 
 COLLECTION = {"id": "kept", "type": "Collection", "stac_version": "1.0.0", "links": [], "license": "other"}
@@ -193,3 +194,34 @@ class TestWithoutSuperuser:
         for schema in opened(url):
             with pytest.raises(CatalogRefused, match=reason):
                 schema.migrate()
+
+
+def test_trials_of_set_ups_at_once_all_succeed(catalog_database_url: str) -> None:
+    database = Database(Settings(database_url=SecretStr(catalog_database_url)))
+
+    def verified(_: int) -> int:
+        return PgstacAdministration(database).verify()["collections"]
+
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(verified, range(12))) == [0] * 12
+    finally:
+        database.close()
+
+
+def test_a_set_up_that_others_get_in_the_way_of_is_tried_again(catalog_database_url: str) -> None:
+    with psycopg.connect(catalog_database_url, autocommit=True) as connection:
+        connection.execute("SET search_path = pgstac, public")
+        connection.execute("CREATE SEQUENCE failures; GRANT ALL ON SEQUENCE failures TO PUBLIC")
+        connection.execute(
+            "CREATE FUNCTION vanished() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF nextval('pgstac.failures') <= 2 THEN RAISE undefined_table; END IF; RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER vanished BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION vanished()"
+        )
+    database = Database(Settings(database_url=SecretStr(catalog_database_url)))
+    try:
+        assert PgstacAdministration(database).verify()["collections"] == 0
+    finally:
+        database.close()

@@ -267,3 +267,17 @@ def test_what_the_database_alone_refuses_is_found_among_many(
     [reject] = job["result"]["rejects"]
     assert reject["id"] == "item-5"
     assert "database refuses it" in reject["reason"]
+
+
+@pytest.mark.parametrize("number", [1e22, -3.4028234663852886e38, 2**70])
+def test_numbers_of_more_than_64_bits_are_loaded_as_they_are_and_take_no_neighbour_down(
+    library: Library, number: float
+) -> None:
+    large = item(2)
+    large["properties"]["n"] = number
+    library.put("a.json", item(1))
+    library.put("b.json", large)
+    job = library.register(create_collection=CREATE)
+    assert job["status"] == "completed", job["error"]
+    assert [found["id"] for found in library.items()] == ["item-1", "item-2"]
+    assert float(library.item("item-2", "scenes")["properties"]["n"]) == float(number)

@@ -255,3 +255,19 @@ def test_an_item_whose_crs_has_no_code_is_valid_as_the_catalog_gives_it_back(sce
     [stored] = scenes.items()
     assert "proj:wkt2" in stored["properties"]
     assert ItemValidator().validate(stored).errors == ()
+
+
+def test_the_smallest_float_as_nodata_is_registered_with_the_other_rasters(scenes: Scenes) -> None:
+    lowest = float(numpy.finfo("float32").min)
+    data = numpy.full((1, 64, 64), 1, "float32")
+    with rasterio.MemoryFile() as file:
+        profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1, "dtype": "float32"}
+        place = {"crs": "EPSG:32632", "transform": from_origin(500_000, 5_600_000, 10, 10)}
+        with file.open(**profile, **place, nodata=lowest) as dataset:
+            dataset.write(data)
+        scenes.azure.write(scenes.source, "a.tif", bytes(file.read()))
+    scenes.put_raster("b.tif")
+    job = scenes.rasters()
+    assert (job["status"], job["result"]["loaded"]) == ("completed", 2), job["result"]
+    [one] = [found for found in scenes.items() if found["properties"]["title"] == "a.tif"]
+    assert float(one["assets"]["data"]["bands"][0]["nodata"]) == lowest

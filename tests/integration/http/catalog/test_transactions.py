@@ -143,3 +143,13 @@ def test_what_cannot_be_kept_is_refused_with_the_reason(
     assert (answer.status, answer.mimetype) == (400, "application/problem+json"), answer.text()
     assert said in answer.json()["detail"]
     assert properties(filled) == item(SCENE)["properties"]
+
+
+@pytest.mark.parametrize("number", [1e22, -3.4028234663852886e38])
+def test_numbers_that_no_64_bits_hold_as_integers_are_kept(filled: Catalog, number: float) -> None:
+    large = item(SCENE) | {"id": "large"}
+    large["properties"] = {**large["properties"], "n": number}
+    assert filled.post(ITEMS, large).status == 201
+    assert filled.get(f"{ITEMS}/large").json()["properties"]["n"] == float(number)
+    assert filled.call("PATCH", f"{ITEMS}/large", {"properties": {"m": 1}}).status == 200
+    assert filled.call("PUT", f"{ITEMS}/large", large).status == 200

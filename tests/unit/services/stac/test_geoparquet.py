@@ -57,6 +57,15 @@ def test_objects_that_are_empty_are_left_out_however_deep(tmp_path: Path) -> Non
     assert "processing:software" not in properties
 
 
+def test_times_lose_what_is_below_a_microsecond(tmp_path: Path) -> None:
+    fine = stac_item(1, created="2024-01-01T00:00:00.123456789Z", title="2024-01-01T00:00:00.123456789Z")
+    fine["properties"]["datetime"] = "2024-01-15T01:00:00.1234567+01:00"
+    read = back(tmp_path, [fine, stac_item(2)])["item-001"]["properties"]
+    assert read["created"] == "2024-01-01T00:00:00.123456Z"
+    assert read["datetime"] == "2024-01-15T00:00:00.123456Z"
+    assert read["title"] == fine["properties"]["title"]
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -104,6 +104,11 @@ def test_an_item_that_belongs_to_no_collection_is_asked_for_one() -> None:
     assert "give collection_id" in reject.reason
 
 
+def test_a_text_that_only_looks_like_u_0000_is_taken() -> None:
+    built, _ = read(item(1, properties={"datetime": "2024-01-01T00:00:00Z", "pattern": "\\u0000"}))
+    assert (built.items, built.rejected) == (1, 0)
+
+
 def test_a_collection_of_another_id_than_is_asked_for_is_rejected() -> None:
     built, _ = read({"type": "Collection", "id": "other"})
     [reject] = built.rejects

@@ -168,6 +168,39 @@ def test_an_address_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
     assert ItemValidator(tmp_path / "schemas").validate(item).unknown == (uri,)
 
 
+@pytest.mark.parametrize(
+    "scheme", ["file:///", "x:///", "http:///", "https:///", "file://", "x://", "https:////"]
+)
+@pytest.mark.parametrize("content", ['{"required": ["nothing"]}', "no JSON", "[]", "\xff"])
+def test_an_address_names_no_file_outside_of_the_folder(tmp_path: Path, scheme: str, content: str) -> None:
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "secret.json").write_bytes(content.encode("latin-1"))
+    uri = f"{scheme}{str(tmp_path).lstrip('/')}/secret.json"
+    item = changed(lambda item: item["stac_extensions"].append(uri))
+
+    assert ItemValidator(tmp_path / "schemas").validate(item).unknown == (uri,)
+
+
+def test_a_link_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "schemas/example.com").mkdir(parents=True)
+    (tmp_path / "secret.json").write_text('{"required": ["nothing"]}')
+    (tmp_path / "schemas/example.com/a.json").symlink_to(tmp_path / "secret.json")
+    uri = "https://example.com/a.json"
+    item = changed(lambda item: item["stac_extensions"].append(uri))
+
+    assert ItemValidator(tmp_path / "schemas").validate(item).unknown == (uri,)
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", "\xff", '{"type": 5}', '{"$ref": "#/nothing"}'])
+def test_a_schema_that_cannot_be_read_is_one_that_is_not_at_hand(tmp_path: Path, content: str) -> None:
+    (tmp_path / "example.com").mkdir()
+    (tmp_path / "example.com/a.json").write_bytes(content.encode("latin-1"))
+    uri = "https://example.com/a.json"
+    item = changed(lambda item: item["stac_extensions"].append(uri))
+
+    assert ItemValidator(tmp_path).validate(item).unknown == (uri,)
+
+
 OLD_PROJJSON = {f"https://proj.org/schemas/v0.{minor}/projjson.schema.json" for minor in (2, 5)}
 """Of projection 1.x, which nobody writes any more; who names it is told what was not validated."""
 
