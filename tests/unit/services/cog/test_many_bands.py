@@ -33,12 +33,8 @@ def test_as_much_is_asked_of_few_bands_as_of_many(
 
         return property(answer)
 
-    class Counting(DatasetReader):  # type: ignore[misc]  # of a library without types
-        pass
-
-    for name in ASKED:
-        setattr(Counting, name, counted(name))
-    monkeypatch.setattr(rasterio.io, "DatasetReader", Counting)
+    counting = type("Counting", (DatasetReader,), {name: counted(name) for name in ASKED})
+    monkeypatch.setattr(rasterio.io, "DatasetReader", counting)
     found = []
     for count in (5, 40):
         data = numpy.random.default_rng(1).integers(0, 200, (count, 20, 30)).astype("uint8")

@@ -215,6 +215,19 @@ def test_jpeg_turns_the_alpha_of_a_mosaic_into_a_mask(tmp_path: Path) -> None:
         assert (cog.read_masks(1)[100:] == 255).all()
 
 
+@pytest.mark.parametrize("tiles", [{}, {"chunk_threshold": 300_000}])
+def test_alpha_that_is_left_out_of_a_mosaic_hides_by_a_mask(tmp_path: Path, tiles: dict[str, Any]) -> None:
+    data = plain(200, bands=4)
+    data[3] = 255
+    data[3, :100] = 0
+    paths = pair(tmp_path, data, data, photometric="rgb", alpha="yes")
+
+    with made(plan_of(*paths, bands=[1, 2, 3], **tiles), tmp_path) as cog:
+        assert cog.count == 3
+        assert not cog.read_masks(1)[:100].any()
+        assert (cog.read_masks(1)[100:] == 255).all()
+
+
 def test_memory_is_asked_for_warps_and_more_of_it_for_those_over_a_pole(tmp_path: Path) -> None:
     one = write_raster(tmp_path / "one.tif", plain(1), transform=LEFT)
     moved = write_raster(tmp_path / "two.tif", plain(2), transform=from_origin(504_003, 5_600_000, 10, 10))
