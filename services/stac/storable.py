@@ -7,6 +7,8 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from interfaces.catalog_ids import why_unfit
+
 TIMES = ("datetime", "start_datetime", "end_datetime")
 
 
@@ -18,6 +20,7 @@ def why_not_storable(item: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]
         yield "geometry", "is null: pgstac stores no item without a place"
     elif isinstance(geometry, dict):
         yield from _open_rings(geometry, "geometry")
+        yield from _not_on_earth(geometry)
     properties = item.get("properties")
     if isinstance(properties, dict):
         yield from _bad_times(properties)
@@ -25,10 +28,9 @@ def why_not_storable(item: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]
 
 def why_id_is_unfit(identifier: JsonValue) -> Iterator[tuple[str, str]]:
     """Why nobody could ask for an object of this id."""
-    if not isinstance(identifier, str) or not identifier:
-        yield "id", "is no text, or empty"
-    elif "/" in identifier:
-        yield "id", 'has a "/", so that no URL leads to it'
+    reason = why_unfit(identifier)
+    if reason is not None:
+        yield "id", reason
 
 
 def _bad_times(properties: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
@@ -47,6 +49,35 @@ def _bad_times(properties: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]
         backwards = False
     if backwards:
         yield "properties.start_datetime", "is after end_datetime: no search would find it"
+
+
+def _not_on_earth(geometry: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """No search would find it there (RFC 7946, 3.1.9: what crosses the antimeridian is cut)."""
+    found = False
+    for longitude, latitude in _positions(geometry):
+        found = True
+        if not -180 <= longitude <= 180:
+            yield "geometry", f"has the longitude {longitude}, which is not from -180 to 180"
+            return
+        if not -90 <= latitude <= 90:
+            yield "geometry", f"has the latitude {latitude}, which is not from -90 to 90"
+            return
+    if not found:
+        yield "geometry", "is empty: no search would find it"
+
+
+def _positions(geometry: Mapping[str, JsonValue]) -> Iterator[tuple[float, float]]:
+    """Every longitude and latitude, of whatever depth; what is none its schema tells."""
+    left: list[JsonValue] = [geometry.get("coordinates"), geometry.get("geometries")]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += [value.get("coordinates"), value.get("geometries")]
+        elif isinstance(value, list):
+            if len(value) >= 2 and isinstance(value[0], int | float) and isinstance(value[1], int | float):
+                yield value[0], value[1]
+            else:
+                left += value
 
 
 def _open_rings(geometry: Mapping[str, JsonValue], path: str) -> Iterator[tuple[str, str]]:

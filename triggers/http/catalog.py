@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes, urlsplit
 
 import azure.functions as func
 
+from interfaces.catalog_ids import why_unfit
 from interfaces.catalog_requests import CatalogAnswer, CatalogRequest
 
 from .dependencies import HttpDependencies
@@ -67,7 +68,9 @@ class CatalogEndpoint:
         if request.method == "PATCH":
             kinds = {dict: "a JSON object", list: "an array of operations (RFC 6902)"}
         body = request.body() if request.body().strip() else b"{}"
-        _checked(body, self._settings.catalog_max_body_bytes, kinds)
+        value = _checked(body, self._settings.catalog_max_body_bytes, kinds)
+        if request.method in ("POST", "PUT"):
+            _check_ids(value)
         return await self._answered(request, body)
 
     async def options(self, request: Request) -> func.HttpResponse:
@@ -102,11 +105,30 @@ class CatalogEndpoint:
         return address.scheme, address.host, address.prefix + ROOT
 
 
-def _checked(body: bytes, max_bytes: int, kinds: dict[type, str]) -> None:
+def _checked(body: bytes, max_bytes: int, kinds: dict[type, str]) -> object:
     """Refuse what could not be kept, as everywhere (`json_body`), before the application reads it."""
     value = json_value(body, max_bytes=max_bytes)
     if type(value) not in kinds:
         raise bad_field(BODY, f"must be {' or '.join(kinds.values())}")
+    return value
+
+
+def _check_ids(body: object) -> None:
+    """Refuse objects that no URL leads to: one, those of a FeatureCollection, or of bulk_items."""
+    if not isinstance(body, dict):
+        return
+    features, items = body.get("features"), body.get("items")
+    found: list[tuple[str, object]] = [("id", body)] if "id" in body else []
+    found += [
+        (f"features.{n}.id", one) for n, one in enumerate(features if isinstance(features, list) else [])
+    ]
+    found += [(f"items.{name}.id", one) for name, one in (items if isinstance(items, dict) else {}).items()]
+    for field, one in found:
+        reason = (
+            why_unfit(one.get("id")) if isinstance(one, dict) and isinstance(one.get("id"), str) else None
+        )
+        if reason is not None:
+            raise bad_field(field, reason)
 
 
 def _path(request: Request) -> str:

@@ -326,8 +326,8 @@ def test_a_number_of_more_than_64_bits_is_exported_as_a_floating_point_number(
 ) -> None:
     catalog.create()
     lowest = -3.4028234663852886e38
-    properties: list[dict[str, Any]] = [{"raster:nodata": lowest}, {"raster:nodata": 0.5}]
-    catalog.add(*(stac_item(number, **more) for number, more in enumerate(properties)))
+    numbers: list[dict[str, Any]] = [{"raster:nodata": lowest}, {"raster:nodata": 0.5}]
+    catalog.add(*(stac_item(number, **given) for number, given in enumerate(numbers)))
     job = catalog.run(
         "stac_export", collections=["scenes"], format="geoparquet", target_container=catalog.target
     )

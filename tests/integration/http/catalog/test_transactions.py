@@ -122,7 +122,7 @@ def test_what_is_not_there_is_not_changed(filled: Catalog, method: str, path: st
         ("POST", ITEMS, [item(SCENE)], "must be a JSON object"),
         ("POST", ITEMS, b"null", "must be a JSON object"),
         ("POST", ITEMS, b"{", "is not JSON"),
-        ("POST", ITEMS, item(SCENE) | {"id": "a/b"}, "a/b"),
+        ("POST", ITEMS, item(SCENE) | {"id": "a/b"}, "no URL leads to it"),
         ("POST", ITEMS, item(SCENE) | {"id": "z", "geometry": None, "bbox": None}, "geometry"),
         ("POST", ITEMS, item(SCENE) | {"id": "z", "properties": {}}, "datetime"),
         ("POST", ITEMS, item(SCENE) | {"id": "z", "collection": "other"}, "other"),
@@ -133,7 +133,7 @@ def test_what_is_not_there_is_not_changed(filled: Catalog, method: str, path: st
         ("PATCH", PLACE, {"id": "z"}, "z"),
         ("PATCH", PLACE, b"3", "JSON object"),
         ("POST", "/collections", {"id": "c"}, "description"),
-        ("POST", "/collections", collection("a/b"), "a/b"),
+        ("POST", "/collections", collection("no URL leads to it"), "a/b"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_the_reason(
@@ -153,3 +153,16 @@ def test_numbers_that_no_64_bits_hold_as_integers_are_kept(filled: Catalog, numb
     assert filled.get(f"{ITEMS}/large").json()["properties"]["n"] == float(number)
     assert filled.call("PATCH", f"{ITEMS}/large", {"properties": {"m": 1}}).status == 200
     assert filled.call("PUT", f"{ITEMS}/large", large).status == 200
+
+
+@pytest.mark.parametrize("identifier", ["..", "a\\b", "a\nb", "a" * 513])
+def test_an_id_that_no_url_leads_to_is_refused(filled: Catalog, identifier: str) -> None:
+    named = item(SCENE) | {"id": identifier}
+    for path, body in (
+        (ITEMS, named),
+        (ITEMS, {"type": "FeatureCollection", "features": [named]}),
+        ("/collections/scenes/bulk_items", {"items": {"a": named}, "method": "insert"}),
+        ("/collections", collection() | {"id": identifier}),
+    ):
+        answer = filled.post(path, body)
+        assert (answer.status, "id: " in answer.text()) == (400, True), answer.text()
