@@ -10,7 +10,7 @@ import numpy
 import pytest
 import rasterio
 
-from services.cog import converting
+from services.cog import conversion
 
 from .conftest import Workshop
 
@@ -69,13 +69,13 @@ def test_a_sidecar_that_changes_during_the_conversion_is_noticed(
     workshop: Workshop, make_raster: MakeRaster, mask: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workshop.put("a.tif", make_raster())
-    convert = converting.conversion.convert
+    convert = conversion.convert
 
     def changed(*arguments: Any, **options: Any) -> None:
         convert(*arguments, **options)
         workshop.put("a.tif.msk", mask)
 
-    monkeypatch.setattr(converting.conversion, "convert", changed)
+    monkeypatch.setattr(conversion, "convert", changed)
 
     job = workshop.run(blob="a.tif")
 
