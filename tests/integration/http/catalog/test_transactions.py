@@ -133,7 +133,7 @@ def test_what_is_not_there_is_not_changed(filled: Catalog, method: str, path: st
         ("PATCH", PLACE, {"id": "z"}, "z"),
         ("PATCH", PLACE, b"3", "JSON object"),
         ("POST", "/collections", {"id": "c"}, "description"),
-        ("POST", "/collections", collection("no URL leads to it"), "a/b"),
+        ("POST", "/collections", collection("a/b"), "no URL leads to it"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_the_reason(
