@@ -25,7 +25,7 @@ from services.cog.fidelity import compare
 from services.cog.plan import plan_conversion
 from services.cog.sources import opened
 from services.cog.validation import describe_cog, validate
-from services.gdal_session import DRIVERS, READING
+from services.gdal_session import DRIVERS, READING, WHOLE_DRIVERS
 
 GDAL_VALIDATOR = Path(
     "/usr/lib/python3/dist-packages/osgeo_utils/samples/validate_cloud_optimized_geotiff.py"
@@ -48,7 +48,7 @@ def outcome_of(source: Path, target: Path, *, tile_size: int | None = None, **op
     paths = [str(source)]
     try:
         with rasterio.Env(**READING):
-            with opened(paths[0], DRIVERS) as dataset:
+            with opened(paths[0], [*DRIVERS, *sorted(WHOLE_DRIVERS - {"netCDF"})]) as dataset:
                 plan = plan_conversion(
                     dataset,
                     blob,
@@ -150,7 +150,10 @@ def test_what_a_raster_says_of_itself_is_kept(outcomes: list[Outcome]) -> None:
     for each in outcomes:
         if each.plan is None or each.cog is None or each.plan.warp is not None or each.plan.pass_through:
             continue
-        with opened(str(each.source), DRIVERS) as source, opened(str(each.cog), ["GTiff"]) as cog:
+        with (
+            opened(str(each.source), [*DRIVERS, *sorted(WHOLE_DRIVERS - {"netCDF"})]) as source,
+            opened(str(each.cog), ["GTiff"]) as cog,
+        ):
             for name in KEPT:
                 one, other = getattr(source, name), getattr(cog, name)
                 assert repr(one) == repr(other), (each.source, name)

@@ -18,7 +18,7 @@ from services.cog.fidelity import compare
 from services.cog.plan import plan_conversion
 from services.cog.sources import opened
 from services.cog.validation import validate
-from services.gdal_session import DRIVERS, READING
+from services.gdal_session import DRIVERS, READING, WHOLE_DRIVERS
 
 GIGABYTE = 1024**3
 
@@ -37,7 +37,10 @@ def plan_of(
 ) -> ConversionPlan:
     """The plan of a file, with options as a job gives them."""
     source = SourceBlob(container="bronze", name=path.name, etag="1", size=path.stat().st_size)
-    with rasterio.Env(**READING), opened(str(path), DRIVERS) as dataset:
+    with (
+        rasterio.Env(**READING),
+        opened(str(path), [*DRIVERS, *sorted(WHOLE_DRIVERS - {"netCDF"})]) as dataset,
+    ):
         return plan_conversion(
             dataset,
             source,
