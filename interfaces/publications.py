@@ -97,8 +97,8 @@ class PublicationRepository(Protocol):
         """What is known of a target, and of the publication with this mark."""
         ...
 
-    def is_source(self, job_id: str, run: int, container: str, name: str) -> bool:
-        """Whether a task of the run inspects this blob, as each of the job's rasters is."""
+    def is_source(self, job_id: str, run: int, name: str) -> bool:
+        """Whether a task of the run inspects a blob of this name in the container of the job's rasters."""
         ...
 
     def begin(self, publication: Publication) -> bool:

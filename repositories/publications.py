@@ -28,9 +28,10 @@ class PostgresPublicationRepository(PublicationRepository):
             live=row["live"],
         )
 
-    def is_source(self, job_id: str, run: int, container: str, name: str) -> bool:
+    def is_source(self, job_id: str, run: int, name: str) -> bool:
         """Whether a task of the run inspects this blob."""
-        blob = to_json({"container": container, "name": name})
+        # What all tasks of a stage share, such as the container, is with the stage.
+        blob = to_json({"name": name})
         [row] = self._rows("is_source", job_id=job_id, run=run, blob=blob)
         return bool(row["found"])
 

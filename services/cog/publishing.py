@@ -185,7 +185,7 @@ class Publisher:
         advice = "choose another target_container or path_template"
         if any((blob.container, blob.name) == (request.container, request.name) for blob in sources):
             raise PermanentTaskError(f"the target {request.name!r} is the source itself; {advice}")
-        if self._publications.is_source(context.job_id, context.run, request.container, request.name):
+        if self._publications.is_source(context.job_id, context.run, request.name):
             raise PermanentTaskError(f"the target {request.name!r} is another source of this job; {advice}")
 
     def _publication(self, made: MadeCog, context: TaskContext) -> Publication:
