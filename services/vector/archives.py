@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from interfaces.errors import PermanentTaskError
+from interfaces.errors import PermanentTaskError, TaskError
 from services.budget import size_text
 
 MAX_MEMBERS = 10_000
@@ -56,7 +56,10 @@ def checked(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
 def unpack(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, check: Callable[[], None]
 ) -> None:
-    """Write one member to a path of ours. What it says of its size is not believed."""
+    """Write one member to a path of ours. What it says of its size is not believed.
+
+    Raises `PermanentTaskError` for what is wrong with the archive, and `TaskError` where the disk is full.
+    """
     written = 0
     try:
         with archive.open(member) as packed, target.open("xb") as file:
@@ -69,6 +72,9 @@ def unpack(
                     )
                 file.write(block)
     except (*WRONG_ZIP, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            # Of the system: decompressors raise it without a number.
+            raise TaskError(f"temporary files cannot be written: {error.strerror}") from error
         raise PermanentTaskError(
             f"member {member.filename[:200]!r} cannot be unpacked: {error}"[:500]
         ) from error

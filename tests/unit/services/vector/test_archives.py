@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from interfaces.errors import PermanentTaskError
+from interfaces.errors import PermanentTaskError, TaskError
 from services.vector import archives
 
 
@@ -73,3 +73,20 @@ def test_a_damaged_member_is_named(tmp_path: Path) -> None:
     archive = archives.opened(io.BytesIO(bytes(content)))
     with pytest.raises(PermanentTaskError, match=r"member 'a\.shp' cannot be unpacked"):
         archives.unpack(archive, archive.infolist()[0], tmp_path / "a", lambda: None)
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as made:
+        made.writestr("a.shp", b"x" * 100_000)
+    archive = archives.opened(content)
+    # Everything that is written there finds no space.
+    full = Path("/dev/full")
+
+    class Full(type(full)):  # type: ignore[misc]
+        def open(self, *_: object, **__: object) -> object:
+            return full.open("wb", buffering=0)
+
+    with pytest.raises(TaskError, match="No space left") as raised:
+        archives.unpack(archive, archive.infolist()[0], Full("/dev/full"), lambda: None)
+    assert not isinstance(raised.value, PermanentTaskError)
