@@ -28,7 +28,7 @@ from repositories.publications import PostgresPublicationRepository
 from repositories.queues import AzureQueueRepository
 from repositories.results import Results
 from repositories.schema import Schema
-from services.cog.publishing import UnfinishedPublications
+from services.cog.unfinished import UnfinishedPublications
 from services.vector.publishing import AbandonedStaging
 from triggers import http
 from triggers import queues as queue_triggers

@@ -22,7 +22,8 @@ from repositories.blobs import AzureBlobRepository
 from repositories.database import Database
 from repositories.publications import PostgresPublicationRepository
 from repositories.storage_account import StorageAccount
-from services.cog.publishing import COG_TYPE, Publisher, UnfinishedPublications
+from services.cog.publishing import COG_TYPE, Publisher
+from services.cog.unfinished import UnfinishedPublications
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.unit.services.doubles import Context
 

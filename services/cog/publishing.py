@@ -4,7 +4,8 @@ Readers see two things: the target blob, and its row in `geo.cogs`. Nothing span
 an order from which every crash can be told, and repaired:
 
 1. **Look**: the target's properties, then the row of the target, and with it the intent that the target's
-   metadata name. `overwrite` decides by them whether there is anything to do.
+   metadata name; where neither speaks of it, the properties again, because it may have been replaced
+   between the two. `overwrite` decides by them whether there is anything to do.
 2. **Intent** (`begin`): the row that is to be, under this attempt's mark, if its fence still holds the
    task.
 3. **Copy**: on the server, whole and at once, with the mark in the target's metadata, and only if the
@@ -43,18 +44,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from urllib.parse import quote
 
 from interfaces.blobs import BlobProperties, BlobRepository
 from interfaces.conversions import CogRequest, MadeCog, SourceBlob
 from interfaces.errors import (
-    AccessDenied,
     BlobNotFound,
     Conflict,
-    ContainerNotFound,
     LeaseLost,
     PermanentTaskError,
 )
@@ -63,46 +59,17 @@ from interfaces.publications import (
     Publication,
     PublicationRepository,
     PublishedCog,
-    TargetRecord,
 )
 from interfaces.workflows import TaskContext
+from services.cog.targets import LOOKS, MARK, SeenTarget, complete, look
 
 logger = logging.getLogger(__name__)
 
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 """OGC 21-026 (Cloud Optimized GeoTIFF), its media type."""
 THUMBNAIL_TYPE = "image/png"
-MARK = "publication"
-"""The key of the mark in a target's metadata."""
-LOOKS = 5
-"""How often to look anew when the target changes between the look and the copy."""
-PAGE = 500
-"""Unfinished publications looked at between two questions to the database."""
 MAX_METADATA_NAME = 2000
 """Characters of a source's name in metadata, of which storage takes 8 KiB in all. The row has it whole."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A target at one moment."""
-
-    target: BlobProperties | None
-    record: TargetRecord
-
-    @property
-    def etag(self) -> str | None:
-        return self.target.etag if self.target else None
-
-    @property
-    def recorded(self) -> PublishedCog | None:
-        """The row, if it speaks of the blob that is there."""
-        cog = self.record.cog
-        return cog if cog is not None and cog.etag == self.etag else None
-
-    @property
-    def unrecorded(self) -> Publication | None:
-        """The publication whose copy is there, if its row is missing."""
-        return self.record.under_way if self.recorded is None else None
 
 
 class Publisher:
@@ -130,14 +97,14 @@ class Publisher:
         self._check_target(request, sources, context)
         if request.overwrite == "always":
             return None
-        seen = _look(self._blobs, self._publications, request.container, request.name)
+        seen = look(self._blobs, self._publications, request.container, request.name)
         return _up_to_date(seen, request, sources)
 
     def published(
         self, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext
     ) -> PublishedCog | None:
         """What this run has published for the request already, so that its scratch blobs may be gone."""
-        seen = _look(self._blobs, self._publications, request.container, request.name)
+        seen = look(self._blobs, self._publications, request.container, request.name)
         return _own(seen, request, sources, context)
 
     def publish(self, made: MadeCog, context: TaskContext, *, thumbnail: str | None = None) -> Outcome:
@@ -153,7 +120,7 @@ class Publisher:
         refused: Conflict | None = None
         for _ in range(LOOKS):
             context.check()
-            seen = _look(self._blobs, self._publications, request.container, request.name)
+            seen = look(self._blobs, self._publications, request.container, request.name)
             if (settled := self._settled(seen, publication)) is not None:
                 if settled:
                     continue
@@ -206,21 +173,21 @@ class Publisher:
             item=made.file.item,
         )
 
-    def _settled(self, seen: _Seen, publication: Publication) -> bool | None:
+    def _settled(self, seen: SeenTarget, publication: Publication) -> bool | None:
         """None: no other task's copy waits for its row. Else whether something was done about it."""
         other = seen.unrecorded
         if other is None or other.same_task(publication):
             return None
         if seen.record.live:
             return False
-        _complete(self._publications, seen, other)
+        complete(self._publications, seen, other)
         return True
 
     def _carry_out(
         self,
         made: MadeCog,
         publication: Publication,
-        seen: _Seen,
+        seen: SeenTarget,
         context: TaskContext,
         thumbnail: str | None,
     ) -> PublishedCog:
@@ -250,7 +217,7 @@ class Publisher:
             raise PermanentTaskError(f"{where} is not what was read and checked: it has changed since")
         return found
 
-    def _copy(self, made: MadeCog, source: BlobProperties, publication: Publication, seen: _Seen) -> str:
+    def _copy(self, made: MadeCog, source: BlobProperties, publication: Publication, seen: SeenTarget) -> str:
         if seen.unrecorded is not None and seen.unrecorded.mark == publication.mark and seen.etag:
             # Of this very attempt: the answer was lost.
             return seen.etag
@@ -274,66 +241,8 @@ class Publisher:
         self._blobs.delete(self._scratch_container, scratch)
 
 
-class UnfinishedPublications:
-    """Deals with publications whose attempts ended between the intent and the row."""
-
-    def __init__(self, blobs: BlobRepository, publications: PublicationRepository) -> None:
-        self._blobs = blobs
-        self._publications = publications
-
-    def clean(self, age: timedelta, check: Callable[[], None]) -> int:
-        """Complete or forget those of so long ago that no handler can still be at it; answers how many.
-
-        `check` is called between two of them, and may raise.
-        """
-        total = 0
-        while page := self._publications.unsettled(age, PAGE):
-            dealt_with = 0
-            for publication in page:
-                check()
-                dealt_with += self._clean(publication)
-            total += dealt_with
-            if len(page) < PAGE or not dealt_with:
-                break
-        return total
-
-    def _clean(self, publication: Publication) -> bool:
-        try:
-            seen = _look(self._blobs, self._publications, publication.container, publication.name)
-        except ContainerNotFound:
-            seen = _Seen(None, TargetRecord(None, None, False))
-        except AccessDenied as error:
-            logger.warning("publication %s cannot be looked at: %s", publication.mark, error)
-            return False
-        if seen.unrecorded == publication:
-            return _complete(self._publications, seen, publication)
-        self._publications.forget(publication)
-        logger.info("publication %s of %s was given up", publication.mark, publication.name)
-        return True
-
-
-def _look(blobs: BlobRepository, publications: PublicationRepository, container: str, name: str) -> _Seen:
-    """The blob first: a row that speaks of it was then written before it was looked at."""
-    target: BlobProperties | None = None
-    with suppress(BlobNotFound):
-        target = blobs.properties(container, name)
-    mark = target.metadata.get(MARK) if target else None
-    return _Seen(target, publications.find(container, name, mark))
-
-
-def _complete(publications: PublicationRepository, seen: _Seen, publication: Publication) -> bool:
-    """Write the row that an attempt owes, which is gone."""
-    if seen.etag is None:
-        return False
-    over = seen.record.cog.publication if seen.record.cog else None
-    done = publications.settle(publication, seen.etag, over=over)
-    if done:
-        logger.info("publication %s of %s was completed", publication.mark, publication.name)
-    return done
-
-
 def _own(
-    seen: _Seen, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext
+    seen: SeenTarget, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext
 ) -> PublishedCog | None:
     """What this run published there. Raises `PermanentTaskError` when that is another raster's."""
     cog = seen.recorded
@@ -349,7 +258,7 @@ def _own(
     return cog if same else None
 
 
-def _up_to_date(seen: _Seen, request: CogRequest, sources: Sequence[SourceBlob]) -> str | None:
+def _up_to_date(seen: SeenTarget, request: CogRequest, sources: Sequence[SourceBlob]) -> str | None:
     if seen.target is None or request.overwrite == "always":
         return None
     if request.overwrite == "never":
@@ -365,7 +274,7 @@ def _up_to_date(seen: _Seen, request: CogRequest, sources: Sequence[SourceBlob])
     return None
 
 
-def _busy(seen: _Seen) -> str:
+def _busy(seen: SeenTarget) -> str:
     other = seen.unrecorded
     assert other is not None
     return (

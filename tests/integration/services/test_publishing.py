@@ -11,7 +11,9 @@ import pytest
 
 from interfaces.conversions import SourceBlob
 from interfaces.errors import Conflict, LeaseLost, PermanentTaskError, TaskCancelled
+from interfaces.publications import TargetRecord
 from interfaces.rasters import Overwrite
+from repositories.publications import PostgresPublicationRepository
 from services.cog.publishing import COG_TYPE
 from tests.fix_publishing import NAME, SCRATCH, Place
 
@@ -224,3 +226,43 @@ def test_of_many_jobs_that_publish_to_one_target_at_once_each_says_what_became_o
     data = place.consistent()
     assert data in {job.encode() * (i + 1) for i, job in enumerate(jobs) if job in winners}
     assert place.scratch() == []
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted"])
+def test_a_target_that_is_replaced_while_it_is_looked_at_is_not_taken_for_a_strangers(
+    anywhere: Place, how: str
+) -> None:
+    place = anywhere
+    first, second, third = (place.attempt(job) for job in "abc")
+    place.publish(place.made(first, b"first", parameters_hash="1"), first)
+
+    class BetweenTheLooks(PostgresPublicationRepository):
+        done = False
+
+        def find(self, container: str, name: str, mark: str | None) -> TargetRecord:
+            if not self.done:
+                self.done = True
+                if how == "deleted":
+                    place.blobs.delete(place.target, [name])
+                    place.admin.execute("DELETE FROM geo.cogs")
+                else:
+                    place.publish(place.made(second, b"second", parameters_hash="2"), second)
+            return super().find(container, name, mark)
+
+    publisher = place.publisher(BetweenTheLooks(place.database))
+    outcome = publisher.publish(place.made(third, b"third", parameters_hash="3"), third)
+    assert outcome.status == "published"
+    assert place.consistent() == b"third"
+
+
+def test_a_target_that_changes_at_every_look_is_looked_at_again_later(place: Place) -> None:
+    context = place.attempt()
+
+    class Restless(PostgresPublicationRepository):
+        def find(self, container: str, name: str, mark: str | None) -> TargetRecord:
+            place.blobs.write(place.target, name, b"a stranger's", content_type=COG_TYPE)
+            return super().find(container, name, mark)
+
+    place.blobs.write(place.target, NAME, b"a stranger's", content_type=COG_TYPE)
+    with pytest.raises(Conflict, match="changes all the time"):
+        place.publisher(Restless(place.database)).publish(place.made(context), context)

@@ -16,7 +16,7 @@ from interfaces.plans import StageDefinition
 from interfaces.publications import Publication, PublishedCog
 from interfaces.rasters import Overwrite
 from repositories.retention import RetentionRepository
-from services.cog.publishing import UnfinishedPublications
+from services.cog.unfinished import UnfinishedPublications
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
