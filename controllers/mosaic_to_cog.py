@@ -57,7 +57,7 @@ class MosaicToCog:
     def plan(self, stage: int, parameters: MosaicToCogParameters, previous: StageResult | None) -> StagePlan:
         """One task that lists, one a raster, one that plans; then one, of convert one a tile if there are."""
         if stage == 1:
-            return Tasks([source(parameters)])
+            return Tasks([{**source(parameters), "target_container": parameters.target_container}])
         if stage == 2:
             return _inspections(parameters, previous)
         if stage == 3:

@@ -42,7 +42,7 @@ class RasterToCog:
         """One task that lists; then one a raster, of convert one a tile where it is converted in tiles."""
         fraction = parameters.max_failed_fraction
         if stage == 1:
-            return Tasks([source(parameters)])
+            return Tasks([{**source(parameters), "target_container": parameters.target_container}])
         if stage == 2:
             return TasksFromItems(
                 common={

@@ -11,7 +11,7 @@ from interfaces.containers import BlobFilter, is_raster_name
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.workflows import TaskContext
 from services.blob_filter import BlobMatcher
-from services.storage_access import container_must_answer
+from services.storage_access import container_must_answer, target_must_exist
 
 
 class ListRastersParameters(TaskParameters):
@@ -23,6 +23,8 @@ class ListRastersParameters(TaskParameters):
     prefix: str | None = None
     filter: BlobFilter = BlobFilter()
     limit: int | None = None
+    target_container: str | None = None
+    """Where what is made of them goes, of jobs that make something."""
 
 
 class ListRastersResult(Contract):
@@ -39,7 +41,9 @@ class ListRasters:
         self._blobs = blobs
 
     def __call__(self, parameters: ListRastersParameters, context: TaskContext) -> ListRastersResult:
-        """List or name. Raises `PermanentTaskError` for a missing or forbidden container."""
+        """List or name. Raises `PermanentTaskError` for a missing container, or a forbidden source."""
+        if parameters.target_container is not None:
+            target_must_exist(self._blobs, parameters.target_container)
         if parameters.prefix is None:
             # A name given twice is one raster.
             names = dict.fromkeys(parameters.blobs or [parameters.blob or ""])
