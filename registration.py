@@ -342,7 +342,7 @@ def catalog_tasks(
             BuildStacItems(
                 blobs,
                 RegisteredDocuments(blobs, catalog, validator, scratch, resources),
-                RegisteredRasters(blobs, opener, validator, scratch),
+                RegisteredRasters(blobs, opener, validator, scratch, resources.room),
             ),
             storage,
             expected_duration=timedelta(milliseconds=200),

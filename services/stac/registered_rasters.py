@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from interfaces.conversions import SourceBlob
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.registrations import RasterItems, name_pattern
 from interfaces.workflows import TaskContext
-from services.raster_opening import RasterOpener, Unreadable
+from services.raster_opening import RasterOpener, Room, Unreadable
 from services.second_look import second_look
 
 from .acquisition import Acquisition, acquisition
@@ -35,7 +35,16 @@ if TYPE_CHECKING:
 
 MAX_BANDS = 64
 """Whose tags are looked at for a time."""
-MEDIA_TYPES = {"GTiff": GEOTIFF_TYPE, "JP2OpenJPEG": "image/jp2", "PNG": PNG_TYPE, "JPEG": "image/jpeg"}
+MEDIA_TYPES = {
+    "GTiff": GEOTIFF_TYPE,
+    "JP2OpenJPEG": "image/jp2",
+    "PNG": PNG_TYPE,
+    "JPEG": "image/jpeg",
+    "netCDF": "application/netcdf",
+    "HDF5": "application/x-hdf5",
+    "HDF5Image": "application/x-hdf5",
+}
+"""As pystac has them (`pystac.MediaType`)."""
 MADE_BY = (("by job", "LINEAGE_JOB"), ("from", "LINEAGE_SOURCE"))
 """Tags that conversions write into COGs."""
 OTHER_TYPE = "application/octet-stream"
@@ -51,11 +60,13 @@ class RegisteredRasters:
         opener: RasterOpener,
         validator: ItemValidator,
         scratch_container: str,
+        room: Callable[[Callable[[], None]], Room],
     ) -> None:
         self._blobs = blobs
         self._opener = opener
         self._validator = validator
         self._scratch_container = scratch_container
+        self._room = room
 
     def __call__(
         self,
@@ -106,7 +117,7 @@ class RegisteredRasters:
         wanted: RasterItems,
         asked: str,
     ) -> dict[str, JsonValue]:
-        with self._opener.reachable(container, blob) as reachable:
+        with self._opener.reachable(container, blob, room=self._room(context.check)) as reachable:
             path = reachable.source.path
             with (
                 self._opener.explained(container, blob, path),

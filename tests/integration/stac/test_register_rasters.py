@@ -9,11 +9,13 @@ from typing import Any
 import numpy
 import pytest
 import rasterio
+import rasterio.shutil
 from azure.storage.blob import ContainerClient
 from rasterio.transform import from_origin
 
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
+from services.raster_opening import MAX_WHOLE_BYTES
 from services.stac.validation import ItemValidator
 from tests.fix_engine import World
 
@@ -271,3 +273,20 @@ def test_the_smallest_float_as_nodata_is_registered_with_the_other_rasters(scene
     assert (job["status"], job["result"]["loaded"]) == ("completed", 2), job["result"]
     [one] = [found for found in scenes.items() if found["properties"]["title"] == "a.tif"]
     assert float(one["assets"]["data"]["bands"][0]["nodata"]) == lowest
+
+
+def test_a_netcdf_file_that_is_not_read_by_ranges_is_copied_and_registered(
+    scenes: Scenes, tmp_path: Path
+) -> None:
+    plain, path = tmp_path / "plain.tif", tmp_path / "a_20240102.nc"
+    plain.write_bytes(raster("GTiff", size=1200))
+    rasterio.shutil.copy(plain, path, driver="netCDF")
+    content = path.read_bytes()
+    assert len(content) > MAX_WHOLE_BYTES
+    scenes.azure.write(scenes.source, path.name, content)
+    job = scenes.rasters()
+    assert (job["status"], job["result"]["loaded"]) == ("completed", 1), job["result"]
+    [item] = scenes.items()
+    assert item["properties"]["datetime"] == "2024-01-02T00:00:00Z"
+    data = item["assets"]["data"]
+    assert (data["type"], data["file:size"]) == ("application/netcdf", len(content))
