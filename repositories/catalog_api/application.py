@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import FastAPI
 from stac_fastapi.pgstac.app import instantiate_api
 from stac_fastapi.pgstac.config import Settings as ApiSettings
-from stac_fastapi.pgstac.models.extensions import Extensions
 
 from interfaces.settings import Settings
 from repositories.database import Database
@@ -13,6 +12,7 @@ from repositories.database import Database
 from .client import CatalogClient
 from .connections import CatalogConnections
 from .refusals import raise_ours
+from .transactions import CatalogExtensions
 
 STAC_VERSION = "1.1.0"
 
@@ -30,7 +30,7 @@ def build(settings: Settings, database: Database) -> FastAPI:
         root_path="",
         prefix_path="",
     )
-    api = instantiate_api(CatalogClient, extensions=Extensions(settings=wanted), settings=wanted)
+    api = instantiate_api(CatalogClient, extensions=CatalogExtensions(settings=wanted), settings=wanted)
     # The library takes these from the environment alone, or has them fixed.
     api.client.landing_page_id = settings.catalog_id
     api.client.stac_version = STAC_VERSION

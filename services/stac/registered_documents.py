@@ -12,6 +12,7 @@ from interfaces.blobs import BlobProperties, BlobRepository
 from interfaces.catalog import CatalogRepository, Holder
 from interfaces.contracts import Contract
 from interfaces.registrations import MAX_UNVALIDATED, Reject
+from interfaces.storable_items import why_id_is_unfit, why_not_storable
 from interfaces.workflows import TaskContext
 from services.cog.resources import Resources
 
@@ -21,7 +22,6 @@ from .item_batches import BATCH_BYTES, MEMORY_FACTOR, ItemBatches
 from .item_text import item_text
 from .lineage import PROCESSING
 from .rejects import Rejects
-from .storable import why_id_is_unfit, why_not_storable
 from .validation import ItemValidator
 
 FAULTS = 3

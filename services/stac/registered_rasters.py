@@ -13,6 +13,7 @@ from interfaces.blobs import BlobProperties, BlobRepository
 from interfaces.conversions import SourceBlob
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.registrations import RasterItems, name_pattern
+from interfaces.storable_items import why_not_storable
 from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener, Room, Unreadable
 from services.second_look import second_look
@@ -26,7 +27,6 @@ from .item_batches import ItemBatches
 from .item_text import item_text
 from .lineage import Lineage, software_versions
 from .registered_documents import BuiltItems
-from .storable import why_not_storable
 from .thumbnail import thumbnail
 from .validation import ItemValidator
 

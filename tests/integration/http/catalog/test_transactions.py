@@ -12,6 +12,9 @@ from tests.fix_catalog import Catalog
 [SCENE] = scenes(1)
 ITEMS = "/collections/scenes/items"
 PLACE = f"{ITEMS}/{SCENE.id}"
+OPEN = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}
+"""PostGIS stores it, and fails at every search that meets it."""
+FAR = {"type": "Point", "coordinates": [200, 0]}
 
 
 @pytest.fixture
@@ -132,6 +135,26 @@ def test_what_is_not_there_is_not_changed(filled: Catalog, method: str, path: st
         ("PATCH", PLACE, [{"op": "move", "path": "/properties/none"}], "from"),
         ("PATCH", PLACE, {"id": "z"}, "z"),
         ("PATCH", PLACE, b"3", "JSON object"),
+        ("PATCH", PLACE, {"geometry": OPEN}, "geometry.coordinates.0: the ring is not closed"),
+        ("PATCH", PLACE, {"geometry": FAR}, "longitude 200"),
+        ("PUT", PLACE, item(SCENE) | {"geometry": FAR}, "longitude 200"),
+        ("POST", ITEMS, item(SCENE) | {"id": "z", "geometry": FAR}, "longitude 200"),
+        ("POST", ITEMS, {"type": "FeatureCollection", "features": [item(SCENE) | {"geometry": FAR}]}, "200"),
+        ("PUT", "/collections/scenes", collection("other"), "id: must stay 'scenes'"),
+        ("PATCH", "/collections/scenes", {"id": "other"}, "id: must stay 'scenes'"),
+        (
+            "PATCH",
+            "/collections/scenes",
+            [{"op": "replace", "path": "/id", "value": "other"}],
+            "id: must stay 'scenes'",
+        ),
+        ("PATCH", "/collections/scenes", [{"op": "remove", "path": "/id"}], "id: must stay 'scenes'"),
+        (
+            "PATCH",
+            "/collections/scenes",
+            [{"op": "move", "from": "/id", "path": "/title"}],
+            "id: must stay 'scenes'",
+        ),
         ("POST", "/collections", {"id": "c"}, "description"),
         ("POST", "/collections", collection("a/b"), "no URL leads to it"),
     ],
@@ -166,3 +189,24 @@ def test_an_id_that_no_url_leads_to_is_refused(filled: Catalog, identifier: str)
     ):
         answer = filled.post(path, body)
         assert (answer.status, "id: " in answer.text()) == (400, True), answer.text()
+
+
+def test_of_many_items_at_once_each_that_cannot_be_found_is_refused_alone(filled: Catalog) -> None:
+    good, bad = item(SCENE) | {"id": "good"}, item(SCENE) | {"id": "bad", "geometry": OPEN}
+    answer = filled.post("/collections/scenes/bulk_items", {"items": {"good": good, "bad": bad}})
+    assert answer.status == 200, answer.text()
+    assert answer.json()["success"] == 1
+    [error] = answer.json()["errors"]
+    assert (error["id"], error["msg"]) == (
+        "bad",
+        "geometry.coordinates.0: the ring is not closed (RFC 7946, 3.1.6)",
+    )
+    assert sorted(filled.found()) == ["good", SCENE.id]
+
+
+def test_a_collections_own_id_may_be_said_again(filled: Catalog) -> None:
+    same = {"id": "scenes", "title": "Other"}
+    assert filled.call("PATCH", "/collections/scenes", same).status == 200
+    steps = [{"op": "test", "path": "/id", "value": "scenes"}, {"op": "remove", "path": "/title"}]
+    assert filled.call("PATCH", "/collections/scenes", steps).status == 200
+    assert "title" not in filled.get("/collections/scenes").json()

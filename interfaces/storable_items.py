@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from interfaces.catalog_ids import why_unfit
+from .catalog_ids import why_unfit
 
 TIMES = ("datetime", "start_datetime", "end_datetime")
 
