@@ -123,6 +123,7 @@ class _Validity:
         self._flags = [{flag.name for flag in flags} for flags in source.mask_flag_enums]
         first = self._flags[bands[0] - 1]
         self._of_any_band = plan.nodata is None and "nodata" in first
+        self._seen: tuple[Window, Any] | None = None
         self._alpha = mask_of_selection(source, plan.options.bands)
         self._hiding = self._hidden_by(plan)
         self._declared = None
@@ -138,16 +139,24 @@ class _Validity:
             valid = self.source.read(self._alpha, window=window) != 0
         elif self._hiding is not None and band != self._hiding:
             valid = self.source.read(self._hiding, window=window) != 0
+        elif self._of_any_band:
+            valid = self._any(window)
+        elif self._flags[band - 1] == {"all_valid"}:
+            valid = numpy.ones(values.shape, bool)
         else:
-            bands = self._bands if self._of_any_band else [band]
-            if all(self._flags[number - 1] == {"all_valid"} for number in bands):
-                valid = numpy.ones(values.shape, bool)
-            else:
-                masks = [self.source.read_masks(number, window=window) != 0 for number in bands]
-                valid = numpy.logical_or.reduce(masks)
+            valid = self.source.read_masks(band, window=window) != 0
         if self._declared is not None:
             valid = valid & ~_equal(values, values.dtype.type(self._declared))
         return valid
+
+    def _any(self, window: Window) -> Any:
+        """Where some band is valid. All bands ask for one window after the other, and the answer is one."""
+        if self._seen is None or self._seen[0] != window:
+            valid = self.source.read_masks(self._bands[0], window=window) != 0
+            for number in self._bands[1:]:
+                valid |= self.source.read_masks(number, window=window) != 0
+            self._seen = window, valid
+        return self._seen[1]
 
     def _hidden_by(self, plan: ConversionPlan) -> int | None:
         """The alpha band that GDAL knows for one in the selection, though not in the source."""
