@@ -28,6 +28,7 @@ EXTENSIONS = ("postgis", "btree_gist", "unaccent")
 ROLES = ("pgstac_admin", "pgstac_ingest", "pgstac_read")
 POSTGIS_SCHEMAS = ("public", "pgstac")
 """pgstac looks for PostGIS there and nowhere else."""
+COMMAND_SECONDS = 86_400.0
 _LOCK = 0x706773746163  # "pgstac"; any number nobody else locks
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
@@ -235,7 +236,9 @@ def main() -> None:
     url = os.environ.get("DATABASE_URL", "")
     if not url:
         raise SystemExit("DATABASE_URL is not set")
-    database = Database(Settings(database_url=SecretStr(url)))
+    settings = Settings(database_url=SecretStr(url))
+    # Somebody looks on here, and no function's timeout ends it.
+    database = Database(settings.model_copy(update={"database_long_seconds": COMMAND_SECONDS}))
     try:
         done = PgstacSchema(database).migrate()
     except CatalogRefused as refusal:
