@@ -14,6 +14,7 @@ from repositories.catalog_api import CatalogApi
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
+from repositories.explanation import JobExplanation
 from repositories.feature_tables import PostgresFeatureTables
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
@@ -68,6 +69,7 @@ app.register_functions(
             limits=engine.limits,
             retention=engine.retention,
             inspection=Inspection(database),
+            explanation=JobExplanation(database),
             watch=JobWatch(settings, database),
             results=Results(database),
             diagnostics=Diagnostics(database),

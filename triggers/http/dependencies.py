@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
 from interfaces.catalog_requests import CatalogAnswer, CatalogRequest
+from interfaces.explanations import JobFacts
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.retention import Cleanup
@@ -132,6 +133,14 @@ class Inspection(Protocol):
 
     def poison(self, newest: int) -> Document:
         """Recorded poison messages."""
+        ...
+
+
+class JobExplanation(Protocol):
+    """What explains where a job is (`repositories.explanation`)."""
+
+    def facts(self, job_id: str) -> JobFacts:
+        """What the database knows of the job's current run."""
         ...
 
 
@@ -273,6 +282,7 @@ class HttpDependencies:
     limits: Limits
     retention: Retention
     inspection: Inspection
+    explanation: JobExplanation
     watch: Watch
     results: Results
     diagnostics: Diagnostics

@@ -48,6 +48,7 @@ def job_links(job_id: str) -> dict[str, str]:
     """Where everything about a job is found."""
     return {
         "status": path("jobs", "status", job_id),
+        "explain": path("jobs", job_id, "explain"),
         "results": path("jobs", job_id, "results"),
         "cancel": path("jobs", job_id, "cancel"),
         "retry": path("jobs", job_id, "retry"),

@@ -1,4 +1,4 @@
-"""How far a job is, with long polling."""
+"""How far a job is, with long polling, and why it is there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from interfaces.states import JobStatus
 
 from .dependencies import Document, HttpDependencies
+from .explaining import explain
 from .requests import Query, Request
 from .responses import answer, job_links
 from .routing import Endpoint
@@ -25,8 +26,12 @@ class StatusQuery(Query):
 
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
-    """The endpoint of this module."""
-    return [Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": Status(api).status})]
+    """The endpoints of this module."""
+    status = Status(api)
+    return [
+        Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": status.status}),
+        Endpoint("jobs_explain", "jobs/{job_id}/explain", {"GET": status.explain}),
+    ]
 
 
 class Status:
@@ -35,6 +40,8 @@ class Status:
     def __init__(self, api: HttpDependencies) -> None:
         self._inspection = api.inspection
         self._watch = api.watch
+        self._explanation = api.explanation
+        self._breakers = api.breakers
 
     async def status(self, request: Request) -> func.HttpResponse:
         """State, stages, progress, result and times."""
@@ -47,6 +54,12 @@ class Status:
         document = await asyncio.to_thread(self._inspection.progress, job_id)
         ended = JobStatus(str(document["status"])).is_terminal
         return answer(_shown(document, job_id), headers={} if ended else {"Retry-After": POLL_SECONDS})
+
+    def explain(self, request: Request) -> func.HttpResponse:
+        """Why the job is where it is, in words and figures, and what can be done about it."""
+        request.query(Query)
+        facts = self._explanation.facts(request.job_id())
+        return answer(explain(facts, self._breakers.status()).model_dump())
 
 
 def _shown(document: Document, job_id: str) -> Document:

@@ -8,6 +8,7 @@ import pytest
 
 from repositories.catalog_api import CatalogApi
 from repositories.diagnostics import Diagnostics
+from repositories.explanation import JobExplanation
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
@@ -30,6 +31,7 @@ def client_of(world: World) -> Client:
                 limits=world.engine.limits,
                 retention=world.engine.retention,
                 inspection=Inspection(database),
+                explanation=JobExplanation(database),
                 watch=JobWatch(world.settings, database),
                 results=Results(database),
                 diagnostics=Diagnostics(database),
