@@ -10,7 +10,17 @@ from pathlib import Path
 
 from tests.fix_stack import CHECKOUT
 
-PACKAGES = ("interfaces", "engine", "controllers", "services", "repositories", "triggers", "local", "tests")
+PACKAGES = (
+    "interfaces",
+    "engine",
+    "controllers",
+    "services",
+    "repositories",
+    "triggers",
+    "local",
+    "cli",
+    "tests",
+)
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 
@@ -35,7 +45,16 @@ def test_imports_point_the_way_that_the_design_allows() -> None:
 
 
 def test_an_import_the_wrong_way_is_noticed(tmp_path: Path) -> None:
-    for package in ("interfaces", "engine", "controllers", "services", "repositories", "triggers", "local"):
+    for package in (
+        "interfaces",
+        "engine",
+        "controllers",
+        "services",
+        "repositories",
+        "triggers",
+        "local",
+        "cli",
+    ):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").touch()
     (tmp_path / "pyproject.toml").write_text((CHECKOUT / "pyproject.toml").read_text())

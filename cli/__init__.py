@@ -1,0 +1,1 @@
+"""The command line: `python -m cli`. It knows nothing but the HTTP API."""

@@ -1,0 +1,266 @@
+"""The commands. What a program reads goes to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import click
+import httpx
+from rich.console import Console
+
+from cli.api import Api, Document, Refused, Unreachable
+from cli.watching import StillRunning, watch
+
+EXIT_CODES = {"completed": 0, "failed": 1, "completed_with_errors": 3, "cancelled": 4}
+REFUSED, UNREACHABLE, STILL_RUNNING = 5, 6, 7
+CODES = """
+Exit codes: 0 done, or the job completed; 1 the job failed; 2 wrong usage; 3 it completed with errors;
+4 it was cancelled; 5 the API refused; 6 it cannot be reached; 7 the job has not ended within --timeout.
+"""
+
+errors = Console(stderr=True)
+
+
+class Session:
+    """What all commands share."""
+
+    transport: httpx.BaseTransport | None = None
+    """Tests put their own here."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.api = Api(url, key, self.transport)
+
+
+def _told(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what the API refuses into a line and an exit code."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except Refused as error:
+            _end(str(error), REFUSED)
+        except Unreachable as error:
+            _end(f"the app does not answer: {error}", UNREACHABLE)
+        except StillRunning as error:
+            _end(str(error), STILL_RUNNING)
+
+    return wrapped
+
+
+def _end(text: str, code: int) -> NoReturn:
+    click.echo(text, err=True)
+    sys.exit(code)
+
+
+@click.group(epilog=CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--url", envvar="ORCHESTRATOR_URL", default="http://127.0.0.1:7071", show_default=True, help="Of the app."
+)
+@click.option(
+    "--key", envvar="ORCHESTRATOR_KEY", default="", help="Function key; better in ORCHESTRATOR_KEY."
+)
+@click.pass_context
+def main(context: click.Context, url: str, key: str) -> None:
+    """Submit jobs to the orchestrator, and see what becomes of them."""
+    context.obj = Session(url, key)
+    context.call_on_close(context.obj.api.close)
+
+
+watching = [
+    click.option("--watch", "-w", "wait", is_flag=True, help="Wait until it has ended; show progress."),
+    click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait at most."),
+]
+
+
+def _watching(command: Callable[..., None]) -> Callable[..., None]:
+    for option in watching:
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("job_type")
+@click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="JSON, or else text.")
+@click.option("--file", "-f", "file", type=click.File("rb"), help="Parameters as a JSON object; - for stdin.")
+@click.option("--rerun", is_flag=True, help="Run it again although it has completed.")
+@_watching
+@click.pass_obj
+@_told
+def submit(
+    session: Session,
+    job_type: str,
+    given: tuple[str, ...],
+    file: BinaryIO | None,
+    rerun: bool,
+    wait: bool,
+    timeout: float | None,
+) -> None:
+    """Post a job and print its id. The same parameters again are the same job."""
+    parameters = _parameters(given, file)
+    again = "true" if rerun else None
+    posted = session.api.post("jobs", "submit", job_type, body=parameters, repeat=not rerun, rerun=again)
+    click.echo(posted["job_id"])
+    if not posted["created"]:
+        click.echo(f"it was submitted before, and is {posted['status']}", err=True)
+    if wait or timeout is not None:
+        _wait(session, posted["job_id"], timeout)
+
+
+@main.command()
+@click.argument("job_id")
+@_watching
+@click.pass_obj
+@_told
+def status(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
+    """Print how far a job is, as JSON."""
+    if wait or timeout is not None:
+        found = watch(session.api, job_id, timeout, errors)
+        _print(found)
+        sys.exit(EXIT_CODES[found["status"]])
+    _print(session.api.get("jobs", "status", job_id))
+
+
+@main.command()
+@click.argument("job_id")
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file; else stdout.")
+@click.option("--format", "kind", type=click.Choice(["ndjson", "csv"]), default="ndjson", show_default=True)
+@click.option("--stage", type=int, help="By default the last one that has tasks.")
+@click.option("--status", "states", help="Of the tasks: completed, failed, …, separated by commas.")
+@click.pass_obj
+@_told
+def results(
+    session: Session, job_id: str, output: Path | None, kind: str, stage: int | None, states: str | None
+) -> None:
+    """Write the results of a job's tasks; a file is there whole or not at all."""
+    query = {"format": kind, "stage": None if stage is None else str(stage), "status": states}
+    pages = session.api.pages("jobs", job_id, "results", **query)
+    if output is None:
+        for number, page in enumerate(pages):
+            click.echo(_without_header(page, kind, number), nl=False)
+        return
+    with tempfile.NamedTemporaryFile(dir=output.parent, prefix=output.name, delete=False) as file:
+        try:
+            for number, page in enumerate(pages):
+                file.write(_without_header(page, kind, number))
+            file.close()
+            os.replace(file.name, output)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+@main.command()
+@click.argument("job_id")
+@click.pass_obj
+@_told
+def cancel(session: Session, job_id: str) -> None:
+    """Stop a job."""
+    _print(session.api.post("jobs", job_id, "cancel"))
+
+
+@main.command()
+@click.argument("job_id")
+@_watching
+@click.pass_obj
+@_told
+def retry(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
+    """Run the failed tasks of an ended job again."""
+    _again(session, job_id, "retry", wait, timeout)
+
+
+@main.command()
+@click.argument("job_id")
+@_watching
+@click.pass_obj
+@_told
+def rerun(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
+    """Run a whole job again."""
+    _again(session, job_id, "rerun", wait, timeout)
+
+
+@main.command()
+@click.argument("job_id")
+@click.option("--json", "as_json", is_flag=True, help="The whole document.")
+@click.pass_obj
+@_told
+def explain(session: Session, job_id: str, as_json: bool) -> None:
+    """Say why a job is where it is, and what can be done about it."""
+    found = session.api.get("jobs", job_id, "explain")
+    if as_json:
+        _print(found)
+        return
+    click.echo(found["summary"])
+    for reason in found["reasons"]:
+        click.echo(f"* {reason['text']}")
+    if found["repairs"]:
+        click.echo("What can be done:")
+    for repair in found["repairs"]:
+        click.echo(f"* {repair['text']}: {repair['method']} {repair['href']}")
+
+
+@main.command()
+@click.argument("job_type", required=False)
+@click.pass_obj
+@_told
+def types(session: Session, job_type: str | None) -> None:
+    """List the job types; of one, print the JSON Schema of its parameters."""
+    found = {one["job_type"]: one for one in session.api.get("jobs", "types")["job_types"]}
+    if job_type is None:
+        for name, one in found.items():
+            click.echo(f"{name:24} {one['description']}")
+    elif job_type in found:
+        _print(found[job_type]["parameters_schema"])
+    else:
+        raise Refused(f"no job type {job_type!r}; there are {', '.join(found)}")
+
+
+def _again(session: Session, job_id: str, how: str, wait: bool, timeout: float | None) -> None:
+    changed = session.api.post("jobs", job_id, how, repeat=False)
+    if wait or timeout is not None:
+        _wait(session, job_id, timeout)
+    else:
+        _print(changed)
+
+
+def _wait(session: Session, job_id: str, timeout: float | None) -> None:
+    found = watch(session.api, job_id, timeout, errors)
+    said = f": {found['error']}" if found["error"] else ""
+    click.echo(f"{found['status']}{said}", err=True)
+    sys.exit(EXIT_CODES[found["status"]])
+
+
+def _parameters(given: tuple[str, ...], file: BinaryIO | None) -> Document:
+    parameters: Document = {}
+    if file is not None:
+        try:
+            parameters = json.load(file)
+        except ValueError as error:
+            raise click.BadParameter(f"is not JSON: {error}", param_hint="--file") from error
+        if not isinstance(parameters, dict):
+            raise click.BadParameter("must be a JSON object", param_hint="--file")
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")
+        try:
+            parameters[name] = json.loads(value)
+        except ValueError:
+            parameters[name] = value
+    return parameters
+
+
+def _without_header(page: bytes, kind: str, number: int) -> bytes:
+    """Each part of a CSV has the same header line."""
+    return page.partition(b"\n")[2] if kind == "csv" and number else page
+
+
+def _print(document: Document) -> None:
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
