@@ -20,6 +20,7 @@ from .servers import BenchServers
 from .sides import NotInTime, Side
 from .sizes import Sizes
 from .throughput import STAGES, transactions_per_task
+from .vectors import measure_vectors
 
 THREADS = 8
 TASKS_OF_EACH_JOB = 10
@@ -61,6 +62,7 @@ class Experiments:
             "chunked": self.chunked,
             "catalog": self.catalog,
             "searches": self.searches,
+            "vectors": self.vectors,
         }
 
     def run(self, names: Sequence[str]) -> dict[str, object]:
@@ -174,6 +176,11 @@ class Experiments:
     def chunked(self) -> object:
         """One raster in tiles, on one worker and on two."""
         return asdict(measure_chunked(self._ours, self._sizes.chunked, 3600, _started))
+
+    def vectors(self) -> object:
+        """Polygons into PostGIS, on one worker and on two, and by ogr2ogr."""
+        sizes = self._sizes
+        return asdict(measure_vectors(self._ours, sizes.polygons, sizes.polygons_rounds, 1800, _started))
 
     def catalog(self) -> object:
         """Items into the STAC catalog by a job, and by pypgstac: into one partition, and into one a month."""

@@ -43,6 +43,7 @@ EXPERIMENTS = (
     "chunked",
     "catalog",
     "searches",
+    "vectors",
 )
 PUBLISHED = "docs/benchmarks"
 QUICK_EXPERIMENTS = ("transactions", "submission", "burst", "floor", "listing", "conversion", "searches")

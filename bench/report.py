@@ -132,7 +132,17 @@ def _containers(results: Mapping[str, Any]) -> list[str]:
         ]
         title = f"## Metadata of {found['cogs']:,} COGs of {found['megabytes_each']:.1f} MB"
         parts += [title, table(["", "seconds", "COGs/s"], rows)]
-    return parts + _rasters(results) + _searches(results)
+    return parts + _rasters(results) + _searches(results) + _vectors(results)
+
+
+def _vectors(results: Mapping[str, Any]) -> list[str]:
+    found = results.get("vectors")
+    if not found:
+        return []
+    ways = ("ogr2ogr", "one_worker", "two_workers")
+    rows = [[way, f"{found[way]:.1f}", f"{found['polygons'] / found[way]:,.0f}"] for way in ways]
+    title = f"## {found['polygons']:,} polygons, {found['megabytes']} MB, into PostGIS"
+    return [title, table(["", "seconds", "polygons/s"], rows)]
 
 
 def _searches(results: Mapping[str, Any]) -> list[str]:

@@ -35,6 +35,8 @@ class Sizes:
     catalog_rounds: int
     searched_items: int
     searches: int
+    polygons: int
+    polygons_rounds: int
 
 
 FULL = Sizes(
@@ -61,6 +63,8 @@ FULL = Sizes(
     catalog_rounds=3,
     searched_items=100_000,
     searches=500,
+    polygons=1_000_000,
+    polygons_rounds=3,
 )
 QUICK = Sizes(
     ours=(1, 30, 1_000),
@@ -86,4 +90,6 @@ QUICK = Sizes(
     catalog_rounds=1,
     searched_items=5_000,
     searches=100,
+    polygons=50_000,
+    polygons_rounds=1,
 )

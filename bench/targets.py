@@ -41,7 +41,21 @@ def verdicts(results: Mapping[str, Any]) -> list[Verdict]:
     value = transactions["per_task"].get(OURS)
     found.append(_at_most(f"transactions per task, n = {transactions['n']:,}", 0.2, value))
     found.append(_submission(results.get("submission") or {}))
-    return found + _raster_verdicts(results) + _search_verdicts(results)
+    return found + _raster_verdicts(results) + _search_verdicts(results) + _vector_verdicts(results)
+
+
+def _vector_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
+    """The targets of loads into PostGIS."""
+    one = results.get("vectors")
+    if not one:
+        return []
+    what, found = f"{one['polygons']:,} polygons", []
+    for workers, most in (("one_worker", 1.0), ("two_workers", 0.65)):
+        name = f"{what}, {workers.replace('_', ' ')} : ogr2ogr"
+        note = f"{one[workers]:.1f} s : {one['ogr2ogr']:.1f} s"
+        found.append(_at_most(name, most, one[workers] / one["ogr2ogr"], note))
+    memory = f"peak memory of a worker, MiB : 512, {what}"
+    return [*found, _at_most(memory, 1.0, one["peak_mib"] / 512, f"{one['peak_mib']:.0f} MiB")]
 
 
 def _search_verdicts(results: Mapping[str, Any]) -> list[Verdict]:
