@@ -66,14 +66,7 @@ class Retention:
         longest = self._settings.function_timeout.total_seconds() * 0.8
         seconds = self._settings.retention_seconds
         sweep = _Sweep(self._repository, self._blobs, self._settings, seconds, longest)
-        more = sweep.clean_stages(seconds / 2)
-        try:
-            sweep.clean_leavings(self._leavings)
-            sweep.finish_removals()
-            if days:
-                self._remove(sweep, self._repository.days_ago(days), NO_LIMIT)
-        except OutOfTime:
-            more = True
+        more = self._pass(sweep, seconds, days, NO_LIMIT)
         sweep.raise_failure()
         return _answer(sweep.counted, days, dry_run=False, more=more)
 
@@ -90,18 +83,27 @@ class Retention:
                 f"older_than_days: {reason}", errors=[FieldError(field="older_than_days", reason=reason)]
             )
         sweep = _Sweep(self._repository, self._blobs, self._settings, CLEANUP_SECONDS, CLEANUP_SECONDS)
-        before = self._repository.days_ago(days)
-        try:
-            if dry_run:
-                more = sweep.count(before, limit)
-            else:
-                sweep.clean_leavings(self._leavings)
-                sweep.finish_removals()
-                more = self._remove(sweep, before, limit)
-        except OutOfTime:
-            more = True
+        more = self._count(sweep, days, limit) if dry_run else self._pass(sweep, CLEANUP_SECONDS, days, limit)
         sweep.raise_failure()
         return _answer(sweep.counted, days, dry_run=dry_run, more=more)
+
+    def _pass(self, sweep: _Sweep, seconds: float, days: int, limit: int) -> bool:
+        """Remove leavings, and at most `limit` runs (with 0 days none); answers whether more is left."""
+        more = sweep.clean_stages(seconds / 2)
+        try:
+            sweep.clean_leavings(self._leavings)
+            sweep.finish_removals()
+            if days:
+                more |= self._remove(sweep, self._repository.days_ago(days), limit)
+        except OutOfTime:
+            return True
+        return more
+
+    def _count(self, sweep: _Sweep, days: int, limit: int) -> bool:
+        try:
+            return sweep.count(self._repository.days_ago(days), limit)
+        except OutOfTime:
+            return True
 
     def _remove(self, sweep: _Sweep, before: datetime, limit: int) -> bool:
         """Remove old runs, at most so many; answers whether there are more of them."""

@@ -170,7 +170,6 @@ def test_half_an_hour_of_everything(
     before = statistics.median(mib for part, mib in memory if WARM_UP < part < 2 * WARM_UP)
     after = statistics.median(mib for part, mib in memory if part > 1 - WARM_UP)
     [tasks] = app.rows("SELECT count(*) AS n, sum(attempt) AS attempts FROM app.tasks")
-    mixed_jobs.check_cleaned_up(app)
     report(
         "soak",
         cogs=cogs,
@@ -191,6 +190,7 @@ def test_half_an_hour_of_everything(
         memory_mib={"start": round(before, 1), "end": round(after, 1)},
         left_over=0,
     )
+    mixed_jobs.check_cleaned_up(app)
     assert percentile[49] < 15
     assert percentile[98] < TWICE_INTERRUPTED
     assert after < GROWTH * before, memory
