@@ -92,7 +92,8 @@ def _batches(
 
 def _geometry(file: pq.ParquetFile) -> tuple[str, str | None]:
     """Name and CRS of the primary geometry column."""
-    text = (file.schema_arrow.metadata or {}).get(b"geo")
+    # Of the file, not of its schema, where Arrow leaves out what was added to one that it keeps itself.
+    text = (file.metadata.metadata or {}).get(b"geo")
     if text is None:
         return _native(file)
     try:
