@@ -5,15 +5,33 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from controllers.export_vector import ExportVector
+from controllers.vector_to_postgis import VectorToPostgis
 from interfaces.blobs import BlobRepository
+from interfaces.layer_exports import LayerReader
 from interfaces.layers import FeatureTables
-from interfaces.workflows import RetryPolicy, TaskDefinition
+from interfaces.settings import Settings
+from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
+from services.cog.resources import Resources
+from services.export_blobs import ExportBlobs
+from services.vector.exporting import (
+    MARK,
+    ExportLayer,
+    ExportLayerParameters,
+    FindLayer,
+    FindLayerParameters,
+)
 from services.vector.files import VectorOpener
 from services.vector.inspecting import InspectVector, InspectVectorParameters
 from services.vector.listing import ListVectors, ListVectorsParameters
 from services.vector.loading import LoadChunk, LoadChunkParameters
 from services.vector.preparing import PrepareTable, PrepareTableParameters
 from services.vector.publishing import PublishLayer, PublishLayerParameters
+
+
+def vector_jobs() -> list[JobController[Any]]:
+    """The job types."""
+    return [ExportVector(), VectorToPostgis()]
 
 
 def vector_tasks(
@@ -39,4 +57,25 @@ def vector_tasks(
         ),
         TaskDefinition("load_chunk", LoadChunkParameters, LoadChunk(opener, tables), storage),
         TaskDefinition("publish_layer", PublishLayerParameters, PublishLayer(tables), storage),
+    ]
+
+
+def export_tasks(
+    settings: Settings,
+    blobs: BlobRepository,
+    layers: LayerReader,
+    resources: Resources,
+    storage: RetryPolicy,
+) -> list[TaskDefinition[Any]]:
+    """The task types of which exports of layers are made."""
+    exports = ExportBlobs(blobs, settings.scratch_container, MARK)
+    return [
+        TaskDefinition("find_layer", FindLayerParameters, FindLayer(layers, exports), storage),
+        TaskDefinition(
+            "export_layer",
+            ExportLayerParameters,
+            ExportLayer(layers, exports, resources),
+            storage,
+            expected_duration=timedelta(seconds=5),
+        ),
     ]

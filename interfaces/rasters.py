@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -65,16 +66,21 @@ TEMPLATE_FIELDS = ("stem", "name", "folder", "extension", "container", "date", "
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-def _template(template: str) -> str:
-    unknown = [field for field in _FIELD.findall(template) if field not in TEMPLATE_FIELDS]
+def checked_template(template: str, fields: Sequence[str], endings: tuple[str, ...]) -> str:
+    """A name with fields in braces. Raises `ValueError` for fields and endings that are not among these."""
+    unknown = [field for field in _FIELD.findall(template) if field not in fields]
     if unknown:
-        raise ValueError(f"unknown field {{{unknown[0]}}}; known are {', '.join(TEMPLATE_FIELDS)}")
+        raise ValueError(f"unknown field {{{unknown[0]}}}; known are {', '.join(fields)}")
     plain = _FIELD.sub("x", template)
     if "{" in plain or "}" in plain:
         raise ValueError("a brace is not closed or not opened")
-    if not plain.lower().endswith((".tif", ".tiff")):
-        raise ValueError("must end in .tif or .tiff")
+    if not template.lower().endswith(endings):
+        raise ValueError(f"must end in {' or '.join(endings)}")
     return _blob_name(template)
+
+
+def _template(template: str) -> str:
+    return checked_template(template, TEMPLATE_FIELDS, (".tif", ".tiff"))
 
 
 PathTemplate = Annotated[

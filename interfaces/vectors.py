@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -96,6 +97,13 @@ def _filter_polygon(value: Any) -> Any:
     return wkt
 
 
+def check_bbox(bbox: Sequence[float]) -> None:
+    """Raise `ValueError` for what is no [west, south, east, north]."""
+    west, south, east, north = bbox
+    if west >= east or south >= north:
+        raise ValueError("bbox: west must be below east and south below north; split it at 180°")
+
+
 class CsvOptions(JobParameters):
     """Where a table of text has its geometry. Without it usual names are looked for."""
 
@@ -170,9 +178,7 @@ class ReadOptions(JobParameters):
         if self.bbox is not None:
             if self.polygon is not None:
                 raise ValueError("give either bbox or polygon")
-            west, south, east, north = self.bbox
-            if west >= east or south >= north:
-                raise ValueError("bbox: west must be below east and south below north; split it at 180°")
+            check_bbox(self.bbox)
         return self
 
 

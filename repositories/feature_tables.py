@@ -111,7 +111,7 @@ class PostgresFeatureTables(FeatureTables):
             note = {"job_id": owner.job_id, "run": owner.run, "plan": to_json(plan.model_dump(mode="json"))}
             connection.execute(self._sql["note_staging"], {"name": name, **note})
             connection.execute(create)
-            _hold(connection, self._sql["hold"], owner)
+            hold(connection, self._sql["hold"], owner)
         return name
 
     def plan(self, staging: str) -> TablePlan:
@@ -129,9 +129,9 @@ class PostgresFeatureTables(FeatureTables):
                 writer.begin()
                 yield writer
                 writer.end()
-                _hold(connection, self._sql["hold"], owner)
+                hold(connection, self._sql["hold"], owner)
         except REFUSALS as error:
-            raise PermanentTaskError(f"PostgreSQL refuses the data: {_words(error)}") from error
+            raise PermanentTaskError(f"PostgreSQL refuses the data: {words(error)}") from error
 
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
         """Make a staging table the target, or part of it, in one transaction."""
@@ -140,10 +140,10 @@ class PostgresFeatureTables(FeatureTables):
                 connection.execute(self._sql["bound_lock_wait"])
                 done = table_publishing.Publication(connection, staging, owner, counts).carry_out()
                 # Last: while it is held, the heartbeat cannot renew the lease.
-                _hold(connection, self._sql["hold"], owner)
+                hold(connection, self._sql["hold"], owner)
                 return done
         except REFUSALS as error:
-            raise PermanentTaskError(f"PostgreSQL refuses the table: {_words(error)}") from error
+            raise PermanentTaskError(f"PostgreSQL refuses the table: {words(error)}") from error
 
     def sweep(self, age: timedelta) -> Iterator[str]:
         """Drop abandoned staging tables, each in a transaction of its own."""
@@ -266,7 +266,7 @@ def _plan(connection: Connection, query: LiteralString, staging: str) -> TablePl
     return TablePlan.model_validate(row["plan"])
 
 
-def _hold(connection: Connection, query: LiteralString, owner: Owner) -> None:
+def hold(connection: Connection, query: LiteralString, owner: Owner) -> None:
     """Keep the task from being given to another before the transaction ends; it was not given to one yet."""
     held = first_row(
         connection,
@@ -292,7 +292,7 @@ def _declared(kind: ColumnType) -> LiteralString:
     return kind
 
 
-def _words(error: psycopg.Error) -> str:
+def words(error: psycopg.Error) -> str:
     """The server's message, with the column or detail that it names."""
     diagnosis = error.diag
     parts = [diagnosis.message_primary or str(error), diagnosis.message_detail, diagnosis.context]
