@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from controllers.export_vector import ExportVector
+from controllers.validate_vector import ValidateVector as ValidateVectorJob
 from controllers.vector_to_postgis import VectorToPostgis
 from interfaces.blobs import BlobRepository
 from interfaces.layer_exports import LayerReader
@@ -27,17 +28,18 @@ from services.vector.listing import ListVectors, ListVectorsParameters
 from services.vector.loading import LoadChunk, LoadChunkParameters
 from services.vector.preparing import PrepareTable, PrepareTableParameters
 from services.vector.publishing import PublishLayer, PublishLayerParameters
+from services.vector.validating import ValidateVector, ValidateVectorParameters
 
 
 def vector_jobs() -> list[JobController[Any]]:
     """The job types."""
-    return [ExportVector(), VectorToPostgis()]
+    return [ExportVector(), ValidateVectorJob(), VectorToPostgis()]
 
 
 def vector_tasks(
     opener: VectorOpener, blobs: BlobRepository, tables: FeatureTables, storage: RetryPolicy
 ) -> list[TaskDefinition[Any]]:
-    """The task types of which loads of vector files are made."""
+    """The task types of which loads of vector files are made, and the one that looks at them only."""
     return [
         TaskDefinition("list_vectors", ListVectorsParameters, ListVectors(blobs), storage),
         TaskDefinition(
@@ -57,6 +59,13 @@ def vector_tasks(
         ),
         TaskDefinition("load_chunk", LoadChunkParameters, LoadChunk(opener, tables), storage),
         TaskDefinition("publish_layer", PublishLayerParameters, PublishLayer(tables), storage),
+        TaskDefinition(
+            "validate_vector",
+            ValidateVectorParameters,
+            ValidateVector(blobs, opener, tables),
+            storage,
+            expected_duration=timedelta(milliseconds=500),
+        ),
     ]
 
 

@@ -211,6 +211,10 @@ class FeatureTables(Protocol):
         """
         ...
 
+    def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
+        """As `ChunkWriter.linearise`, for whoever writes nothing."""
+        ...
+
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
         """Make a staging table the target, or part of it. `counts` are those of the tasks, by chunk."""
         ...

@@ -133,6 +133,14 @@ class PostgresFeatureTables(FeatureTables):
         except REFUSALS as error:
             raise PermanentTaskError(f"PostgreSQL refuses the data: {words(error)}") from error
 
+    def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
+        """By PostGIS. Raises `PermanentTaskError` where the database has none."""
+        try:
+            with self._database.connection() as connection:
+                return linearised(connection, geometries, step_degrees)
+        except REFUSALS as error:
+            raise PermanentTaskError(f"PostgreSQL cannot make lines of curves: {words(error)}") from error
+
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
         """Make a staging table the target, or part of it, in one transaction."""
         try:
@@ -199,20 +207,7 @@ class PostgresChunkWriter(ChunkWriter):
 
     def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
         """By PostGIS, in the same session: GEOS knows no curves."""
-        try:
-            return self._linear(geometries, step_degrees)
-        except psycopg.InternalError:
-            if len(geometries) == 1:
-                return [None]
-            # One of them cannot be read, and the server does not say which.
-            return [self.linearise([one], step_degrees)[0] for one in geometries]
-
-    def _linear(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
-        parameters = {"curves": list(geometries), "degrees": step_degrees}
-        # A savepoint: what fails leaves the transaction as it was.
-        with self._connection.transaction():
-            rows = self._connection.execute(self._sql["linearise"], parameters, binary=True).fetchall()
-        return [None if row["line"] is None else bytes(row["line"]) for row in rows]
+        return linearised(self._connection, geometries, step_degrees)
 
     def write(self, rows: Iterable[Sequence[object]]) -> int:
         """COPY rows: geometry as EWKB, then the plan's columns; answers how many."""
@@ -248,6 +243,24 @@ class PostgresChunkWriter(ChunkWriter):
                 "rejected": self._rejected,
             },
         )
+
+
+def linearised(
+    connection: Connection, geometries: Sequence[bytes], step_degrees: float
+) -> list[bytes | None]:
+    """Curves as lines; None for what PostGIS cannot read."""
+    parameters = {"curves": list(geometries), "degrees": step_degrees}
+    query = queries("feature_tables")["linearise"]
+    try:
+        # A savepoint: what fails leaves the transaction as it was.
+        with connection.transaction():
+            rows = connection.execute(query, parameters, binary=True).fetchall()
+    except psycopg.InternalError:
+        if len(geometries) == 1:
+            return [None]
+        # One of them cannot be read, and the server does not say which.
+        return [linearised(connection, [one], step_degrees)[0] for one in geometries]
+    return [None if row["line"] is None else bytes(row["line"]) for row in rows]
 
 
 @contextmanager
