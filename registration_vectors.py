@@ -79,7 +79,7 @@ def export_tasks(
     """The task types of which exports of layers are made."""
     exports = ExportBlobs(blobs, settings.scratch_container, MARK)
     return [
-        TaskDefinition("find_layer", FindLayerParameters, FindLayer(layers, exports), storage),
+        TaskDefinition("find_layer", FindLayerParameters, FindLayer(layers, blobs), storage),
         TaskDefinition(
             "export_layer",
             ExportLayerParameters,

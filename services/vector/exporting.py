@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from interfaces.blobs import BlobRepository
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
 from interfaces.layer_exports import (
@@ -33,7 +34,7 @@ from services.budget import size_text
 from services.cog.naming import filled
 from services.cog.resources import Resources
 from services.export_blobs import ExportBlobs
-from services.storage_access import container_must_answer
+from services.storage_access import container_must_answer, target_must_exist
 
 from . import gdal_files, geoparquet
 from .areas import area_in
@@ -77,13 +78,14 @@ class FindLayerResult(Contract):
 class FindLayer:
     """Discovers one item, `{"query": LayerQuery, "name": …, "notes": […]}`, which all attempts then share."""
 
-    def __init__(self, layers: LayerReader, exports: ExportBlobs) -> None:
+    def __init__(self, layers: LayerReader, blobs: BlobRepository) -> None:
         self._layers = layers
-        self._exports = exports
+        self._blobs = blobs
 
     def __call__(self, parameters: FindLayerParameters, context: TaskContext) -> FindLayerResult:
         """Look it up. Raises `PermanentTaskError` for whatever the layer, or the target, is not fit for."""
         selection, target = parameters.selection, parameters.target
+        target_must_exist(self._blobs, target.target_container)
         layer = self._layers.find(selection.source_schema, selection.source_table)
         query, notes = asked(layer, selection, target.format)
         self._layers.check(query)
@@ -94,9 +96,6 @@ class FindLayer:
             "extension": EXTENSIONS[target.format],
         }
         name = filled(target.path_template, values, layer.loaded_at, shown)
-        with container_must_answer():
-            # A container that is missing is told before any work.
-            self._exports.free(target.target_container, name, context)
         context.discover([{"query": query.model_dump(mode="json"), "name": name, "notes": [*notes]}])
         return FindLayerResult(layer=shown, rows=layer.rows, name=name, notes=notes)
 

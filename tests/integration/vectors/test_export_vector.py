@@ -180,7 +180,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"where": "numbers = 3"}, "where: = compares number and what cannot be compared"),
     ({"where": "day > 'some day'"}, "PostgreSQL cannot read it: invalid input syntax for type date"),
     ({"where": "whole / 0 = 1"}, "PostgreSQL cannot read it: division by zero"),
-    ({"target_container": "no-such-container"}, "no-such-container"),
+    ({"target_container": "no-such-container"}, "target_container: "),
 ]
 
 
