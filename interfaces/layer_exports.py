@@ -13,7 +13,8 @@ from .conditions import Condition
 from .containers import TargetContainer
 from .contracts import Contract, JobParameters
 from .layers import Column, ColumnType, Owner
-from .rasters import Finite, TargetCrs, checked_template
+from .rasters import Finite, TargetCrs
+from .sources import checked_template
 from .vectors import Name, check_bbox
 
 ExportFormat = Literal["geoparquet", "flatgeobuf", "geopackage"]

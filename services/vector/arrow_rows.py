@@ -32,6 +32,14 @@ SIZED: frozenset[ColumnType] = frozenset(
         "text[]",
     }
 )
+PLAIN: frozenset[ColumnType] = frozenset(
+    {
+        *("boolean", "smallint", "integer", "bigint", "real", "double precision", "text", "bytea"),
+        *("date", "time", "timestamp", "timestamptz"),
+        *("boolean[]", "integer[]", "bigint[]", "double precision[]", "text[]"),
+    }
+)
+"""Types that Arrow has too; others are read as text."""
 TIMES: frozenset[ColumnType] = frozenset({"timestamp", "timestamptz"})
 WORD = 8
 

@@ -38,7 +38,7 @@ from services.storage_access import container_must_answer, target_must_exist
 
 from . import gdal_files, geoparquet
 from .areas import area_in
-from .arrow_rows import Seen, batches_of, bounds_of, schema_of
+from .arrow_rows import PLAIN, Seen, batches_of, bounds_of, schema_of
 from .naming import distinct
 from .preparing import owner_of, srid_of
 
@@ -287,9 +287,9 @@ def _chosen(layer: RegisteredLayer, wanted: list[str] | None) -> list[tuple[str,
 
 def _column(name: str, type_: ColumnType, kind: ExportFormat, notes: list[str]) -> ExportColumn:
     """How a column is read for a format."""
-    as_text = type_ in ("numeric", "jsonb")
-    if type_ == "numeric":
-        notes.append(f"column {name!r} is numeric, and is written as text, which keeps its digits")
+    as_text = type_ not in PLAIN
+    if as_text and type_ != "jsonb":
+        notes.append(f"column {name!r} is {type_}, and is written as text")
     if kind == "geoparquet":
         return ExportColumn(name=name, type=type_, as_text=as_text)
     if type_.endswith("[]"):
