@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -58,7 +59,13 @@ def vector_tasks(
             max_batch=10,
         ),
         TaskDefinition("load_chunk", LoadChunkParameters, LoadChunk(opener, tables), storage),
-        TaskDefinition("publish_layer", PublishLayerParameters, PublishLayer(tables), storage),
+        # So often that it outlasts an export, which holds the table for as long as a task may take.
+        TaskDefinition(
+            "publish_layer",
+            PublishLayerParameters,
+            PublishLayer(tables),
+            replace(storage, max_attempts=12),
+        ),
         TaskDefinition(
             "validate_vector",
             ValidateVectorParameters,
