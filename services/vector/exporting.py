@@ -9,6 +9,7 @@ after it, a target that bears the mark of its task, which the next attempt repla
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -329,7 +330,11 @@ def _bounded(folder: Path, space: int, check: Callable[[], None]) -> Callable[[]
 
     def checked() -> None:
         check()
-        used = sum(file.stat().st_size for file in folder.iterdir())
+        used = 0
+        for file in folder.iterdir():
+            # What GDAL keeps beside its file comes and goes.
+            with suppress(FileNotFoundError):
+                used += file.stat().st_size
         if used > space:
             raise PermanentTaskError(
                 f"the file takes more than {size_text(space)} of temporary disk space: select less of it"
