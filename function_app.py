@@ -21,6 +21,7 @@ from repositories.guarded_catalog import GuardedCatalog
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
+from repositories.layer_exports import PostgresLayerReader
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
 from repositories.pgstac_items import PgstacItems
@@ -52,6 +53,7 @@ ports = registration.Ports(
     administration=PgstacAdministration(database),
     items=PgstacItems(database, catalog.breaker),
     tables=tables,
+    layers=PostgresLayerReader(database),
 )
 task_types = registration.task_catalog(settings, ports)
 registration.check(job_types, task_types, settings.function_timeout)

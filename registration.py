@@ -18,17 +18,17 @@ from controllers.stac_register import StacRegister
 from controllers.stac_setup import StacSetup
 from controllers.summarize_container import SummarizeContainer
 from controllers.validate_raster import ValidateRaster
-from controllers.vector_to_postgis import VectorToPostgis
 from interfaces.blobs import BlobRepository
 from interfaces.catalog import CatalogAdministration, CatalogRepository
 from interfaces.catalog_items import CatalogItems
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
+from interfaces.layer_exports import LayerReader
 from interfaces.layers import FeatureTables
 from interfaces.publications import PublicationRepository
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
 from registration_collections import collection_jobs, collection_tasks
-from registration_vectors import vector_tasks
+from registration_vectors import export_tasks, vector_jobs, vector_tasks
 from services import hello, listing, raster_validation, summary
 from services.cog.cataloguing import PublishCog, PublishCogParameters, WriteItem, WriteItemParameters
 from services.cog.converting import (
@@ -167,7 +167,7 @@ def job_catalog() -> JobCatalog:
             StacSetup(),
             SummarizeContainer(),
             ValidateRaster(),
-            VectorToPostgis(),
+            *vector_jobs(),
         ]
     )
 
@@ -182,6 +182,7 @@ class Ports:
     administration: CatalogAdministration
     items: CatalogItems
     tables: FeatureTables
+    layers: LayerReader
 
 
 def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
@@ -234,6 +235,7 @@ def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
             *cog_tasks(settings, ports, opener, resources, storage),
             *catalog_tasks(settings, ports, opener, resources, storage),
             *vector_tasks(VectorOpener(blobs, resources), blobs, ports.tables, storage),
+            *export_tasks(settings, blobs, ports.layers, resources, storage),
         ]
     )
 

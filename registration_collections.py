@@ -14,6 +14,7 @@ from interfaces.catalog import CatalogNotSetUp
 from interfaces.catalog_items import CatalogItems
 from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
+from services.export_blobs import ExportBlobs
 from services.scratch import ScratchSpace
 from services.stac.collections import (
     SummarizeItems,
@@ -21,8 +22,8 @@ from services.stac.collections import (
     UpdateCollection,
     UpdateCollectionParameters,
 )
-from services.stac.export_blobs import ExportBlobs
 from services.stac.exporting import (
+    MARK,
     ExportCatalog,
     ExportCatalogParameters,
     ExportCollection,
@@ -50,7 +51,7 @@ def collection_tasks(
     """The task types."""
     catalog = replace(storage, permanent=(CatalogNotSetUp,))
     seconds = timedelta(seconds=5)
-    exports = ExportBlobs(blobs, settings.scratch_container)
+    exports = ExportBlobs(blobs, settings.scratch_container, MARK)
     scratch = ScratchSpace(settings.task_scratch_limit, settings.scratch_folder)
     return [
         TaskDefinition("divide_collections", DivideCollectionsParameters, DivideCollections(items), catalog),

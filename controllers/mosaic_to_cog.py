@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from interfaces.contracts import JsonObject, StageResult
 from interfaces.plans import FailJob, StageDefinition, StagePlan, Tasks, TasksFromItems
-from interfaces.rasters import MAX_NAMED_BLOBS, CogOptions, MosaicOptions, MosaicTarget, RasterSources
+from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget, RasterSources
+from interfaces.sources import MAX_NAMED_BLOBS
 from interfaces.states import FailurePolicy
 from interfaces.workflows import TaskResults
 

@@ -43,9 +43,9 @@ class VectorToPostgis:
     ) -> StagePlan:
         """One task that lists; then one a file, a table, a chunk, and a table again."""
         fraction = parameters.max_failed_fraction
-        options: JsonObject = {"options": _asked(parameters, LoadOptions)}
+        options: JsonObject = {"options": asked(parameters, LoadOptions)}
         if stage == 1:
-            return Tasks([_asked(parameters, VectorSources, without={"max_failed_fraction"})])
+            return Tasks([asked(parameters, VectorSources, without={"max_failed_fraction"})])
         if stage == 2:
             return TasksFromItems(
                 common={"container": parameters.container, **options}, max_failed_fraction=fraction
@@ -94,7 +94,7 @@ class VectorToPostgis:
         }
 
 
-def _asked(
+def asked(
     parameters: JobParameters, model: type[JobParameters], without: set[str] | None = None
 ) -> JsonObject:
     """The fields of `model` among a job's parameters."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from .containers import TargetContainer
 from .contracts import JobParameters
-from .rasters import BlobName
+from .sources import BlobName
 
 ExportFormat = Literal["geoparquet", "static"]
 

@@ -196,6 +196,10 @@ class FeatureTables(Protocol):
         """Raise `PermanentTaskError` where a load cannot end well: no PostGIS, no such SRID, a table."""
         ...
 
+    def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
+        """As `ChunkWriter.linearise`, for whoever writes nothing."""
+        ...
+
     def stage(self, plan: TablePlan, owner: Owner) -> str:
         """Make an empty staging table of this attempt's own; answers its name. Raises `LeaseLost`."""
         ...

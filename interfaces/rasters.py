@@ -7,74 +7,26 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix, TargetContainer, Time
+from .containers import TargetContainer, Time
 from .contracts import JobParameters
 from .registrations import CollectionId
+from .sources import BlobSources, checked_template
 
-MAX_NAMED_BLOBS = 10_000
 GIGAPIXEL = 1_000_000_000
 
 
-def _blob_name(name: str) -> str:
-    """https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
-    if not name or len(name) > 1024:
-        raise ValueError("a blob name has 1 to 1,024 characters")
-    if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
-        raise ValueError("a blob name has no empty part, and none that is . or ..")
-    if any(ord(character) < 32 or character == "\x7f" for character in name):
-        raise ValueError("a blob name has no control characters")
-    return name
-
-
-BlobName = Annotated[str, AfterValidator(_blob_name)]
-
-
-class RasterSources(JobParameters):
-    """Which rasters a job is about: one blob, a list of blobs, or those below a prefix that pass a filter.
+class RasterSources(BlobSources):
+    """Which rasters a job is about.
 
     Without a glob or extensions in the filter, only names with the extension of a raster format are taken.
     """
 
-    container: ContainerName
-    blob: Annotated[BlobName, Field(description="One raster")] | None = None
-    blobs: (
-        Annotated[
-            list[BlobName], Field(min_length=1, max_length=MAX_NAMED_BLOBS, description="Several rasters")
-        ]
-        | None
-    ) = None
-    prefix: Prefix | None = None
-    filter: Annotated[FilterOrGlob, Field(description="Which files below the prefix")] = BlobFilter()
-    limit: Annotated[int, Field(ge=1, le=1_000_000, description="At most so many files")] | None = None
-    max_failed_fraction: Annotated[
-        float,
-        Field(ge=0, le=1, strict=False, description="The job fails when more of its rasters than this fail"),
-    ] = 0.5
-
-    @model_validator(mode="after")
-    def _one_way_of_naming(self) -> Self:
-        given = [name for name in ("blob", "blobs", "prefix") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError('give exactly one of blob, blobs and prefix ("" for the whole container)')
-        if self.prefix is None and (self.limit is not None or self.filter != BlobFilter()):
-            raise ValueError("filter and limit go with prefix")
-        return self
-
 
 TEMPLATE_FIELDS = ("stem", "name", "folder", "extension", "container", "date", "year", "month", "day")
-_FIELD = re.compile(r"\{([^{}]*)\}")
 
 
 def _template(template: str) -> str:
-    unknown = [field for field in _FIELD.findall(template) if field not in TEMPLATE_FIELDS]
-    if unknown:
-        raise ValueError(f"unknown field {{{unknown[0]}}}; known are {', '.join(TEMPLATE_FIELDS)}")
-    plain = _FIELD.sub("x", template)
-    if "{" in plain or "}" in plain:
-        raise ValueError("a brace is not closed or not opened")
-    if not plain.lower().endswith((".tif", ".tiff")):
-        raise ValueError("must end in .tif or .tiff")
-    return _blob_name(template)
+    return checked_template(template, TEMPLATE_FIELDS, (".tif", ".tiff"))
 
 
 PathTemplate = Annotated[

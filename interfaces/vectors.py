@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix
 from .contracts import JobParameters
-from .rasters import MAX_NAMED_BLOBS, BlobName, Crs, Finite, TargetCrs
+from .rasters import Crs, Finite, TargetCrs
+from .sources import BlobSources
 
 IfExists = Literal["fail", "replace", "append", "upsert"]
 RESERVED_SCHEMAS = frozenset(
@@ -21,38 +22,12 @@ MAX_NAME_BYTES = 63
 """https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS"""
 
 
-class VectorSources(JobParameters):
-    """Which files a job is about: one blob, a list of blobs, or those below a prefix that pass a filter.
+class VectorSources(BlobSources):
+    """Which vector files a job is about.
 
     A shapefile is named by its `.shp`, a File Geodatabase by its folder (`….gdb`) or a zip of it. Without a
     glob or extensions in the filter, only names with the extension of a vector format are taken.
     """
-
-    container: ContainerName
-    blob: Annotated[BlobName, Field(description="One vector file")] | None = None
-    blobs: (
-        Annotated[
-            list[BlobName],
-            Field(min_length=1, max_length=MAX_NAMED_BLOBS, description="Several vector files"),
-        ]
-        | None
-    ) = None
-    prefix: Prefix | None = None
-    filter: Annotated[FilterOrGlob, Field(description="Which files below the prefix")] = BlobFilter()
-    limit: Annotated[int, Field(ge=1, le=1_000_000, description="At most so many files")] | None = None
-    max_failed_fraction: Annotated[
-        float,
-        Field(ge=0, le=1, strict=False, description="The job fails when more of its tasks than this fail"),
-    ] = 0.5
-
-    @model_validator(mode="after")
-    def _one_way_of_naming(self) -> Self:
-        given = [name for name in ("blob", "blobs", "prefix") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError('give exactly one of blob, blobs and prefix ("" for the whole container)')
-        if self.prefix is None and (self.limit is not None or self.filter != BlobFilter()):
-            raise ValueError("filter and limit go with prefix")
-        return self
 
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
@@ -94,6 +69,13 @@ def _filter_polygon(value: Any) -> Any:
         raise ValueError(f"is not valid: {shapely.is_valid_reason(shape)}")
     wkt: str = shape.wkt
     return wkt
+
+
+def check_bbox(bbox: Sequence[float]) -> None:
+    """Raise `ValueError` for what is no [west, south, east, north]."""
+    west, south, east, north = bbox
+    if west >= east or south >= north:
+        raise ValueError("bbox: west must be below east and south below north; split it at 180°")
 
 
 class CsvOptions(JobParameters):
@@ -170,9 +152,7 @@ class ReadOptions(JobParameters):
         if self.bbox is not None:
             if self.polygon is not None:
                 raise ValueError("give either bbox or polygon")
-            west, south, east, north = self.bbox
-            if west >= east or south >= north:
-                raise ValueError("bbox: west must be below east and south below north; split it at 180°")
+            check_bbox(self.bbox)
         return self
 
 

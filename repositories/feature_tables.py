@@ -111,7 +111,7 @@ class PostgresFeatureTables(FeatureTables):
             note = {"job_id": owner.job_id, "run": owner.run, "plan": to_json(plan.model_dump(mode="json"))}
             connection.execute(self._sql["note_staging"], {"name": name, **note})
             connection.execute(create)
-            _hold(connection, self._sql["hold"], owner)
+            hold(connection, self._sql["hold"], owner)
         return name
 
     def plan(self, staging: str) -> TablePlan:
@@ -129,9 +129,17 @@ class PostgresFeatureTables(FeatureTables):
                 writer.begin()
                 yield writer
                 writer.end()
-                _hold(connection, self._sql["hold"], owner)
+                hold(connection, self._sql["hold"], owner)
         except REFUSALS as error:
-            raise PermanentTaskError(f"PostgreSQL refuses the data: {_words(error)}") from error
+            raise PermanentTaskError(f"PostgreSQL refuses the data: {words(error)}") from error
+
+    def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
+        """By PostGIS. Raises `PermanentTaskError` where the database has none."""
+        try:
+            with self._database.connection() as connection:
+                return linearised(connection, geometries, step_degrees)
+        except REFUSALS as error:
+            raise PermanentTaskError(f"PostgreSQL cannot make lines of curves: {words(error)}") from error
 
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
         """Make a staging table the target, or part of it, in one transaction."""
@@ -140,10 +148,10 @@ class PostgresFeatureTables(FeatureTables):
                 connection.execute(self._sql["bound_lock_wait"])
                 done = table_publishing.Publication(connection, staging, owner, counts).carry_out()
                 # Last: while it is held, the heartbeat cannot renew the lease.
-                _hold(connection, self._sql["hold"], owner)
+                hold(connection, self._sql["hold"], owner)
                 return done
         except REFUSALS as error:
-            raise PermanentTaskError(f"PostgreSQL refuses the table: {_words(error)}") from error
+            raise PermanentTaskError(f"PostgreSQL refuses the table: {words(error)}") from error
 
     def sweep(self, age: timedelta) -> Iterator[str]:
         """Drop abandoned staging tables, each in a transaction of its own."""
@@ -199,20 +207,7 @@ class PostgresChunkWriter(ChunkWriter):
 
     def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
         """By PostGIS, in the same session: GEOS knows no curves."""
-        try:
-            return self._linear(geometries, step_degrees)
-        except psycopg.InternalError:
-            if len(geometries) == 1:
-                return [None]
-            # One of them cannot be read, and the server does not say which.
-            return [self.linearise([one], step_degrees)[0] for one in geometries]
-
-    def _linear(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
-        parameters = {"curves": list(geometries), "degrees": step_degrees}
-        # A savepoint: what fails leaves the transaction as it was.
-        with self._connection.transaction():
-            rows = self._connection.execute(self._sql["linearise"], parameters, binary=True).fetchall()
-        return [None if row["line"] is None else bytes(row["line"]) for row in rows]
+        return linearised(self._connection, geometries, step_degrees)
 
     def write(self, rows: Iterable[Sequence[object]]) -> int:
         """COPY rows: geometry as EWKB, then the plan's columns; answers how many."""
@@ -250,6 +245,24 @@ class PostgresChunkWriter(ChunkWriter):
         )
 
 
+def linearised(
+    connection: Connection, geometries: Sequence[bytes], step_degrees: float
+) -> list[bytes | None]:
+    """Curves as lines; None for what PostGIS cannot read."""
+    parameters = {"curves": list(geometries), "degrees": step_degrees}
+    query = queries("feature_tables")["linearise"]
+    try:
+        # A savepoint: what fails leaves the transaction as it was.
+        with connection.transaction():
+            rows = connection.execute(query, parameters, binary=True).fetchall()
+    except psycopg.InternalError:
+        if len(geometries) == 1:
+            return [None]
+        # One of them cannot be read, and the server does not say which.
+        return [linearised(connection, [one], step_degrees)[0] for one in geometries]
+    return [None if row["line"] is None else bytes(row["line"]) for row in rows]
+
+
 @contextmanager
 def _lock_waits_told() -> Iterator[None]:
     """Inside the connection's block, which would take it for an outage of the database."""
@@ -266,7 +279,7 @@ def _plan(connection: Connection, query: LiteralString, staging: str) -> TablePl
     return TablePlan.model_validate(row["plan"])
 
 
-def _hold(connection: Connection, query: LiteralString, owner: Owner) -> None:
+def hold(connection: Connection, query: LiteralString, owner: Owner) -> None:
     """Keep the task from being given to another before the transaction ends; it was not given to one yet."""
     held = first_row(
         connection,
@@ -292,7 +305,7 @@ def _declared(kind: ColumnType) -> LiteralString:
     return kind
 
 
-def _words(error: psycopg.Error) -> str:
+def words(error: psycopg.Error) -> str:
     """The server's message, with the column or detail that it names."""
     diagnosis = error.diag
     parts = [diagnosis.message_primary or str(error), diagnosis.message_detail, diagnosis.context]

@@ -24,6 +24,7 @@ from repositories.database import Database
 from repositories.feature_tables import PostgresFeatureTables
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
+from repositories.layer_exports import PostgresLayerReader
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
 from repositories.pgstac_items import PgstacItems
@@ -70,6 +71,7 @@ class World:
             administration=PgstacAdministration(database),
             items=PgstacItems(database, catalog.breaker),
             tables=self.tables,
+            layers=PostgresLayerReader(database),
         )
         self.task_types: TaskCatalog = registration.task_catalog(self.settings, ports)
         self.engine = self._engine(database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from interfaces.errors import PermanentTaskError
@@ -25,6 +26,12 @@ def cog_name(template: str, container: str, source: str, when: datetime | None) 
         "extension": extension if dot and stem else "",
         "container": container,
     }
+    return filled(template, values, when, source)
+
+
+def filled(template: str, values: Mapping[str, str], when: datetime | None, source: str) -> str:
+    """A template with these values, and those of a date, in its fields; errors as of `cog_name`."""
+    values = dict(values)
     wanted = set(re.findall(r"\{(\w+)\}", template))
     if wanted & set(_DATE_FIELDS):
         if when is None:

@@ -17,17 +17,19 @@ from interfaces.catalog_exports import ExportTarget
 from interfaces.catalog_items import EVERY_ITEM, CatalogItems, ItemFilter
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.workflows import TaskContext
+from services.export_blobs import ExportBlobs
 from services.scratch import ScratchSpace
 
 from . import export_layout as layout
 from . import geoparquet
-from .export_blobs import ExportBlobs
 from .ranges import RangeParameters
 
 PAGE = 250
 """Items read at once."""
 SPACE = 64 * 1024**2
 """Bytes on disk that the table of a range takes, and more."""
+MARK = "stac_export"
+"""Of the files of exports."""
 CATALOG = "catalog"
 """What all collections of an export have in common: the key by which they are grouped, and its value."""
 

@@ -93,6 +93,19 @@ class _Wanted:
     write: Callable[[Path], None]
 
 
+class UnknownFormat(PermanentTaskError):
+    """No vector format has the extension of the file."""
+
+
+def known_extension(name: str) -> str:
+    """The extension of a vector file. Raises `UnknownFormat` for others."""
+    extension = extension_of(name)
+    if extension not in DRIVERS and extension not in ARCHIVES:
+        known = ", ".join(sorted({*DRIVERS, *ARCHIVES}))
+        raise UnknownFormat(f"no vector format has the extension {extension!r}; known are: {known}")
+    return extension
+
+
 class VectorOpener:
     """Opens vector files. One per process; any number of threads, which share memory and scratch space."""
 
@@ -109,10 +122,7 @@ class VectorOpener:
         `expected` is what was inspected. Raises `PermanentTaskError` with the reason for what is missing, has
         changed since, is no vector file, or is refused.
         """
-        extension = extension_of(name)
-        if extension not in DRIVERS and extension not in ARCHIVES:
-            known = ", ".join(sorted({*DRIVERS, *ARCHIVES}))
-            raise PermanentTaskError(f"no vector format has the extension {extension!r}; known are: {known}")
+        extension = known_extension(name)
         with container_must_answer():
             if extension == "gdb":
                 source, wanted, parts = self._folder(container, name, check)

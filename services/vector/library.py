@@ -24,6 +24,8 @@ OPTIONS = {
     "OGR_GEOJSON_MAX_OBJ_SIZE": "200",
     "OGR_SQLITE_LOAD_EXTENSIONS": "",
     "GML_SKIP_RESOLVE_ELEMS": "ALL",
+    # The driver's own way of streaming makes nonsense of null geometries, and of what follows them.
+    "OGR_FLATGEOBUF_STREAM_BASE_IMPL": "YES",
 }
 """Of pyogrio's own GDAL, for the whole process. Rasterio's has its options apart."""
 _lock = threading.Lock()

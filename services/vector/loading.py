@@ -90,7 +90,7 @@ class LoadChunk:
                 reading as features,
                 self._tables.loading(parameters.staging, owner_of(context), parameters.chunk) as writer,
             ):
-                load = _Load(plan, parameters, features, writer)
+                load = ChunkLoad(plan, parameters, features, writer)
                 counts = load.all_batches(context)
         context.discover(
             [
@@ -110,8 +110,8 @@ class LoadChunk:
         )
 
 
-class _Load:
-    """One chunk on its way."""
+class ChunkLoad:
+    """One chunk on its way, to wherever the writer puts it."""
 
     def __init__(
         self, plan: TablePlan, parameters: LoadChunkParameters, features: Stream, writer: ChunkWriter

@@ -30,16 +30,19 @@ class Found:
 @contextmanager
 def opened(part: Part, batch: int, skip: int, geometry_only: bool) -> Iterator[Found]:
     """Rows from the row `skip` on, in batches. Raises `PermanentTaskError` for what is no GeoParquet."""
+    import pyarrow
+
     with _file(part) as file:
         column, crs_ = _geometry(file)
-        names = [column] if geometry_only else None
         schema = file.schema_arrow
-        place = 0 if geometry_only else schema.get_field_index(column)
+        names = None
         if geometry_only:
-            import pyarrow
-
-            schema = pyarrow.schema([schema.field(column)])
-        yield Found(schema, place, crs_, _rows(file, batch, skip, names))
+            names = [column]
+        elif boxes := _boxes(file):
+            names = [name for name in schema.names if name not in boxes]
+        if names is not None:
+            schema = pyarrow.schema([schema.field(name) for name in names])
+        yield Found(schema, schema.get_field_index(column), crs_, _rows(file, batch, skip, names))
 
 
 def crs(part: Part) -> str | None:
@@ -92,7 +95,8 @@ def _batches(
 
 def _geometry(file: pq.ParquetFile) -> tuple[str, str | None]:
     """Name and CRS of the primary geometry column."""
-    text = (file.schema_arrow.metadata or {}).get(b"geo")
+    # Of the file, not of its schema, where Arrow leaves out what was added to one that it keeps itself.
+    text = (file.metadata.metadata or {}).get(b"geo")
     if text is None:
         return _native(file)
     try:
@@ -110,6 +114,17 @@ def _geometry(file: pq.ParquetFile) -> tuple[str, str | None]:
     # Without the key the CRS is OGC:CRS84; null says that it is not known.
     found = about.get("crs", "OGC:CRS84")
     return column, None if found is None else (found if isinstance(found, str) else json.dumps(found))
+
+
+def _boxes(file: pq.ParquetFile) -> set[str]:
+    """Columns that only repeat where the geometries are (`covering`), so that readers can skip some."""
+    try:
+        described = json.loads((file.metadata.metadata or {}).get(b"geo", b"{}"))
+        return {
+            path[0] for about in described["columns"].values() for path in about["covering"]["bbox"].values()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return set()
 
 
 def _native(file: pq.ParquetFile) -> tuple[str, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.chaos.crash_steps import CrashPoint, after, before
 
-BLOBS = "services.stac.export_blobs:ExportBlobs"
+BLOBS = "services.export_blobs:ExportBlobs"
 ITEMS = "repositories.pgstac_items:PgstacItems"
 WRITING = "services.stac.exporting:ExportItems.__call__"
 PUBLISHING = "services.stac.exporting:ExportCollection.__call__"

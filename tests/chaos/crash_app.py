@@ -25,6 +25,7 @@ from tests.chaos import crash_injection, crash_workflows
 from tests.chaos.catalog_crash_points import CATALOG_CRASH_POINTS
 from tests.chaos.collection_crash_points import COLLECTION_CRASH_POINTS
 from tests.chaos.crash_points import CRASH_POINTS
+from tests.chaos.export_crash_points import EXPORT_CRASH_POINTS
 from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
 from tests.chaos.vector_crash_points import VECTOR_CRASH_POINTS
 
@@ -65,6 +66,7 @@ crash_injection.install(
             *CATALOG_CRASH_POINTS,
             *COLLECTION_CRASH_POINTS,
             *VECTOR_CRASH_POINTS,
+            *EXPORT_CRASH_POINTS,
         )
         for step in point.steps
     },

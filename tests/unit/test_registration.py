@@ -16,6 +16,7 @@ from interfaces.settings import Settings
 from registration import JobCatalog, TaskCatalog, check
 from repositories.database import Database
 from repositories.feature_tables import PostgresFeatureTables
+from repositories.layer_exports import PostgresLayerReader
 from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
 from repositories.pgstac_items import PgstacItems
@@ -108,6 +109,7 @@ def test_what_this_app_registers_is_consistent() -> None:
         administration=PgstacAdministration(database),
         items=PgstacItems(database),
         tables=PostgresFeatureTables(database),
+        layers=PostgresLayerReader(database),
     )
     jobs, tasks = registration.job_catalog(), registration.task_catalog(settings, ports)
     check(jobs, tasks, settings.function_timeout)

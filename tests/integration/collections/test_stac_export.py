@@ -21,7 +21,8 @@ from stac_geoparquet.arrow import stac_table_to_items
 from controllers import stac_export
 from interfaces.errors import ServiceUnavailable
 from interfaces.workflows import RetryPolicy
-from services.stac.export_blobs import ExportBlobs
+from services.export_blobs import ExportBlobs
+from services.stac.exporting import MARK
 from services.stac.validation import ItemValidator
 
 from .conftest import Catalog
@@ -307,7 +308,7 @@ def test_a_document_that_another_export_changed_meanwhile_is_read_again(filled: 
         def scratch_name(self, suffix: str) -> str:
             return f"x{suffix}"
 
-    exports = ExportBlobs(filled.blobs, filled.world.settings.scratch_container)
+    exports = ExportBlobs(filled.blobs, filled.world.settings.scratch_container, MARK)
     seen: list[bytes | None] = []
 
     def content(before: bytes | None) -> bytes:

@@ -26,11 +26,7 @@ def _expected() -> dict[str, tuple[int, int] | str]:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_file_of_the_corpus_loads_or_says_why_not(depot: Depot, corpus: Path) -> None:
-    with (corpus / "MANIFEST.csv").open() as manifest:
-        files = [row["file"] for row in csv.DictReader(manifest) if _is_vector(row)]
-    names = {f"{number}_{Path(file).name}": file for number, file in enumerate(files)}
-    for name, file in names.items():
-        depot.put_file(corpus / file, name)
+    names = _put(depot, corpus)
     job = depot.run(blobs=list(names), assume_crs="EPSG:4326", seconds=380)
     assert job["status"] == "completed_with_errors"
     found = {names[name]: what for name, what in _outcomes(depot, job["job_id"], list(names)).items()}
@@ -45,6 +41,36 @@ def test_every_file_of_the_corpus_loads_or_says_why_not(depot: Depot, corpus: Pa
     assert depot.world.violations() == {}
     [published] = depot.world.rows("SELECT count(*) AS n FROM geo.layers")
     assert published["n"] == job["result"]["table_count"] > 100
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(400)
+def test_what_a_validation_says_of_the_corpus_is_what_a_load_does(depot: Depot, corpus: Path) -> None:
+    names = _put(depot, corpus)
+    given = {"container": depot.container, "blobs": list(names), "assume_crs": "EPSG:4326"}
+    job = depot.world.run(depot.world.submit("validate_vector", **given).job_id, 380)
+    assert job["status"] == "completed", job["error"]
+    different = {}
+    expected = _expected()
+    for task in depot.world.tasks(job["job_id"], 2):
+        said = task["result"]
+        wanted = expected[names[said["name"]]]
+        loads = [layer["would_load"] for layer in said["layers"] if not layer["refused"]]
+        found = (sum(one["loaded"] for one in loads), sum(one["rejected"] for one in loads))
+        if found != wanted and not any(str(wanted) in reason for reason in said["reasons"]):
+            different[said["name"]] = (found, said["reasons"], wanted)
+    assert different == {}
+    assert depot.world.rows("SELECT 1 FROM geo.layers") == []
+
+
+def _put(depot: Depot, corpus: Path) -> dict[str, str]:
+    """The files of the corpus by the names of their blobs."""
+    with (corpus / "MANIFEST.csv").open() as manifest:
+        files = [row["file"] for row in csv.DictReader(manifest) if _is_vector(row)]
+    names = {f"{number}_{Path(file).name}": file for number, file in enumerate(files)}
+    for name, file in names.items():
+        depot.put_file(corpus / file, name)
+    return names
 
 
 def _is_vector(row: dict[str, str]) -> bool:
