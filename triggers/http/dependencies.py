@@ -293,3 +293,4 @@ class HttpDependencies:
     breakers: Breakers
     catalog: Catalog
     catalog_api: WebApi
+    features_api: WebApi
