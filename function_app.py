@@ -16,6 +16,7 @@ from repositories.database import Database
 from repositories.diagnostics import Diagnostics
 from repositories.explanation import JobExplanation
 from repositories.feature_tables import PostgresFeatureTables
+from repositories.features_api import FeaturesApi
 from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
 from repositories.inspection import Inspection
@@ -82,6 +83,7 @@ app.register_functions(
             breakers=breakers,
             catalog=PgstacSchema(database),
             catalog_api=CatalogApi(settings, token),
+            features_api=FeaturesApi(settings, token),
         )
     )
 )

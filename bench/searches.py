@@ -17,8 +17,8 @@ import orjson
 import psycopg
 from pydantic import SecretStr
 
-from interfaces.catalog_requests import CatalogRequest
 from interfaces.settings import Settings
+from interfaces.web_requests import WebRequest
 from repositories.database import Database
 from repositories.pgstac_schema import PgstacSchema
 from repositories.sql_files import queries
@@ -157,13 +157,13 @@ class _Application:
 
     def seconds(self, search: dict[str, Any], page: dict[str, Any]) -> float:
         """How long it takes to answer the search with this page."""
-        from repositories.catalog_api.service import call
+        from repositories.asgi.calling import call
 
         # A copy: the application writes its links into it.
         self._page = orjson.loads(orjson.dumps(page))
         headers = (("content-type", "application/json"),)
         body = json.dumps(search).encode()
-        request = CatalogRequest("POST", "http", "here", "/api/stac", "/search", "", headers, body)
+        request = WebRequest("POST", "http", "here", "/api/stac", "/search", "", headers, body)
         began = time.perf_counter()
         answer = self._loop.run_until_complete(call(self._app, request))
         seconds = time.perf_counter() - began

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
+PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")]
 
 
 class Settings(BaseSettings):
@@ -107,11 +108,27 @@ class Settings(BaseSettings):
     """Items and collections that are posted; what is searched for is limited as parameters of jobs are."""
     catalog_anonymous_reads: bool = False
     """Whether the STAC API is read without a key; changing what it holds asks for one in any case."""
-    catalog_public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")] = ""
+    catalog_public_url: PublicUrl = ""
     """Where clients find the STAC API, such as `https://data.example.org/stac`; empty: where they asked."""
     catalog_id: Annotated[str, Field(min_length=1, max_length=100)] = "geospatial-orchestrator"
     catalog_title: str = "Geospatial catalog"
     catalog_description: str = "Rasters that jobs have converted and described"
+
+    features_connections: Annotated[int, Field(ge=1, le=4)] = 2
+    """Connections of the features API, as the STAC API's."""
+    features_query_seconds: Annotated[float, Field(gt=0, le=200)] = 15
+    """What one statement for it may take the database; a load that replaces a table waits 20 s for them."""
+    features_max_answer_bytes: Annotated[ByteSize, Field(ge=1024)] = ByteSize(64 * 1024**2)
+    """What the features of one page may take; a page has at most `max_page_size`."""
+    features_max_tile_features: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """A tile has no more; those with the first keys are in it."""
+    features_role: Annotated[str, Field(max_length=63, pattern=r"^[^\x00]*$")] = ""
+    """The database role that features are read as; empty: the app's own, in transactions that only read."""
+    features_anonymous_reads: bool = False
+    """Whether the features API is read without a key."""
+    features_public_url: PublicUrl = ""
+    """Where clients find the features API; empty: where they asked."""
+    features_title: str = "Feature layers"
 
     allow_destructive_schema_operations: bool = False
 

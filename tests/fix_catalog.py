@@ -10,7 +10,7 @@ import azure.functions as func
 from interfaces.settings import Settings
 from tests.unit.triggers.http_client import Answer, Client
 from triggers.http import catalog
-from triggers.http.dependencies import CatalogApi
+from triggers.http.dependencies import WebApi
 from triggers.http.routing import register
 from triggers.threads import Threads
 
@@ -42,7 +42,7 @@ class Catalog:
         return [feature["id"] for feature in answer.json()["features"]]
 
 
-def catalog_of(settings: Settings, api: CatalogApi) -> Catalog:
+def catalog_of(settings: Settings, api: WebApi) -> Catalog:
     """The STAC endpoints over an API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     needed: Any = SimpleNamespace(settings=settings, catalog_api=api)

@@ -7,11 +7,12 @@ from stac_fastapi.pgstac.app import instantiate_api
 from stac_fastapi.pgstac.config import Settings as ApiSettings
 
 from interfaces.settings import Settings
+from repositories.asgi.refusals import raise_ours
 from repositories.database import Database
 
 from .client import CatalogClient
 from .connections import CatalogConnections
-from .refusals import raise_ours
+from .refusals import KINDS
 from .transactions import CatalogExtensions
 
 STAC_VERSION = "1.1.0"
@@ -38,5 +39,5 @@ def build(settings: Settings, database: Database) -> FastAPI:
     app: FastAPI = api.app
     # What its lifespan would do: make pools of asyncpg. Ours are made at the first statement.
     app.state.get_connection = CatalogConnections(settings, database).get
-    raise_ours(app)
+    raise_ours(app, KINDS, "the catalog")
     return app

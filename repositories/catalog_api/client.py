@@ -13,6 +13,8 @@ from stac_fastapi.pgstac.core import CoreCrudClient
 from stac_fastapi.types.errors import InvalidQueryParameter
 from starlette.responses import Response
 
+from repositories.asgi.cql2_filters import read, unfit
+
 GEOJSON = "application/geo+json"
 DEFAULT_PAGE = 10
 SORT = "https://api.stacspec.org/v1.0.0/item-search#sort"
@@ -56,6 +58,11 @@ class CatalogClient(CoreCrudClient):  # type: ignore[misc]
     def _clean_search_args(self, base_args: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         if not isinstance(base_args.get("query"), dict | NoneType):
             raise InvalidQueryParameter("query: must be a JSON object")
+        if kwargs.get("filter_query"):
+            # The library would validate it, which a short filter can make take all memory.
+            language = kwargs.get("filter_lang") or "cql2-text"
+            base_args |= {"filter": _condition(kwargs["filter_query"], language), "filter_lang": "cql2-json"}
+            kwargs["filter_query"] = None
         split = across_antimeridian(base_args.get("bbox"))
         if split is not None and not kwargs.get("intersects"):
             base_args |= {"bbox": None, "intersects": split.model_dump(mode="json", exclude_none=True)}
@@ -81,6 +88,15 @@ def across_antimeridian(bbox: Sequence[float] | None) -> MultiPolygon | None:
 def _ring(west: float, south: float, east: float, north: float) -> list[Position2D | Position3D]:
     corners = ((west, south), (east, south), (east, north), (west, north), (west, south))
     return [Position2D(*corner) for corner in corners]
+
+
+def _condition(text: str, language: str) -> Any:
+    """A filter as CQL2 JSON. Raises `InvalidRequest`."""
+    tree = read(text, language)
+    if not (isinstance(tree, bool) or (isinstance(tree, dict) and "op" in tree)):
+        raise unfit("is no condition")
+    # Whole numbers stay whole where they were JSON.
+    return orjson.loads(text) if language == "cql2-json" else tree
 
 
 def _geojson(answer: Any) -> Response:

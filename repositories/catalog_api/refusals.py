@@ -1,13 +1,8 @@
-"""Lets errors leave the application as ours, for the trigger to make problems of them as of all others."""
+"""What the library's errors are here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
-
 import orjson
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from jsonpatch import JsonPatchException
 from jsonpointer import JsonPointerException
 from stac_fastapi.types.errors import (
@@ -17,19 +12,9 @@ from stac_fastapi.types.errors import (
     InvalidQueryParameter,
     NotFoundError,
 )
-from starlette.exceptions import HTTPException
 
-from interfaces.errors import (
-    Conflict,
-    FieldError,
-    InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
-    OrchestratorError,
-    PayloadTooLarge,
-)
+from interfaces.errors import Conflict, InvalidRequest, NotFound, OrchestratorError
 
-STATUSES: dict[int, type[OrchestratorError]] = {404: NotFound, 409: Conflict, 413: PayloadTooLarge}
 KINDS: dict[type[Exception], type[OrchestratorError]] = {
     NotFoundError: NotFound,
     ForeignKeyError: NotFound,
@@ -40,39 +25,3 @@ KINDS: dict[type[Exception], type[OrchestratorError]] = {
     JsonPatchException: InvalidRequest,
     JsonPointerException: InvalidRequest,
 }
-
-
-def raise_ours(app: FastAPI) -> None:
-    """Replace the handlers that the library has put there."""
-    for kind, ours in KINDS.items():
-        app.add_exception_handler(kind, _raising(ours))
-    app.add_exception_handler(RequestValidationError, _not_valid)
-    app.add_exception_handler(HTTPException, _refused)
-
-
-def _raising(ours: type[OrchestratorError]) -> Callable[[Request, Exception], NoReturn]:
-    def handler(_: Request, error: Exception) -> NoReturn:
-        raise ours(str(error) or type(error).__name__) from error
-
-    return handler
-
-
-def _not_valid(_: Request, error: Exception) -> NoReturn:
-    assert isinstance(error, RequestValidationError)
-    found = [FieldError(field=_field(item["loc"]), reason=str(item["msg"])) for item in error.errors()]
-    raise InvalidRequest("; ".join(f"{e.field}: {e.reason}" for e in found), errors=found)
-
-
-def _field(place: tuple[object, ...]) -> str:
-    """Without FastAPI's first word, which says where it is: the body, the query or the path."""
-    return ".".join(map(str, place[1:])) or "(body)"
-
-
-def _refused(request: Request, error: Exception) -> NoReturn:
-    assert isinstance(error, HTTPException)
-    detail = str(error.detail)
-    if error.status_code == 405:
-        raise MethodNotAllowed(request.method, (error.headers or {}).get("Allow", ""))
-    if error.status_code == 404 and detail == "Not Found":
-        detail = f"the catalog has no {request.url.path}"
-    raise STATUSES.get(error.status_code, InvalidRequest)(detail)

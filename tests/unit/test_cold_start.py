@@ -21,8 +21,9 @@ ALLOWED = {
     *("psycopg", "psycopg_binary", "psycopg_pool"),
     *("orjson", "pybreaker", "rfc8785", "rfc9457", "tenacity"),
 }
-"""What may be loaded by the time the app is there. GDAL, NumPy, the storage SDK, the identity library and the
-STAC API with FastAPI may not: they cost more than all of these together, and are loaded when first used."""
+"""What may be loaded by the time the app is there. GDAL, NumPy, the storage SDK, the identity library, the
+STAC API and the features API with FastAPI may not: they cost more than all of these together, and are loaded
+when first used."""
 SETTINGS = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
     "AzureWebJobsStorage": "UseDevelopmentStorage=true",
@@ -86,6 +87,8 @@ def test_the_app_starts_without_loading_what_only_some_tasks_need(settings: dict
     assert "function_app" in started.files
     assert {"azure.functions", "psycopg", "pydantic"} <= started.libraries()
     assert started.libraries() - ALLOWED == set()
+    # Their own modules that need none of that are there.
+    assert {"repositories.catalog_api.service", "repositories.features_api.service"} <= started.files.keys()
 
 
 def test_the_app_starts_within_a_second_of_processor_time_and_120_megabytes() -> None:

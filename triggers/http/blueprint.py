@@ -6,7 +6,18 @@ import azure.functions as func
 
 from triggers.threads import REQUESTS_AT_ONCE, Threads
 
-from . import catalog, health, limits, listings, maintenance, operations, results, status, submission
+from . import (
+    catalog,
+    features,
+    health,
+    limits,
+    listings,
+    maintenance,
+    operations,
+    results,
+    status,
+    submission,
+)
 from .dependencies import HttpDependencies
 from .routing import register
 
@@ -15,7 +26,8 @@ def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
-    for module in (submission, status, results, listings, operations, limits, maintenance, health, catalog):
+    jobs = (submission, status, results, listings, operations, limits, maintenance, health)
+    for module in (*jobs, catalog, features):
         for endpoint in module.endpoints(api):
             register(blueprint, endpoint, api.settings, threads)
     return blueprint

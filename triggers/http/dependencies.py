@@ -10,13 +10,13 @@ from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
-from interfaces.catalog_requests import CatalogAnswer, CatalogRequest
 from interfaces.explanations import JobFacts
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.retention import Cleanup
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
+from interfaces.web_requests import WebAnswer, WebRequest
 
 Document = dict[str, object]
 """An answer or a part of one: JSON values and datetimes."""
@@ -257,11 +257,11 @@ class Catalog(Protocol):
         ...
 
 
-class CatalogApi(Protocol):
-    """The STAC API (`repositories.catalog_api`)."""
+class WebApi(Protocol):
+    """A web application of a library's (`repositories.catalog_api`, `repositories.features_api`)."""
 
-    async def answer(self, request: CatalogRequest) -> CatalogAnswer:
-        """What the catalog answers."""
+    async def answer(self, request: WebRequest) -> WebAnswer:
+        """What it answers; raises the errors that are to become problems."""
         ...
 
 
@@ -292,4 +292,5 @@ class HttpDependencies:
     blobs: BlobRepository
     breakers: Breakers
     catalog: Catalog
-    catalog_api: CatalogApi
+    catalog_api: WebApi
+    features_api: WebApi

@@ -9,6 +9,7 @@ import pytest
 from repositories.catalog_api import CatalogApi
 from repositories.diagnostics import Diagnostics
 from repositories.explanation import JobExplanation
+from repositories.features_api import FeaturesApi
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
 from repositories.job_watch import JobWatch
@@ -42,6 +43,7 @@ def client_of(world: World) -> Client:
                 breakers=world.breakers,
                 catalog=PgstacSchema(database),
                 catalog_api=CatalogApi(world.settings),
+                features_api=FeaturesApi(world.settings),
             )
         )
     )

@@ -116,12 +116,12 @@ class Watch:
     def find_spec(self, name, path=None, target=None):
         seen.setdefault(name.partition(".")[0], threading.current_thread().name)
 sys.meta_path.insert(0, Watch())
-from interfaces.catalog_requests import CatalogRequest
+from interfaces.web_requests import WebRequest
 from interfaces.settings import Settings
 from repositories.catalog_api import CatalogApi
 before = set(seen)
 api = CatalogApi(Settings())
-request = CatalogRequest("GET", "http", "here", "/api/stac", "/collections", "", (), b"")
+request = WebRequest("GET", "http", "here", "/api/stac", "/collections", "", (), b"")
 answer = asyncio.run(api.answer(request))
 later = {name: seen[name] for name in seen if name not in before}
 print(json.dumps({"status": answer.status, "later": later}))

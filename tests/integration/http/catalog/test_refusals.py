@@ -90,6 +90,7 @@ def test_a_search_that_takes_too_long_is_given_up(
     assert catalog.get("/collections").status == 200
 
 
+DENIED = '{"op":"not","args":[' * 300 + "true" + "]}" * 300
 SEARCHES = {
     "a box of two numbers": ("bbox=1,2", "2"),
     "a box of words": ("bbox=a,b,c,d", ""),
@@ -101,6 +102,13 @@ SEARCHES = {
     "a token of somebody else": ("token=next:zz", "token"),
     "a token of nonsense": ("token=x", ""),
     "half a filter": ("filter-lang=cql2-text&filter=a%3D", "filter"),
+    "a filter in endless parentheses": (
+        f"filter-lang=cql2-text&filter={'(' * 2500}a%3D1{')' * 2500}",
+        "filter",
+    ),
+    "a filter that is open": (f"filter-lang=cql2-text&filter={'(' * 25}a", "filter"),
+    "a filter that denies itself": (f"filter-lang=cql2-text&filter={'NOT%20' * 2500}a%3D1", "filter"),
+    "JSON that denies itself": (f"filter-lang=cql2-json&filter={quote(DENIED)}", "filter"),
     "a filter that is a word": ("filter-lang=cql2-text&filter=a", "filter"),
     "a filter of an unknown language": ("filter-lang=cql3&filter=a%3D1", "filter-lang"),
     "a filter that is no JSON": ("filter-lang=cql2-json&filter=a", "filter"),

@@ -1,4 +1,4 @@
-"""Requests to the STAC API as they cross from the trigger to the application that answers them."""
+"""Requests as they cross from a trigger to the web application that answers them (`repositories.asgi`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class CatalogRequest:
+class WebRequest:
     """One request, with the address under which its sender knows the API.
 
     `scheme`, `host` (with its port, where it has one) and `root` (a path without a slash at its end) begin
@@ -25,7 +25,7 @@ class CatalogRequest:
 
 
 @dataclass(frozen=True)
-class CatalogAnswer:
+class WebAnswer:
     """One answer; names of headers are lower case."""
 
     status: int

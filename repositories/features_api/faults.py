@@ -1,0 +1,51 @@
+"""What the database says, as errors of ours: nothing of it is told to a client by chance."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from interfaces.errors import InvalidRequest, NotFound, OrchestratorError, ServiceUnavailable
+
+UNREADABLE = (
+    errors.DataError,
+    errors.InternalError_,
+    errors.DatatypeMismatch,
+    errors.CannotCoerce,
+    errors.SyntaxError,
+    errors.UndefinedFunction,
+    errors.UndefinedObject,
+    errors.AmbiguousFunction,
+    errors.IndeterminateDatatype,
+    errors.GroupingError,
+    errors.StatementTooComplex,
+    errors.ProgramLimitExceeded,
+)
+"""What PostgreSQL and PostGIS say of a filter that does not fit its columns, or of a geometry."""
+REPLACED = ("could not open relation with OID", "cache lookup failed")
+"""What a statement is told whose table was dropped after it was planned."""
+LONGEST = 500
+
+
+def told(error: psycopg.Error) -> OrchestratorError | None:
+    """The error that says what went wrong; None where that is the connection, or nobody foresaw it."""
+    if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
+        if "geo.layers" in (error.diag.message_primary or ""):
+            # The migrations are missing, which the trigger says of every endpoint.
+            return None
+        return NotFound("the layer was removed while it was read")
+    if isinstance(error, errors.UndefinedColumn) or _primary(error).startswith(REPLACED):
+        # A filter's columns were looked up before.
+        return ServiceUnavailable("the layer was replaced while it was read: try again")
+    if isinstance(error, errors.QueryCanceled):
+        return ServiceUnavailable("the database took too long to answer: ask for less, or more precisely")
+    if isinstance(error, errors.InsufficientPrivilege) or _primary(error).startswith('role "'):
+        return ServiceUnavailable("the role that features are read as may not read this")
+    if isinstance(error, UNREADABLE):
+        return InvalidRequest(f"the database refuses this: {_primary(error)}")
+    return None
+
+
+def _primary(error: psycopg.Error) -> str:
+    """The server's message without its context, which quotes the whole query."""
+    return (error.diag.message_primary or type(error).__name__)[:LONGEST]
