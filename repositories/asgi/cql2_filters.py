@@ -22,7 +22,7 @@ MOST_NESTED = 200
 """Parentheses and operators that may stand in each other; the process ended by some 2,000. JSON is held to
 128 by its parser."""
 MOST_EFFORT = 1_000_000
-"""Characters, times two for each level of parentheses: less than half a second."""
+"""Characters, times two for each level of parentheses: some half a second."""
 _COORDINATES = re.compile(
     r"\b(?:(?:MULTI)?(?:POINT|LINESTRING|POLYGON)(?:\s+ZM?|\s+M)?|BBOX)\s*"
     r"\((?:[^()A-Za-z'\"]|\((?:[^()A-Za-z'\"]|\([^()A-Za-z'\"]*+\))*+\))*+\)",
