@@ -14,7 +14,16 @@ from interfaces.workflows import TaskResults
 
 MAX_TABLES = 100
 MAX_REASONS = 100
-COUNTED = ("read", "rejected", "repaired", "null_geometries", "empty_geometries", "linearised")
+COUNTED = (
+    "read",
+    "rejected",
+    "repaired",
+    "null_geometries",
+    "empty_geometries",
+    "linearised",
+    "antimeridian",
+    "repeated_vertices",
+)
 
 
 class VectorToPostgisParameters(VectorSources, LoadOptions):

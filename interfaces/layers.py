@@ -151,6 +151,10 @@ class ChunkCounts(Contract):
     null_geometries: int = 0
     empty_geometries: int = 0
     linearised: int = 0
+    antimeridian: int = 0
+    """Cut at the antimeridian, or moved to where longitudes are between -180 and 180."""
+    repeated_vertices: int = 0
+    """Of whose vertices some were where the one before is, and are gone."""
     largest_area_change: float = 0.0
     """Of repaired polygons, as a fraction of the area before."""
 

@@ -174,6 +174,13 @@ class GeometryOptions(JobParameters):
         Literal["off", "make_valid", "drop"],
         Field(description="Of geometries that are not valid: keep, mend, or reject them"),
     ] = "make_valid"
+    antimeridian: Annotated[
+        Literal["split", "keep"],
+        Field(
+            description="Geometries in degrees that cross the antimeridian: cut there, with all longitudes "
+            "between -180 and 180, or as they are"
+        ),
+    ] = "split"
     null_geometries: Literal["keep", "reject"] = "keep"
     empty_geometries: Literal["keep", "null", "reject"] = "keep"
     curve_step_degrees: Annotated[

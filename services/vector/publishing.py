@@ -75,8 +75,22 @@ class PublishLayerResult(Contract):
     null_geometries: int
     empty_geometries: int
     linearised: int
+    antimeridian: int
+    repeated_vertices: int
     largest_area_change: float
     published: LoadedTable
+
+
+SUMMED = (
+    "read",
+    "rejected",
+    "repaired",
+    "null_geometries",
+    "empty_geometries",
+    "linearised",
+    "antimeridian",
+    "repeated_vertices",
+)
 
 
 class PublishLayer:
@@ -93,12 +107,7 @@ class PublishLayer:
         every = list(counts.values())
         return PublishLayerResult(
             table=f"{done.target_schema}.{done.target_table}",
-            read=sum(one.read for one in every),
-            rejected=sum(one.rejected for one in every),
-            repaired=sum(one.repaired for one in every),
-            null_geometries=sum(one.null_geometries for one in every),
-            empty_geometries=sum(one.empty_geometries for one in every),
-            linearised=sum(one.linearised for one in every),
+            **{name: sum(getattr(one, name) for one in every) for name in SUMMED},
             largest_area_change=max((one.largest_area_change for one in every), default=0.0),
             published=done,
         )

@@ -1,4 +1,7 @@
-"""What becomes of the geometries of a batch: lines for curves, mended, transformed, of the column's type."""
+"""What becomes of the geometries of a batch.
+
+In this order: lines for curves, dimensions, the antimeridian, the CRS, mending, winding, the column's type.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
-from . import wkb
+from . import mending, wkb, wrapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,14 +21,6 @@ if TYPE_CHECKING:
 Linearise = Callable[[Sequence[bytes], float], list[bytes | None]]
 BASES = {"Point": 1, "LineString": 2, "Polygon": 3}
 MULTI = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6, "GeometryCollection": 7}
-DIMENSIONS = {
-    "Point": 0,
-    "MultiPoint": 0,
-    "LineString": 1,
-    "MultiLineString": 1,
-    "Polygon": 2,
-    "MultiPolygon": 2,
-}
 TURN = 360.0
 """Longitudes may go on over the antimeridian; beyond one turn they are mistakes."""
 POLE = 90.0 + 1e-9
@@ -52,7 +47,8 @@ class Shaper:
         self._z = base.endswith("Z")
         self._base = base.removesuffix("Z")
         self._transform = _transformation(crs, plan.crs)
-        self._geographic = _is_geographic(plan.crs)
+        self._from_degrees = _is_geographic(crs)
+        self._to_degrees = _is_geographic(plan.crs)
         self._crs = plan.crs if len(plan.crs) < 30 else f"SRID {plan.srid}"
 
     def shape(self, column: pa.Array, linearise: Linearise) -> Shaped:
@@ -64,12 +60,12 @@ class Shaper:
         reasons: list[str | None] = [None] * len(given)
         codes = wkb.codes(column)
         given, linearised = self._linear(given, codes, reasons, linearise)
-        geometries = _parsed(given, reasons)
+        geometries, closed = _parsed(given, reasons, close=self._options.repair == "make_valid")
         self._without_dimensions(geometries)
-        present = ~shapely.is_missing(geometries)
-        empty = present & shapely.is_empty(geometries)
-        repaired, area_change = self._repair(geometries, present & ~empty, reasons)
-        self._moved(geometries, reasons)
+        wrapped = self._placed(geometries, reasons)
+        repaired, area_change, repeated = self._repair(geometries, reasons)
+        geometries[:] = shapely.orient_polygons(geometries)
+        empty = ~shapely.is_missing(geometries) & shapely.is_empty(geometries)
         self._typed(geometries, empty, reasons)
         ewkb = self._written(geometries)
         self._settle_empty(ewkb, geometries, empty, reasons)
@@ -78,9 +74,11 @@ class Shaper:
             for place in numpy.flatnonzero(nulls):
                 reasons[place] = reasons[place] or "the feature has no geometry"
         counts = ChunkCounts(
-            repaired=repaired,
+            repaired=repaired + closed,
             empty_geometries=int(empty.sum()),
             linearised=linearised,
+            antimeridian=wrapped,
+            repeated_vertices=repeated,
             largest_area_change=area_change,
         )
         return Shaped(ewkb, reasons, counts)
@@ -128,70 +126,73 @@ class Shaper:
             if flat.any():
                 geometries[flat] = shapely.force_3d(geometries[flat], z=0.0)
 
-    def _repair(self, geometries: Any, look_at: Any, reasons: list[str | None]) -> tuple[int, float]:
-        """Mend or reject what is not valid; how many were mended, and by how much an area changed at most."""
-        import numpy
+    def _placed(self, geometries: Any, reasons: list[str | None]) -> int:
+        """Transform, and reject what then lies nowhere; how many were wrapped at the antimeridian."""
         import shapely
 
-        if self._options.repair == "off":
-            return 0, 0.0
-        bad = numpy.flatnonzero(look_at & ~shapely.is_valid(geometries))
-        if not len(bad):
-            return 0, 0.0
-        if self._options.repair == "drop":
-            for place in bad:
-                reasons[place] = f"is not valid: {shapely.is_valid_reason(geometries[place])}"
-            return 0, 0.0
-        before = shapely.area(geometries[bad])
-        mended = shapely.make_valid(geometries[bad], method="structure", keep_collapsed=False)
-        count = 0
-        for place, shape in zip(bad, mended, strict=True):
-            kept = _same_dimension(shape, geometries[place])
-            if kept is None or kept.is_empty:
-                reason = shapely.is_valid_reason(geometries[place])
-                reasons[place] = f"is not valid, and nothing is left when it is mended: {reason}"
-                continue
-            geometries[place] = kept
-            count += 1
-        after = shapely.area(geometries[bad])
-        with numpy.errstate(divide="ignore", invalid="ignore"):
-            change = numpy.abs(after - before) / before
-        change = change[numpy.isfinite(change)]
-        return count, float(change.max()) if len(change) else 0.0
-
-    def _moved(self, geometries: Any, reasons: list[str | None]) -> None:
-        """Transform, and reject what then lies nowhere."""
-        import numpy
-        import shapely
-
+        wrapped = 0
+        _refuse_infinite(geometries, reasons, "has infinite coordinates")
+        if self._from_degrees:
+            self._refuse_unearthly(geometries, reasons)
+            wrapped += self._wrap(geometries, reasons)
         if self._transform is not None:
             geometries[:] = shapely.transform(
                 geometries, self._transform, include_z=self._z, interleaved=False
             )
+            _refuse_infinite(geometries, reasons, f"cannot be transformed into {self._crs}")
+        if self._to_degrees and not self._from_degrees:
+            self._refuse_unearthly(geometries, reasons)
+            wrapped += self._wrap(geometries, reasons)
+        return wrapped
+
+    def _refuse_unearthly(self, geometries: Any, reasons: list[str | None]) -> None:
+        import numpy
+        import shapely
+
         bounds = shapely.bounds(geometries)
-        there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-        lost = there & ~numpy.isfinite(bounds).all(axis=1)
-        for place in numpy.flatnonzero(lost):
-            moved = (
-                f"cannot be transformed into {self._crs}" if self._transform else "has infinite coordinates"
+        # Nothing of NaN, which is what is missing, empty or infinite.
+        outside = (
+            (bounds[:, 1] < -POLE) | (bounds[:, 3] > POLE) | (bounds[:, 0] < -TURN) | (bounds[:, 2] > TURN)
+        )
+        for place in numpy.flatnonzero(outside & numpy.isfinite(bounds).all(axis=1)):
+            west, south, east, north = (f"{edge:.6g}" for edge in bounds[place])
+            reasons[place] = reasons[place] or (
+                f"is not on Earth: its coordinates go from {west} {south} to {east} {north} degrees"
             )
-            reasons[place] = reasons[place] or moved
-        if self._geographic:
-            outside = (
-                there
-                & ~lost
-                & (
-                    (bounds[:, 1] < -POLE)
-                    | (bounds[:, 3] > POLE)
-                    | (bounds[:, 0] < -TURN)
-                    | (bounds[:, 2] > TURN)
-                )
-            )
-            for place in numpy.flatnonzero(outside):
-                west, south, east, north = (f"{edge:.6g}" for edge in bounds[place])
-                reasons[place] = reasons[place] or (
-                    f"is not on Earth: its coordinates go from {west} {south} to {east} {north} degrees"
-                )
+            geometries[place] = None
+
+    def _wrap(self, geometries: Any, reasons: list[str | None]) -> int:
+        import numpy
+
+        if self._options.antimeridian == "keep":
+            return 0
+        count = 0
+        for place in numpy.flatnonzero(wrapping.candidates(geometries)):
+            try:
+                made = wrapping.wrapped(geometries[place])
+            except wrapping.Uncut as error:
+                reasons[place], geometries[place] = str(error), None
+                continue
+            count += made is not geometries[place]
+            geometries[place] = made
+        return count
+
+    def _repair(self, geometries: Any, reasons: list[str | None]) -> tuple[int, float, int]:
+        """Mend or reject what is not valid.
+
+        How many were mended, by how much an area changed at most, and how many had vertices twice.
+        """
+        import shapely
+
+        if self._options.repair == "off":
+            return 0, 0.0, 0
+        look_at = ~shapely.is_missing(geometries) & ~shapely.is_empty(geometries)
+        if self._options.repair == "drop":
+            mending.refuse_invalid(geometries, look_at, reasons)
+            return 0, 0.0, 0
+        repaired, area_change = mending.mended(geometries, look_at, reasons)
+        flat = not self._z and not self._m
+        return repaired, area_change, mending.without_repeated_vertices(geometries) if flat else 0
 
     def _typed(self, geometries: Any, empty: Any, reasons: list[str | None]) -> None:
         """Single geometries into multi ones where the column holds those; others are rejected."""
@@ -256,35 +257,37 @@ def empty_ewkb(base: str, srid: int, *, z: bool, m: bool) -> bytes:
     return head + struct.pack("<I", 0)
 
 
-def _parsed(given: Sequence[bytes | None], reasons: list[str | None]) -> Any:
-    """Shapely's geometries; what cannot be read is missing, with the reason."""
+def _parsed(given: Sequence[bytes | None], reasons: list[str | None], *, close: bool) -> tuple[Any, int]:
+    """Shapely's geometries, and how many had rings to close; what cannot be read is missing."""
     import numpy
     import shapely
 
     readable = [None if reason else one for one, reason in zip(given, reasons, strict=True)]
     geometries = numpy.asarray(shapely.from_wkb(numpy.array(readable, dtype=object), on_invalid="ignore"))
+    closed = 0
     for place in numpy.flatnonzero(shapely.is_missing(geometries)):
         one = readable[place]
         if one is None:
+            continue
+        if close:
+            geometries[place] = shapely.from_wkb(one, on_invalid="fix")
+        if geometries[place] is not None:
+            closed += 1
             continue
         try:
             shapely.from_wkb(one)
         except (shapely.GEOSException, NotImplementedError) as error:
             reasons[place] = f"its geometry cannot be read: {error}"[:300]
-    return geometries
+    return geometries, closed
 
 
-def _same_dimension(shape: Any, original: Any) -> Any | None:
-    """Of what was mended, the part that has as many dimensions as before; None when there is none."""
+def _refuse_infinite(geometries: Any, reasons: list[str | None], reason: str) -> None:
+    import numpy
     import shapely
 
-    wanted = DIMENSIONS.get(original.geom_type)
-    if wanted is None or DIMENSIONS.get(shape.geom_type) == wanted:
-        return shape
-    if shape.geom_type != "GeometryCollection":
-        return None
-    parts = [part for part in shapely.get_parts(shape) if DIMENSIONS.get(part.geom_type) == wanted]
-    return shapely.union_all(parts) if parts else None
+    there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+    for place in numpy.flatnonzero(there & ~numpy.isfinite(shapely.bounds(geometries)).all(axis=1)):
+        reasons[place], geometries[place] = reasons[place] or reason, None
 
 
 def _transformation(source: str, target: str) -> Callable[..., Any] | None:
