@@ -42,11 +42,21 @@ def _schema(name: str) -> str:
     return name
 
 
-def _encoding(name: str) -> str:
+def text_encoding(name: str) -> str:
+    """Python's name of an encoding of text. Raises `LookupError` for others, such as zlib or base64."""
     import codecs
+    from contextlib import suppress
 
+    found = codecs.lookup(name).name
+    # Only this tells encodings of text from others. One byte need not be text in them.
+    with suppress(UnicodeError):
+        b" ".decode(found)
+    return found
+
+
+def _encoding(name: str) -> str:
     try:
-        return codecs.lookup(name).name
+        return text_encoding(name)
     except LookupError:
         raise ValueError("is no encoding that Python knows; examples are utf-8, latin1, cp1252") from None
 
@@ -137,7 +147,7 @@ class ReadOptions(JobParameters):
         Annotated[
             str,
             AfterValidator(_encoding),
-            Field(description="Of text in shapefiles and MapInfo files; else as they say"),
+            Field(description="Of text in shapefiles, MapInfo files and CSV; else as they say"),
         ]
         | None
     ) = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -72,14 +73,38 @@ def values(array: pa.Array, source: ColumnType, target: ColumnType) -> list[Any]
     try:
         found: list[Any] = array.to_pylist()
     except UnicodeDecodeError as error:
-        raise PermanentTaskError(
-            f"encoding: text is not what it should be, {error.reason} "
-            f"(byte {error.object[error.start]:#04x}); name the file's encoding"
-        ) from error
+        found = _cut_texts(array, error)
     except (ValueError, OverflowError) as error:
         raise PermanentTaskError(f"a time is outside the years 1 to 9999: {error}"[:300]) from error
     convert = _converter(source, target)
     return found if convert is None else [None if value is None else convert(value) for value in found]
+
+
+def _cut_texts(array: pa.Array, first: UnicodeDecodeError) -> list[str | None]:
+    """Texts of which some end in the midst of a character, where a field of fixed width ends: without it.
+
+    Raises `PermanentTaskError` for any other that is no UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if not (t.is_string(array.type) or t.is_large_string(array.type)):
+        raise PermanentTaskError(_not_utf8(first)) from first
+    found: list[str | None] = []
+    for text in array.cast(pa.large_binary()).to_pylist():
+        try:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            found.append(None if text is None else decoder.decode(text, final=False))
+        except UnicodeDecodeError as error:
+            raise PermanentTaskError(_not_utf8(error)) from error
+    return found
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return (
+        f"encoding: text is not what it should be, {error.reason} "
+        f"(byte {error.object[error.start]:#04x}); name the file's encoding"
+    )
 
 
 def unstorable(value: Any) -> str | None:

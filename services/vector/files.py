@@ -15,7 +15,7 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, screening
+from . import archives, encodings, screening
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -56,6 +56,9 @@ SIDECARS = {
     "tab": frozenset({"dat", "map", "id", "ind"}),
     "gml": frozenset({"xsd"}),
 }
+TEXT_TABLES = (".csv", ".tsv")
+COPIES_OF_TEXT = 4
+"""A byte of text becomes at most three in UTF-8; and the file as it came is there too."""
 DATABASES = frozenset({"GPKG", "SQLite"})
 XML = frozenset({"LIBKML", "GML", "GPX"})
 
@@ -115,11 +118,17 @@ class VectorOpener:
 
     @contextmanager
     def opened(
-        self, container: str, name: str, check: Callable[[], None], expected: SourceFile | None = None
+        self,
+        container: str,
+        name: str,
+        check: Callable[[], None],
+        expected: SourceFile | None = None,
+        encoding: str | None = None,
     ) -> Iterator[Opened]:
         """The file's datasets, in a folder that is removed at the end.
 
-        `expected` is what was inspected. Raises `PermanentTaskError` with the reason for what is missing, has
+        `expected` is what was inspected; `encoding` that of tables of text (CSV), which are UTF-8 here; else
+        a byte order mark tells it. Raises `PermanentTaskError` with the reason for what is missing, has
         changed since, is no vector file, or is refused.
         """
         extension = known_extension(name)
@@ -135,13 +144,22 @@ class VectorOpener:
                     source, wanted, parts = self._file(source, check)
             if expected is not None and expected != source:
                 raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
-            size = sum(one.size for one in wanted) + SPARE
+            size = sum(one.size * self._copies(source, one, encoding) for one in wanted) + SPARE
             memory = min(READING_BYTES, self._resources.free_bytes)
             with self._resources.memory(memory, check), self._resources.room(check)(size) as folder:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
-                yield Opened(source, [_screened(part, check) for part in placed])
+                yield Opened(source, [_screened(part, encoding, check) for part in placed])
+
+    def _copies(self, source: SourceFile, wanted: _Wanted, encoding: str | None) -> int:
+        """How many times its size a file takes: one of text in another encoding is copied into UTF-8."""
+        if not wanted.target.endswith(TEXT_TABLES):
+            return 1
+        if encoding is None and extension_of(source.name) not in ARCHIVES:
+            head = self._blobs.read(source.container, source.name, 0, encodings.LONGEST_MARK)
+            encoding = encodings.marked(head)
+        return 1 if encoding in (None, encodings.UTF8) else COPIES_OF_TEXT
 
     def _properties(self, container: str, name: str) -> BlobProperties:
         try:
@@ -333,8 +351,11 @@ def _root_of_kmz(
     return first, found[first]
 
 
-def _screened(part: Part, check: Callable[[], None]) -> Part:
-    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told."""
+def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Part:
+    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told.
+
+    A table of text is brought into UTF-8.
+    """
     if part.path.is_dir():
         return part
     screening.refuse_references(part.path)
@@ -345,6 +366,19 @@ def _screened(part: Part, check: Callable[[], None]) -> Part:
         schema = part.path.with_suffix(".xsd")
         if schema.exists():
             screening.screen_xml(schema, check)
+    if part.driver == "CSV":
+        foreign = encodings.foreign(part.path, encoding, check)
+        if foreign is not None:
+            return _in_utf8(part, foreign, check)
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
     return part
+
+
+def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:
+    """Under its own name, which is what its layer is called."""
+    folder = part.path.with_suffix(".utf8")
+    folder.mkdir()
+    path = folder / part.path.name
+    encodings.to_utf8(part.path, path, encoding, check)
+    return Part(path, part.driver, part.title)

@@ -14,7 +14,7 @@ from interfaces.layers import Attribute, Chunk, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import screening, wkb
+from . import encodings, screening, wkb
 from .areas import area_in
 from .files import Opened, VectorOpener
 from .naming import safe_name
@@ -59,7 +59,9 @@ class InspectVector:
     def __call__(self, parameters: InspectVectorParameters, context: TaskContext) -> InspectVectorResult:
         """The layers. Raises `PermanentTaskError` with the reason why the file cannot be loaded."""
         options = parameters.options
-        with self._opener.opened(parameters.container, parameters.name, context.check) as opened:
+        with self._opener.opened(
+            parameters.container, parameters.name, context.check, encoding=options.encoding
+        ) as opened:
             chosen = choose(opened, options)
             found = [inspected(layer, opened.source, options, context.check) for layer in chosen]
         targets = [target(one, options, alone=len(chosen) == 1) for one in found]
@@ -169,14 +171,12 @@ def inspected(
 def _with_encoding(
     layer: Layer, options: LoadOptions, check: Callable[[], None]
 ) -> tuple[LoadOptions, list[str]]:
-    """What is asked, with the encoding of a shapefile that names none and is seen to be UTF-8."""
+    """What is asked, with the encoding of a shapefile that names none, or a wrong one; and notes."""
     table = layer.part.path.with_suffix(".dbf")
-    named = options.encoding is not None or layer.part.path.with_suffix(".cpg").exists()
-    if layer.part.driver != "ESRI Shapefile" or named or not table.exists():
+    if layer.part.driver != "ESRI Shapefile" or not table.exists():
         return options, []
-    if screening.text_of_dbf_is_utf8(table, check):
-        return options.model_copy(update={"encoding": "utf-8"}), ["names no encoding: its text is UTF-8"]
-    return options, ["names no encoding: ISO 8859-1 is assumed, or what its header says"]
+    encoding, notes = encodings.of_shapefile(table, options.encoding, check)
+    return options.model_copy(update={"encoding": encoding}), notes
 
 
 def _null_is_lost(

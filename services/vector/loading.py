@@ -82,7 +82,9 @@ class LoadChunk:
         options = parameters.options.model_copy(update={"encoding": layer.encoding})
         plan = self._tables.plan(parameters.staging)
         source = layer.source
-        with self._opener.opened(source.container, source.name, context.check, source) as opened:
+        with self._opener.opened(
+            source.container, source.name, context.check, source, encoding=options.encoding
+        ) as opened:
             [chosen] = [one for one in choose(opened, options) if one.title == layer.layer]
             area = area_in(options, layer.crs)
             reading = stream(chosen, options, batch=layer.batch_features, area=area, chunk=parameters.part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import sqlite3
@@ -164,40 +163,6 @@ def written_nulls(path: Path, check: Callable[[], None]) -> int:
                 end = match.end()
             rest = text[max(end, len(text) - LONGEST_MATCH) :]
     return found
-
-
-def text_of_dbf_is_utf8(path: Path, check: Callable[[], None]) -> bool:
-    """Whether the records of a dBASE file are UTF-8, with more than ASCII in them.
-
-    Fields are cut at their width, in the midst of a character too: what is cut is forgiven.
-    """
-    beyond_ascii = False
-    with path.open("rb") as file:
-        head = file.read(32)
-        header, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
-        if len(head) < 32 or record == 0:
-            return False
-        descriptions = file.read(max(header - 32, 0))
-        widths = [descriptions[place + 16] for place in range(0, len(descriptions) - 31, 32)]
-        while row := file.read(record):
-            check()
-            if row.isascii():
-                continue
-            beyond_ascii = True
-            at = 1
-            for width in widths:
-                if not _is_utf8(row[at : at + width].rstrip(b" \x00")):
-                    return False
-                at += width
-    return beyond_ascii
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(text, final=False)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:

@@ -108,27 +108,3 @@ def test_geometries_that_are_written_as_null_are_counted(
     monkeypatch.setattr(screening, "BLOCK", 7)
     path = written(tmp_path, '{"geometry": null}, {"geometry" :\n null}, {"geometry": {}}' * 20)
     assert screening.written_nulls(path, nothing) == 40
-
-
-def dbf(*values: bytes) -> bytes:
-    """A dBASE file with one field of ten bytes."""
-    head = bytes([3, 1, 1, 1]) + len(values).to_bytes(4, "little") + (65).to_bytes(2, "little")
-    head += (11).to_bytes(2, "little") + bytes(20)
-    field = b"NAME".ljust(11, b"\0") + b"C" + bytes(4) + bytes([10]) + bytes(15)
-    return head + field + b"\r" + b"".join(b" " + value.ljust(10) for value in values) + b"\x1a"
-
-
-@pytest.mark.parametrize(
-    ("values", "utf8"),
-    [
-        (["München".encode(), b"plain"], True),
-        # Cut off in the midst of a character.
-        (["0123456é89".encode()[:10], "012345678é".encode()[:10]], True),
-        (["México".encode("latin1")], False),
-        ([b"plain"], False),
-    ],
-)
-def test_utf8_is_told_in_a_dbf_that_names_no_encoding(
-    tmp_path: Path, values: list[bytes], utf8: bool
-) -> None:
-    assert screening.text_of_dbf_is_utf8(written(tmp_path, dbf(*values)), nothing) is utf8
