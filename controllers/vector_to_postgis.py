@@ -22,6 +22,7 @@ COUNTED = (
     "empty_geometries",
     "linearised",
     "antimeridian",
+    "collapsed",
     "repeated_vertices",
 )
 

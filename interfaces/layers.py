@@ -153,6 +153,8 @@ class ChunkCounts(Contract):
     linearised: int = 0
     antimeridian: int = 0
     """Cut at the antimeridian, or moved to where longitudes are between -180 and 180."""
+    collapsed: int = 0
+    """Of which nothing was left, simplified or on the precision grid; they are among the empty ones."""
     repeated_vertices: int = 0
     """Of whose vertices some were where the one before is, and are gone."""
     largest_area_change: float = 0.0

@@ -191,12 +191,42 @@ class GeometryOptions(JobParameters):
             "between -180 and 180, or as they are"
         ),
     ] = "split"
+    simplify: (
+        Annotated[
+            float,
+            Field(
+                gt=0,
+                strict=False,
+                allow_inf_nan=False,
+                description="Vertices nearer than this to the line without them go; units of the CRS",
+            ),
+        ]
+        | None
+    ) = None
+    precision: (
+        Annotated[
+            float,
+            Field(
+                gt=0,
+                strict=False,
+                allow_inf_nan=False,
+                description="Coordinates become multiples of this; units of the CRS",
+            ),
+        ]
+        | None
+    ) = None
     null_geometries: Literal["keep", "reject"] = "keep"
     empty_geometries: Literal["keep", "null", "reject"] = "keep"
     curve_step_degrees: Annotated[
         float,
         Field(gt=0, le=90, strict=False, description="Curves become lines that turn so much at each vertex"),
     ] = 4.0
+
+    @model_validator(mode="after")
+    def _only_what_is_valid_is_generalised(self) -> Self:
+        if self.repair == "off" and (self.simplify is not None or self.precision is not None):
+            raise ValueError("simplify and precision need geometries that are valid: repair must not be off")
+        return self
 
 
 class TableOptions(JobParameters):

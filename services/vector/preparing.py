@@ -106,6 +106,8 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
     kind = geometry_type(found, options, notes)
     if kind.endswith("M") and any(one.crs != crs for one in found):
         raise PermanentTaskError("geometries with M cannot be transformed: give dimensions xyz or xy")
+    if kind.endswith("M") and options.simplify is not None:
+        raise PermanentTaskError("simplify: geometries with M cannot be simplified: give dimensions xyz")
     columns = merged(found, notes)
     key = [_keyed(columns, name) for name in options.key_columns]
     if options.primary_key is not None:

@@ -76,6 +76,7 @@ class PublishLayerResult(Contract):
     empty_geometries: int
     linearised: int
     antimeridian: int
+    collapsed: int
     repeated_vertices: int
     largest_area_change: float
     published: LoadedTable
@@ -89,6 +90,7 @@ SUMMED = (
     "empty_geometries",
     "linearised",
     "antimeridian",
+    "collapsed",
     "repeated_vertices",
 )
 

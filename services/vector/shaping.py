@@ -1,6 +1,7 @@
 """What becomes of the geometries of a batch.
 
-In this order: lines for curves, dimensions, the antimeridian, the CRS, mending, winding, the column's type.
+In this order: lines for curves, dimensions, the antimeridian, the CRS, mending, simplifying, the precision
+grid, winding, the column's type.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
-from . import mending, wkb, wrapping
+from . import generalising, mending, wkb, wrapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,8 @@ BASES = {"Point": 1, "LineString": 2, "Polygon": 3}
 MULTI = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6, "GeometryCollection": 7}
 TURN = 360.0
 """Longitudes may go on over the antimeridian; beyond one turn they are mistakes."""
+EMPTY = "its geometry is empty"
+COLLAPSED = f"{EMPTY}: nothing is left of it, simplified or on the precision grid"
 POLE = 90.0 + 1e-9
 
 
@@ -64,11 +67,15 @@ class Shaper:
         self._without_dimensions(geometries)
         wrapped = self._placed(geometries, reasons)
         repaired, area_change, repeated = self._repair(geometries, reasons)
+        _leave_out(geometries, reasons)
+        collapsed = generalising.generalised(
+            geometries, self._options.simplify, self._options.precision, reasons
+        )
         geometries[:] = shapely.orient_polygons(geometries)
         empty = ~shapely.is_missing(geometries) & shapely.is_empty(geometries)
         self._typed(geometries, empty, reasons)
         ewkb = self._written(geometries)
-        self._settle_empty(ewkb, geometries, empty, reasons)
+        self._settle_empty(ewkb, geometries, empty, collapsed, reasons)
         nulls = numpy.array([one is None for one in given], dtype=bool)
         if self._options.null_geometries == "reject":
             for place in numpy.flatnonzero(nulls):
@@ -78,6 +85,7 @@ class Shaper:
             empty_geometries=int(empty.sum()),
             linearised=linearised,
             antimeridian=wrapped,
+            collapsed=int(collapsed.sum()),
             repeated_vertices=repeated,
             largest_area_change=area_change,
         )
@@ -232,13 +240,21 @@ class Shaper:
         return written
 
     def _settle_empty(
-        self, ewkb: list[bytes | None], geometries: Any, empty: Any, reasons: list[str | None]
+        self,
+        ewkb: list[bytes | None],
+        geometries: Any,
+        empty: Any,
+        collapsed: Any,
+        reasons: list[str | None],
     ) -> None:
         import numpy
 
         for place in numpy.flatnonzero(empty):
             if self._options.empty_geometries == "reject":
-                reasons[place] = reasons[place] or "its geometry is empty"
+                why = (
+                    ": nothing is left of it, simplified or on the precision grid" if collapsed[place] else ""
+                )
+                reasons[place] = reasons[place] or f"its geometry is empty{why}"
             elif self._options.empty_geometries == "null":
                 ewkb[place] = None
             else:
@@ -279,6 +295,13 @@ def _parsed(given: Sequence[bytes | None], reasons: list[str | None], *, close: 
         except (shapely.GEOSException, NotImplementedError) as error:
             reasons[place] = f"its geometry cannot be read: {error}"[:300]
     return geometries, closed
+
+
+def _leave_out(geometries: Any, reasons: list[str | None]) -> None:
+    """What is rejected need not be looked at any more, and might be what a library refuses."""
+    for place, reason in enumerate(reasons):
+        if reason is not None:
+            geometries[place] = None
 
 
 def _refuse_infinite(geometries: Any, reasons: list[str | None], reason: str) -> None:

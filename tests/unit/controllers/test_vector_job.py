@@ -69,6 +69,8 @@ def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> Non
         ({"polygon": {"type": "Point", "coordinates": [1, 2]}}, "should be a Polygon or a MultiPolygon"),
         ({"polygon": "POLYGON ((0 0, 2 2, 0 2, 2 0, 0 0))"}, "is not valid: Self-intersection"),
         ({"csv": {"x": "lon"}}, "x and y go together"),
+        ({"simplify": 0}, "greater than 0"),
+        ({"precision": 0.1, "repair": "off"}, "repair must not be off"),
         ({"encoding": "klingon"}, "no encoding that Python knows"),
         ({"encoding": "zlib"}, "no encoding that Python knows"),
         ({"target_schema": "geo"}, "schema geo is not for layers"),

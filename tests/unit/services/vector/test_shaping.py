@@ -4,54 +4,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow
 import pytest
 import shapely
 
-from interfaces.layers import TablePlan
 from interfaces.vectors import GeometryOptions
 from services.vector import wkb
-from services.vector.shaping import Shaped, Shaper
+from services.vector.shaping import Shaper
 
-
-def plan(kind: str, crs: str = "EPSG:4326", srid: int = 4326) -> TablePlan:
-    return TablePlan(
-        target_schema="features",
-        target_table="t",
-        original="t",
-        if_exists="fail",
-        columns=[],
-        key=[],
-        generated_key="fid",
-        geometry_column="geom",
-        geometry_type=kind,
-        srid=srid,
-        crs=crs,
-        chunks=1,
-        features=1,
-        sources=[],
-        parameters_hash="",
-        notes=[],
-    )
-
-
-def no_curves(curves: Sequence[bytes], degrees: float) -> list[bytes | None]:
-    raise AssertionError("there are no curves")
-
-
-def shaped(kind: str, *wkts: str | bytes | None, crs: str = "EPSG:4326", **options: Any) -> Shaped:
-    column = [
-        one if isinstance(one, bytes) or one is None else shapely.to_wkb(shapely.from_wkt(one), flavor="iso")
-        for one in wkts
-    ]
-    shaper = Shaper(plan(kind), crs, GeometryOptions(**options))
-    return shaper.shape(pyarrow.array(column, pyarrow.binary()), no_curves)
-
-
-def wkt(ewkb: bytes | None) -> str | None:
-    return None if ewkb is None else shapely.to_wkt(shapely.from_wkb(ewkb), trim=True, output_dimension=4)
+from .shapes import no_curves, plan, shaped, wkt
 
 
 @pytest.mark.parametrize(
