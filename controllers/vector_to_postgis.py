@@ -89,11 +89,11 @@ class VectorToPostgis:
                 elif number == len(stages) and task.result is not None:
                     for name in COUNTED:
                         counted[name] += _number(task.result.get(name))
-                    published = _published(task)
-                    loaded += _number(published.get("loaded"))
-                    published_tables += 1
-                    if len(tables) < MAX_TABLES:
-                        tables.append(published)
+                    for published in _published(task):
+                        loaded += _number(published.get("loaded"))
+                        published_tables += 1
+                        if len(tables) < MAX_TABLES:
+                            tables.append(published)
         return {
             "loaded": loaded,
             **counted,
@@ -111,12 +111,18 @@ def asked(
     return parameters.model_dump(mode="json", include=set(model.model_fields) - (without or set()))
 
 
-def _published(task: TaskOutcome) -> JsonObject:
-    result = task.result or {}
-    published = result.get("published")
-    done = published if isinstance(published, dict) else {}
+def _published(task: TaskOutcome) -> list[JsonObject]:
+    """The tables of one load: several where a layer is split by kind of geometry."""
+    published = (task.result or {}).get("published")
     shown = ("rows", "loaded", "rejected", "extent", "srid", "geometry_type", "replaced")
-    return {"table": result.get("table"), **{name: done.get(name) for name in shown}}
+    return [
+        {
+            "table": f"{done.get('target_schema')}.{done.get('target_table')}",
+            **{name: done.get(name) for name in shown},
+        }
+        for done in (published if isinstance(published, list) else [])
+        if isinstance(done, dict)
+    ]
 
 
 def _number(value: JsonValue) -> int:

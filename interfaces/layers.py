@@ -93,6 +93,19 @@ class Column(Contract):
     original: str
 
 
+Kind = Literal["point", "line", "polygon", "collection", "none"]
+
+
+class KindTable(Contract):
+    """Of a layer that is split by kind of geometry, the table of one kind."""
+
+    kind: Kind
+    """`none` has what has no geometry."""
+    table: str
+    geometry_type: str
+    """Of its column, such as MultiPolygonZ."""
+
+
 class TablePlan(Contract):
     """A table that is being loaded. It is kept with the staging table, and read by every task of it."""
 
@@ -116,6 +129,8 @@ class TablePlan(Contract):
     sources: list[SourceFile]
     parameters_hash: str
     notes: list[str]
+    kinds: list[KindTable] = Field(default_factory=list)
+    """The tables that it becomes, where it is split by kind of geometry; then `target_table` is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +185,7 @@ class LoadedTable(Contract):
     """In the table after it, with those that were there before."""
     loaded: int
     rejected: int
+    """Features of the load that are in none of its tables: the same number for each of them."""
     extent: list[float] | None
     """[x min, y min, x max, y max] in the table's CRS; None for a table without geometries."""
     replaced: bool
@@ -221,8 +237,11 @@ class FeatureTables(Protocol):
         """
         ...
 
-    def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
-        """Make a staging table the target, or part of it. `counts` are those of the tasks, by chunk."""
+    def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> list[LoadedTable]:
+        """Make a staging table the target, or part of it; or several, where it is split by kind of geometry.
+
+        All of them are published at once. `counts` are those of the tasks, by chunk.
+        """
         ...
 
     def sweep(self, age: timedelta) -> Iterator[str]:

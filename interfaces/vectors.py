@@ -177,8 +177,11 @@ class GeometryOptions(JobParameters):
     ] = "keep"
     promote_to_multi: Annotated[bool, Field(description="Single geometries become multi ones")] = True
     mixed_geometries: Annotated[
-        Literal["geometry", "refuse"],
-        Field(description="Of layers that mix points, lines and polygons: a column for any, or fail"),
+        Literal["geometry", "refuse", "split"],
+        Field(
+            description="Of layers that mix points, lines and polygons: a column for any; fail; or a table "
+            "for each kind, …_point, …_line, …_polygon, also of layers that have only one"
+        ),
     ] = "geometry"
     repair: Annotated[
         Literal["off", "make_valid", "drop"],

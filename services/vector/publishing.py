@@ -16,9 +16,10 @@ what a crash leaves is what was committed before. In order:
 
    a. the staging table's row is locked: a second publisher waits, and then finds it gone;
    b. counts are compared: those of tasks, of chunks' rows, of the table, and of the inspection;
-   c. one publisher of a target at a time (an advisory lock of the transaction);
-   d. keys are checked; replace: primary key, GiST index, comments and ANALYZE are made on the staging
-      table, which nobody else reads;
+   c. a layer that is split by kind of geometry becomes one staging table for each kind, of which each goes
+      through the following, in the order of their names;
+   d. one publisher of a target at a time (an advisory lock of the transaction); keys are checked; replace:
+      primary key, GiST index, comments and ANALYZE are made on the staging table, which nobody else reads;
    e. replace: the old table is dropped, from which moment readers wait, and the staging table takes its
       schema and name; append, upsert: rows are inserted, and the staging table is dropped;
    f. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
@@ -66,9 +67,8 @@ class PublishLayerParameters(TaskParameters):
 
 
 class PublishLayerResult(Contract):
-    """A table, and what became of the features that were read."""
+    """One load's tables, and what became of the features that were read."""
 
-    table: str
     read: int
     rejected: int
     repaired: int
@@ -79,7 +79,7 @@ class PublishLayerResult(Contract):
     collapsed: int
     repeated_vertices: int
     largest_area_change: float
-    published: LoadedTable
+    published: list[LoadedTable]
 
 
 SUMMED = (
@@ -108,7 +108,6 @@ class PublishLayer:
         done = self._tables.publish(parameters.staging, owner_of(context), counts)
         every = list(counts.values())
         return PublishLayerResult(
-            table=f"{done.target_schema}.{done.target_table}",
             **{name: sum(getattr(one, name) for one in every) for name in SUMMED},
             largest_area_change=max((one.largest_area_change for one in every), default=0.0),
             published=done,

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 Linearise = Callable[[Sequence[bytes], float], list[bytes | None]]
 BASES = {"Point": 1, "LineString": 2, "Polygon": 3}
+TYPE_IDS: dict[str, tuple[int, int, str | None]] = {
+    "Point": (0, 0, None),
+    "LineString": (1, 1, None),
+    "Polygon": (3, 3, None),
+    "MultiPoint": (4, 0, "multipoints"),
+    "MultiLineString": (5, 1, "multilinestrings"),
+    "MultiPolygon": (6, 3, "multipolygons"),
+    "GeometryCollection": (7, 7, "geometrycollections"),
+}
+"""GEOS's numbers of a column's type and of its single geometries, and what makes one of the other."""
 MULTI = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6, "GeometryCollection": 7}
 TURN = 360.0
 """Longitudes may go on over the antimeridian; beyond one turn they are mistakes."""
@@ -44,11 +54,9 @@ class Shaper:
     def __init__(self, plan: TablePlan, crs: str, options: GeometryOptions) -> None:
         self._options = options
         self._srid = plan.srid
-        base = plan.geometry_type
-        self._m = base.endswith("M")
-        base = base.removesuffix("M")
-        self._z = base.endswith("Z")
-        self._base = base.removesuffix("Z")
+        self._base, self._z, self._m = _dimensions(plan.geometry_type)
+        # Of a layer that is split, by kind; else one for all.
+        self._bases = [_dimensions(kind.geometry_type)[0] for kind in plan.kinds if kind.kind != "none"]
         self._transform = _transformation(crs, plan.crs)
         self._from_degrees = _is_geographic(crs)
         self._to_degrees = _is_geographic(plan.crs)
@@ -207,28 +215,23 @@ class Shaper:
         import numpy
         import shapely
 
-        if self._base == "Geometry":
+        if self._base == "Geometry" and not self._bases:
             return
-        make = {
-            "MultiPoint": (0, shapely.multipoints),
-            "MultiLineString": (1, shapely.multilinestrings),
-            "MultiPolygon": (3, shapely.multipolygons),
-            "GeometryCollection": (None, shapely.geometrycollections),
-        }
         ids = shapely.get_type_id(geometries)
-        wanted = {"Point": 0, "LineString": 1, "Polygon": 3, "MultiPoint": 4, "MultiLineString": 5}
-        own = wanted.get(self._base, 6 if self._base == "MultiPolygon" else 7)
-        if self._base in make:
-            single, collect = make[self._base]
-            alone = (ids == single) if single is not None else (ids >= 0) & (ids != own)
-            alone = alone & ~empty
-            if alone.any():
-                geometries[alone] = collect(geometries[alone].reshape(-1, 1))
-                ids[alone] = own
-        for place in numpy.flatnonzero((ids >= 0) & (ids != own) & ~empty):
-            reasons[place] = reasons[place] or (
-                f"is a {geometries[place].geom_type}, and the column holds {self._base}"
-            )
+        fits = empty | (ids < 0)
+        for base in self._bases or [self._base]:
+            own, single, collect = TYPE_IDS[base]
+            alone = (ids == single) & ~empty
+            if base == "GeometryCollection":
+                # Where a layer is split, all but collections have tables of their own.
+                alone = (ids >= 0) & (ids != own) & ~empty if not self._bases else ids < -1
+            if collect is not None and alone.any():
+                geometries[alone] = getattr(shapely, collect)(geometries[alone].reshape(-1, 1))
+                fits |= alone
+            fits |= ids == own
+        holds = f"the column holds {self._base}" if not self._bases else "there is no table for those"
+        for place in numpy.flatnonzero(~fits):
+            reasons[place] = reasons[place] or f"is a {geometries[place].geom_type}, and {holds}"
 
     def _written(self, geometries: Any) -> list[bytes | None]:
         import shapely
@@ -260,7 +263,20 @@ class Shaper:
             else:
                 # Of the column's own type and dimensions, whatever the file's empty one was.
                 base = geometries[place].geom_type if self._base == "Geometry" else self._base
+                base = base if not self._bases else _of_kind(base, self._bases)
                 ewkb[place] = empty_ewkb(base, self._srid, z=self._z, m=self._m)
+
+
+def _dimensions(kind: str) -> tuple[str, bool, bool]:
+    """A column's type without Z and M, and whether it has them."""
+    m = kind.endswith("M")
+    kind = kind.removesuffix("M")
+    return kind.removesuffix("Z"), kind.endswith("Z"), m
+
+
+def _of_kind(name: str, bases: Sequence[str]) -> str:
+    """Of the columns' types the one that is of the kind of a geometry; itself where there is none."""
+    return next((base for base in bases if base.removeprefix("Multi") == name.removeprefix("Multi")), name)
 
 
 def empty_ewkb(base: str, srid: int, *, z: bool, m: bool) -> bytes:

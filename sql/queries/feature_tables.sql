@@ -70,7 +70,21 @@ SELECT set_config('lock_timeout', '20s', true)
 
 -- name: load_of
 -- What was published of a staging table that is no more.
-SELECT result FROM geo.layer_loads WHERE staging = %(name)s
+SELECT result FROM geo.layer_loads WHERE staging = %(name)s ORDER BY target_table
+
+-- name: create_part
+-- Columns and, where there is one, the generated number, which begins again.
+CREATE TABLE {part} (LIKE {staging} INCLUDING IDENTITY)
+
+-- name: type_part
+ALTER TABLE {part} ALTER COLUMN {geometry} TYPE {type}
+
+-- name: fill_part
+INSERT INTO {part} ({columns}) SELECT {columns} FROM {staging}
+WHERE ST_GeometryType({geometry}) = ANY (%(types)s::text[])
+
+-- name: fill_part_without
+INSERT INTO {part} ({columns}) SELECT {columns} FROM {staging} WHERE {geometry} IS NULL
 
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS {schema}

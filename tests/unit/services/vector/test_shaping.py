@@ -9,6 +9,7 @@ import pyarrow
 import pytest
 import shapely
 
+from interfaces.layers import KindTable
 from interfaces.vectors import GeometryOptions
 from services.vector import wkb
 from services.vector.shaping import Shaper
@@ -165,3 +166,28 @@ def test_kinds_of_geometries_are_read_off_their_heads() -> None:
     extended = shapely.to_wkb(shapely.from_wkt("POINT ZM (1 2 3 4)"), flavor="extended", include_srid=True)
     big = shapely.to_wkb(shapely.Point(1, 2), byte_order=0)
     assert wkb.codes(pyarrow.array([extended, big, b"\x01"])).tolist() == [3001, 1, -1]
+
+
+def test_geometries_of_a_layer_that_is_split_become_of_the_types_of_their_tables() -> None:
+    kinds = [
+        KindTable(kind="point", table="t_point", geometry_type="MultiPoint"),
+        KindTable(kind="line", table="t_line", geometry_type="LineString"),
+        KindTable(kind="collection", table="t_collection", geometry_type="GeometryCollection"),
+    ]
+    split = plan("Geometry").model_copy(update={"kinds": kinds})
+    given = ["POINT (1 2)", "LINESTRING (0 0, 1 1)", "POINT EMPTY", "GEOMETRYCOLLECTION (POINT (1 2))"]
+    given += ["MULTILINESTRING ((0 0, 1 1))", "POLYGON ((0 0, 1 0, 1 1, 0 0))"]
+    result = Shaper(split, "EPSG:4326", GeometryOptions()).shape(
+        pyarrow.array([shapely.to_wkb(shapely.from_wkt(one)) for one in given]), no_curves
+    )
+    assert [wkt(one) for one in result.ewkb[:4]] == [
+        "MULTIPOINT ((1 2))",
+        given[1],
+        "MULTIPOINT EMPTY",
+        given[3],
+    ]
+    assert result.reasons == [
+        *[None] * 4,
+        "is a MultiLineString, and there is no table for those",
+        "is a Polygon, and there is no table for those",
+    ]
