@@ -114,7 +114,7 @@ def asked(
 def _published(task: TaskOutcome) -> list[JsonObject]:
     """The tables of one load: several where a layer is split by kind of geometry."""
     published = (task.result or {}).get("published")
-    shown = ("rows", "loaded", "rejected", "extent", "srid", "geometry_type", "replaced")
+    shown = ("rows", "loaded", "rejected", "extent", "srid", "geometry_type", "replaced", "parts")
     return [
         {
             "table": f"{done.get('target_schema')}.{done.get('target_table')}",

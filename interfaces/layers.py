@@ -131,6 +131,8 @@ class TablePlan(Contract):
     notes: list[str]
     kinds: list[KindTable] = Field(default_factory=list)
     """The tables that it becomes, where it is split by kind of geometry; then `target_table` is none."""
+    subdivide: int | None = None
+    """Vertices that a piece has at most, in the view beside the table; None for no view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,14 @@ class ChunkCounts(Contract):
     """Of repaired polygons, as a fraction of the area before."""
 
 
+class Parts(Contract):
+    """The materialized view, beside a table and in its schema, that has its geometries in pieces."""
+
+    view: str
+    rows: int
+    max_vertices: int
+
+
 class LoadedTable(Contract):
     """A table that was published."""
 
@@ -193,6 +203,7 @@ class LoadedTable(Contract):
     geometry_type: str
     columns: list[Column] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    parts: Parts | None = None
 
 
 class ChunkWriter(Protocol):

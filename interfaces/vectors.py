@@ -247,6 +247,19 @@ class TableOptions(JobParameters):
         None
     )
 
+    subdivide: (
+        Annotated[
+            int,
+            Field(
+                ge=5,
+                le=100_000,
+                description="Beside each table of lines or polygons a materialized view, …_parts, of its "
+                "geometries in pieces of at most so many vertices, for use by an index",
+            ),
+        ]
+        | None
+    ) = None
+
     @model_validator(mode="after")
     def _keys_go_with_upsert(self) -> Self:
         if (self.if_exists == "upsert") != bool(self.key_columns):
@@ -258,3 +271,9 @@ class TableOptions(JobParameters):
 
 class LoadOptions(ReadOptions, GeometryOptions, TableOptions):
     """All that is asked of a load."""
+
+    @model_validator(mode="after")
+    def _only_what_is_valid_is_subdivided(self) -> Self:
+        if self.subdivide is not None and self.repair == "off":
+            raise ValueError("subdivide needs geometries that are valid: repair must not be off")
+        return self

@@ -29,8 +29,9 @@ from .connection import Connection
 from .database import Database
 from .json_text import to_json
 from .sql_files import queries
+from .table_names import first_row
 from .table_publishing import geometry_column
-from .table_targets import CHUNK, STAGING, first_row
+from .table_targets import CHUNK, STAGING
 
 logger = logging.getLogger(__name__)
 

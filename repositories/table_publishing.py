@@ -12,7 +12,8 @@ from interfaces.layers import ChunkCounts, KindTable, LoadedTable, Owner, TableP
 
 from .connection import Connection
 from .sql_files import queries
-from .table_targets import CHUNK, STAGING, Target, first_row
+from .table_names import first_row
+from .table_targets import CHUNK, STAGING, Target
 
 KINDS = {
     "point": ["ST_Point", "ST_MultiPoint"],
@@ -21,6 +22,8 @@ KINDS = {
     "collection": ["ST_GeometryCollection"],
 }
 """What ST_GeometryType says of the geometries that go into the table of a kind."""
+
+SUBDIVIDED = ("line", "polygon", "collection")
 
 
 class Publication:
@@ -63,7 +66,12 @@ class Publication:
         for kind in sorted(plan.kinds, key=lambda one: one.table):
             staging = f"{self._staging}_{kind.kind}"
             own = plan.model_copy(
-                update={"target_table": kind.table, "geometry_type": kind.geometry_type, "kinds": []}
+                update={
+                    "target_table": kind.table,
+                    "geometry_type": kind.geometry_type,
+                    "kinds": [],
+                    "subdivide": plan.subdivide if kind.kind in SUBDIVIDED else None,
+                }
             )
             rows = self._part(staging, own, kind)
             if rows or kind.kind in KINDS:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import sql
 
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import LoadedTable, Owner, TablePlan
+from interfaces.layers import LoadedTable, Owner, Parts, TablePlan
 
 from .connection import Connection
 from .json_text import to_json
 from .sql_files import queries
+from .table_names import first_row, fitting
+from .table_parts import TableParts
 
 STAGING = "geo_staging"
 CHUNK = "_chunk"
 """Of a staging table only: whose task a row is. No column of a file is called so: names begin with a letter
 or with an underscore and a digit."""
-MAX_NAME_BYTES = 63
 
 
 class Target:
@@ -34,6 +35,7 @@ class Target:
         self._load = load
         self._sql = queries("feature_tables")
         self._table = sql.Identifier(STAGING, staging)
+        self._parts = TableParts(connection, plan)
         self._replaced = False
 
     def publish(self, loaded: int, rejected: int) -> LoadedTable:
@@ -51,9 +53,11 @@ class Target:
         added = present and plan.if_exists in ("append", "upsert")
         if added:
             self._add(plan)
+            parts = self._parts.renew()
         else:
             self._replace(plan, present)
-        return self._record(plan, loaded, rejected, added=added)
+            parts = self._parts.make()
+        return self._record(plan, loaded, rejected, parts, added=added)
 
     def _check_key(self, plan: TablePlan) -> None:
         """Raise for keys that are null or not unique in what was loaded."""
@@ -81,12 +85,12 @@ class Target:
         self._execute_with(
             "add_primary_key",
             staging=self._table,
-            constraint=sql.Identifier(_named(table, "pkey")),
+            constraint=sql.Identifier(fitting(table, "_pkey")),
             key=sql.SQL(", ").join(key),
         )
         self._execute_with(
             "create_spatial_index",
-            index=sql.Identifier(_named(table, plan.geometry_column, "idx")),
+            index=sql.Identifier(fitting(table, f"_{plan.geometry_column}_idx")),
             staging=self._table,
             geometry=sql.Identifier(plan.geometry_column),
         )
@@ -96,6 +100,7 @@ class Target:
             self._execute_with("create_schema", schema=sql.Identifier(schema))
         if present:
             self._execute("copy_grants", schema=schema, table=table, staging=f"{STAGING}.{self._staging}")
+            self._parts.drop()
             # Without CASCADE: what depends on it, such as a view, is not ours to drop.
             self._execute_with("drop_table", table=sql.Identifier(schema, table))
             self._replaced = True
@@ -140,7 +145,9 @@ class Target:
         self._execute_with("drop_table", table=self._table)
         self._execute_with("analyze", table=target)
 
-    def _record(self, plan: TablePlan, loaded: int, rejected: int, *, added: bool) -> LoadedTable:
+    def _record(
+        self, plan: TablePlan, loaded: int, rejected: int, parts: Parts | None, *, added: bool
+    ) -> LoadedTable:
         schema, table = plan.target_schema, plan.target_table
         found = self._one_of(
             "measure",
@@ -161,6 +168,7 @@ class Target:
             geometry_type=plan.geometry_type,
             columns=plan.columns,
             notes=plan.notes,
+            parts=parts,
         )
         owner = {"job_id": self._owner.job_id, "run": self._owner.run}
         place = {"schema": schema, "table": table, "rows": done.rows, "extent": extent, **owner}
@@ -177,6 +185,13 @@ class Target:
                 key=to_json(plan.key or [plan.generated_key]),
                 columns=to_json(columns),
             )
+        self._execute(
+            "record_parts",
+            schema=schema,
+            table=table,
+            parts=None if parts is None else parts.view,
+            vertices=None if parts is None else parts.max_vertices,
+        )
         self._execute(
             "record_load",
             **owner,
@@ -203,18 +218,3 @@ class Target:
         row = self._connection.execute(sql.SQL(self._sql[query]).format(**parts)).fetchone()
         assert row is not None
         return row
-
-
-def first_row(
-    connection: Connection, query: LiteralString | sql.Composed, **parameters: object
-) -> dict[str, Any]:
-    """The first row of a query that always has one."""
-    row = connection.execute(query, parameters).fetchone()
-    assert row is not None
-    return row
-
-
-def _named(table: str, *parts: str) -> str:
-    """The name of an index, as much of the table's as fits beside its end."""
-    end = "_" + "_".join(parts)
-    return table.encode()[: MAX_NAME_BYTES - len(end.encode())].decode("utf-8", "ignore") + end

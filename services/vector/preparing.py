@@ -149,7 +149,13 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
         parameters_hash=hashlib.sha256(rfc8785.dumps(options.model_dump(mode="json"))).hexdigest(),
         notes=notes,
         kinds=kind_tables(target, counted(found), kind, options),
+        subdivide=None if _of_points(kind) else options.subdivide,
     )
+
+
+def _of_points(column: str) -> bool:
+    """Whether a column's type is one of points, of which there are no pieces."""
+    return column.removesuffix("M").removesuffix("Z").removeprefix("Multi") == "Point"
 
 
 def srid_of(crs: str) -> int:

@@ -113,6 +113,33 @@ COMMENT ON COLUMN {column} IS {comment}
 -- name: copy_grants
 SELECT app.copy_grants(format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass, %(staging)s::regclass)
 
+-- name: copy_grants_of_table
+SELECT app.copy_grants(%(from)s::regclass, %(to)s::regclass)
+
+-- name: registered_parts
+SELECT key, geometry_type, parts, parts_vertices,
+       parts IS NOT NULL AND to_regclass(format('%%I.%%I', target_schema, parts)) IS NOT NULL AS there
+FROM geo.layers WHERE target_schema = %(schema)s AND target_table = %(table)s
+
+-- name: create_parts
+CREATE MATERIALIZED VIEW {view} AS
+SELECT {key}, p.part::integer AS {part}, p.piece::{type} AS {geometry}
+FROM {table} AS t
+CROSS JOIN LATERAL ST_Subdivide(ST_Force2D(t.{geometry}), {vertices}) WITH ORDINALITY AS p (piece, part)
+
+-- name: create_parts_key
+CREATE UNIQUE INDEX {index} ON {view} ({key}, {part})
+
+-- name: refresh_parts
+REFRESH MATERIALIZED VIEW {view}
+
+-- name: drop_parts
+DROP MATERIALIZED VIEW {view}
+
+-- name: record_parts
+UPDATE geo.layers SET parts = %(parts)s, parts_vertices = %(vertices)s
+WHERE target_schema = %(schema)s AND target_table = %(table)s
+
 -- name: drop_table
 DROP TABLE {table}
 

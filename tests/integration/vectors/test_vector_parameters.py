@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import shapely
+
 from .conftest import Depot
 
 MIXED = (
@@ -43,3 +47,57 @@ def test_a_layer_of_several_kinds_is_split_into_tables_whose_counts_add_up(depot
     assert len(depot.rows("mixed_point")) == 3
     reason = depot.refusal(blob="mixed.csv", assume_crs="EPSG:4326", mixed_geometries="split", repair="drop")
     assert reason == "table features.mixed_point exists, and if_exists is fail"
+
+
+def circle(x: float) -> str:
+    """A polygon of 128 edges, as WKT."""
+    return str(shapely.Point(x, 0).buffer(1, quad_segs=32).wkt)
+
+
+def pieces(depot: Depot) -> list[dict[str, Any]]:
+    return depot.world.rows(
+        "SELECT id, count(*) AS pieces, max(ST_NPoints(geom)) AS most,"
+        " round(sum(ST_Area(geom))::numeric, 6) AS area FROM features.c_parts GROUP BY id ORDER BY id"
+    )
+
+
+def test_large_geometries_are_in_pieces_in_a_view_that_follows_the_table(depot: Depot) -> None:
+    asked = {"assume_crs": "EPSG:4326", "target_table": "c", "key_columns": ["id"], "if_exists": "upsert"}
+    depot.put("a.csv", f'id,wkt\n1,"{circle(0)}"\n2,"{circle(5)}"\n3,\n')
+    result = depot.load(blob="a.csv", subdivide=16, **asked)
+    [table] = result["tables"]
+    assert (table["loaded"], table["rows"]) == (3, 3)
+    assert table["parts"]["view"] == "c_parts"
+    assert table["parts"]["max_vertices"] == 16
+    found = pieces(depot)
+    assert sum(row["pieces"] for row in found) == table["parts"]["rows"]
+    assert [row["id"] for row in found] == [1, 2]
+    assert all(row["pieces"] > 8 and row["most"] <= 16 for row in found)
+    assert [float(row["area"]) for row in found] == [round(shapely.from_wkt(circle(0)).area, 6)] * 2
+    [column] = depot.world.rows("SELECT type, srid FROM geometry_columns WHERE f_table_name = 'c_parts'")
+    assert column == {"type": "POLYGON", "srid": 4326}
+    indexes = depot.world.rows("SELECT indexdef FROM pg_indexes WHERE tablename = 'c_parts'")
+    assert sorted(row["indexdef"].partition("USING ")[2] for row in indexes) == [
+        "btree (id, part)",
+        "gist (geom)",
+    ]
+    depot.put("b.csv", f'id,wkt\n2,"POLYGON ((0 0, 1 0, 1 1, 0 0))"\n4,"{circle(9)}"\n')
+    depot.load(blob="b.csv", **asked)
+    assert [(row["id"], row["pieces"] > 1) for row in pieces(depot)] == [(1, True), (2, False), (4, True)]
+    # Added to by somebody who knows neither its key nor its view, and asks for smaller pieces.
+    depot.put("c.csv", f'id,wkt\n5,"{circle(9)}"\n')
+    added = {**asked, "if_exists": "append", "key_columns": []}
+    before = pieces(depot)
+    depot.load(blob="c.csv", subdivide=8, **added)
+    assert pieces(depot)[0]["pieces"] > before[0]["pieces"]
+    assert [row["id"] for row in pieces(depot)] == [1, 2, 4, 5]
+    depot.load(blob="b.csv", **{**added, "if_exists": "replace"})
+    assert depot.world.rows("SELECT to_regclass('features.c_parts') AS there") == [{"there": None}]
+    assert depot.world.rows("SELECT parts FROM geo.layers") == [{"parts": None}]
+
+
+def test_a_name_that_is_taken_is_not_taken_away(depot: Depot) -> None:
+    depot.put("a.csv", f'id,wkt\n1,"{circle(0)}"\n')
+    depot.world.rows("CREATE SCHEMA features; CREATE TABLE features.a_parts (n integer)", fetch=False)
+    reason = depot.refusal(blob="a.csv", assume_crs="EPSG:4326", subdivide=16)
+    assert reason == 'PostgreSQL refuses the table: relation "a_parts" already exists'

@@ -75,6 +75,8 @@ def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> Non
         ({"csv": {"x": "lon"}}, "x and y go together"),
         ({"simplify": 0}, "greater than 0"),
         ({"precision": 0.1, "repair": "off"}, "repair must not be off"),
+        ({"subdivide": 4}, "greater than or equal to 5"),
+        ({"subdivide": 64, "repair": "off"}, "repair must not be off"),
         ({"encoding": "klingon"}, "no encoding that Python knows"),
         ({"encoding": "zlib"}, "no encoding that Python knows"),
         ({"target_schema": "geo"}, "schema geo is not for layers"),
