@@ -28,6 +28,7 @@ ColumnType = Literal[
     "timestamp",
     "timestamptz",
     "jsonb",
+    "uuid",
     "boolean[]",
     "integer[]",
     "bigint[]",
@@ -83,6 +84,8 @@ class LayerFound(Contract):
     """Null geometries are not what the file says: GDAL could not read what is there."""
     chunks: list[Chunk]
     notes: list[str]
+    numbers_are_lost: bool = False
+    """There are whole numbers of more than 64 bits, of which GDAL makes the largest that it knows."""
 
 
 class Column(Contract):
@@ -131,6 +134,8 @@ class TablePlan(Contract):
     notes: list[str]
     kinds: list[KindTable] = Field(default_factory=list)
     """The tables that it becomes, where it is split by kind of geometry; then `target_table` is none."""
+    cast: list[str] = Field(default_factory=list)
+    """Names of the columns whose types were asked for: what does not fit is not loaded."""
     subdivide: int | None = None
     """Vertices that a piece has at most, in the view beside the table; None for no view."""
 

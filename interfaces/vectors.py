@@ -13,6 +13,19 @@ from .contracts import JobParameters
 from .rasters import Crs, Finite, TargetCrs
 from .sources import BlobSources
 
+AskedType = Literal[
+    "text",
+    "integer",
+    "bigint",
+    "double",
+    "numeric",
+    "boolean",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "jsonb",
+    "uuid",
+]
 IfExists = Literal["fail", "replace", "append", "upsert"]
 RESERVED_SCHEMAS = frozenset(
     {"app", "geo", "geo_staging", "information_schema", "pgstac", "topology", "tiger"}
@@ -247,6 +260,14 @@ class TableOptions(JobParameters):
         None
     )
 
+    column_types: Annotated[
+        dict[Name, AskedType],
+        Field(max_length=1600, description="Types of columns, by their names in the file"),
+    ] = Field(default_factory=dict)
+    column_type_errors: Annotated[
+        Literal["reject", "fail"],
+        Field(description="Of features with a value that does not fit into the type of column_types"),
+    ] = "reject"
     subdivide: (
         Annotated[
             int,

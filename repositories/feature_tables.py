@@ -53,6 +53,7 @@ WIRE: dict[ColumnType, str] = {
     "timestamptz": "timestamptz",
     # With its version before it, as `jsonb_recv` takes it.
     "jsonb": "bytea",
+    "uuid": "uuid",
     "boolean[]": "bool[]",
     "integer[]": "int4[]",
     "bigint[]": "int8[]",

@@ -107,6 +107,18 @@ def _not_utf8(error: UnicodeDecodeError) -> str:
     )
 
 
+def unread_numbers(array: pa.Array, source: ColumnType) -> dict[int, str]:
+    """Rows whose number is the last of 64 bits, which readers make of larger ones; and the reason."""
+    if source != "bigint":
+        return {}
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    last = pa.array([-(2**63), 2**63 - 1], pa.int64())
+    rows = pc.indices_nonzero(pc.is_in(array.cast(pa.int64()), last)).to_pylist()
+    return dict.fromkeys(rows, "the number does not fit into 64 bits; column_types can make it numeric")
+
+
 def unstorable(value: Any) -> str | None:
     """Why PostgreSQL cannot hold a text or a list of texts; None when it can."""
     if isinstance(value, str) and "\x00" in value:
@@ -178,7 +190,7 @@ def _converter(source: ColumnType, target: ColumnType) -> Convert | None:
     if source == target:
         return None
     if target == "text":
-        return _text
+        return text_of
     if target in ("double precision", "real"):
         return float
     if target == "double precision[]":
@@ -201,7 +213,10 @@ def _json_text(value: Any) -> bytes:
     return JSON_VERSION + value.encode()
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Any value as text: bytes in hexadecimal, lists and objects as JSON, truth as JSON and SQL write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, bytes):
         return value.hex()
     return (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import Attribute, Chunk, LayerFound, SourceFile
+from interfaces.layers import Attribute, Chunk, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
@@ -25,6 +25,8 @@ BATCH_BYTES = 8 * 1024**2
 FEWEST, MOST = 50, 20_000
 ASSUMED_FEATURE = 1024
 """Bytes of a feature while their number is not known."""
+TEXTUAL = frozenset({"CSV", "GeoJSON", "GeoJSONSeq", "TopoJSON"})
+"""Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
 BY_FID = frozenset({"GPKG"})
 """Formats that find a range of feature ids at once, and have to read over what is skipped otherwise."""
 BY_PLACE = frozenset(
@@ -136,7 +138,8 @@ def inspected(
         area = area_in(options, known)
     size = max(source.size, 1)
     first = _batch(size, size // ASSUMED_FEATURE + 1)
-    with stream(layer, options, batch=first, area=area) as found:
+    as_text = frozenset(options.column_types)
+    with stream(layer, options, batch=first, area=area, as_text=as_text) as found:
         names, types, notes = found.names, found.types, [*text_notes, *found.notes]
         crs = crs or found.crs
     with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
@@ -165,6 +168,7 @@ def inspected(
         null_is_lost=_null_is_lost(layer, seen, filtered, notes, check),
         chunks=_chunks(seen, layer.part.driver, options.chunk_features, whole=filtered),
         notes=notes,
+        numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
     )
 
 
@@ -191,6 +195,17 @@ def _null_is_lost(
     notes.append(
         f"{nulls} geometries are read as null, and {written} are written so: all of them are rejected"
     )
+    return True
+
+
+def _numbers_are_lost(
+    layer: Layer, types: Sequence[ColumnType], notes: list[str], check: Callable[[], None]
+) -> bool:
+    if layer.part.driver not in TEXTUAL or "bigint" not in types:
+        return False
+    if not screening.has_larger_numbers(layer.part.path, check):
+        return False
+    notes.append("has whole numbers of more than 64 bits: features with such are rejected")
     return True
 
 

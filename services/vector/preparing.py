@@ -127,6 +127,7 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
     if kind.endswith("M") and options.simplify is not None:
         raise PermanentTaskError("simplify: geometries with M cannot be simplified: give dimensions xyz")
     columns = merged(found, notes)
+    columns, cast = asked_types(columns, options)
     key = [_keyed(columns, name) for name in options.key_columns]
     if options.primary_key is not None:
         key = [_keyed(columns, options.primary_key)]
@@ -149,6 +150,7 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
         parameters_hash=hashlib.sha256(rfc8785.dumps(options.model_dump(mode="json"))).hexdigest(),
         notes=notes,
         kinds=kind_tables(target, counted(found), kind, options),
+        cast=cast,
         subdivide=None if _of_points(kind) else options.subdivide,
     )
 
@@ -267,9 +269,24 @@ def merged(found: Sequence[LayerFound], notes: list[str]) -> list[Column]:
     ]
 
 
+def asked_types(columns: Sequence[Column], options: LoadOptions) -> tuple[list[Column], list[str]]:
+    """The columns with the types of `column_types`, and their names. Raises for one that is not there."""
+    asked: dict[str, ColumnType] = {}
+    for wanted, kind in options.column_types.items():
+        type_: ColumnType = "double precision" if kind == "double" else kind
+        asked[_named(columns, wanted, "column_types")] = type_
+    made = [column.model_copy(update={"type": asked.get(column.name, column.type)}) for column in columns]
+    return made, list(asked)
+
+
 def _keyed(columns: Sequence[Column], wanted: str) -> str:
+    return _named(columns, wanted, "primary_key or key_columns")
+
+
+def _named(columns: Sequence[Column], wanted: str, parameter: str) -> str:
+    """The name of a column that is called as the file or the table has it."""
     for column in columns:
         if wanted in (column.original, column.name):
             return column.name
     names = ", ".join(column.original for column in columns)
-    raise PermanentTaskError(f"primary_key or key_columns: there is no column {wanted!r} in {names}"[:500])
+    raise PermanentTaskError(f"{parameter}: there is no column {wanted!r} in {names}"[:500])

@@ -81,8 +81,11 @@ def stream(
     area: Area | None = None,
     chunk: Chunk | None = None,
     geometry_only: bool = False,
+    as_text: frozenset[str] = frozenset(),
 ) -> Iterator[Stream]:
     """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
+
+    Columns `as_text` are as the file has them where it is one of text, and not what they look like.
 
     A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
     """
@@ -96,6 +99,9 @@ def stream(
     with ExitStack() as stack:
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):
+            # A condition is about what they look like.
+            if layer.part.driver == "CSV" and as_text and options.where is None:
+                texts.declare_text(layer.part.path, described(layer), as_text)
             arguments, texted = _asked(layer, options, area, chunk, geometry_only)
             from pyogrio.raw import open_arrow
 

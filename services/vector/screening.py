@@ -165,6 +165,24 @@ def written_nulls(path: Path, check: Callable[[], None]) -> int:
     return found
 
 
+LONG_NUMBER = re.compile(rb"(?<![0-9.])-?[0-9]{19,}(?![0-9.])")
+
+
+def has_larger_numbers(path: Path, check: Callable[[], None]) -> bool:
+    """Whether a text has whole numbers of more than 64 bits, which readers make smaller without a word."""
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            text = rest + block
+            for match in LONG_NUMBER.finditer(text):
+                digits = match[0].lstrip(b"-0")[:20]
+                if digits and not -(2**63) <= int(digits) * (-1 if match[0][:1] == b"-" else 1) < 2**63:
+                    return True
+            rest = text[-LONGEST_MATCH:]
+    return False
+
+
 def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from interfaces.errors import PermanentTaskError
 from interfaces.vectors import CsvOptions
+
+from .naming import safe_name
 
 LONGITUDES = ("longitude", "lon", "long", "lng", "longitude_deg", "lon_deg", "decimallongitude")
 LATITUDES = ("latitude", "lat", "latitude_deg", "lat_deg", "decimallatitude")
@@ -71,6 +75,31 @@ def open_options(driver: str, geometry: TextGeometry | None) -> dict[str, str]:
     else:
         options["X_POSSIBLE_NAMES"], options["Y_POSSIBLE_NAMES"] = geometry.columns
     return options
+
+
+DECLARED = {
+    "OFTInteger": "Integer",
+    "OFTInteger64": "Integer64",
+    "OFTReal": "Real",
+    "OFTDate": "Date",
+    "OFTTime": "Time",
+    "OFTDateTime": "DateTime",
+}
+"""Names of types in a .csvt (https://gdal.org/en/stable/drivers/vector/csv.html); others are texts."""
+
+
+def declare_text(path: Path, described: Mapping[str, Any], columns: Collection[str]) -> None:
+    """Write the types of a CSV beside it, as GDAL found them, but text for some: whose digits and signs stay.
+
+    `columns` are called as the file has them, or as the table will.
+    """
+    declared = []
+    fields = zip(described["fields"], described["ogr_types"], described["ogr_subtypes"], strict=True)
+    for name, kind, subtype in fields:
+        boolean = "(Boolean)" if subtype == "OFSTBoolean" else ""
+        text = name in columns or safe_name(str(name), "") in columns
+        declared.append("String" if text else f"{DECLARED.get(kind, 'String')}{boolean}")
+    path.with_suffix(".csvt").write_text(",".join(f'"{one}"' for one in declared) + "\n")
 
 
 def _column(names: Sequence[str], wanted: str, parameter: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import shapely
@@ -101,3 +102,41 @@ def test_a_name_that_is_taken_is_not_taken_away(depot: Depot) -> None:
     depot.world.rows("CREATE SCHEMA features; CREATE TABLE features.a_parts (n integer)", fetch=False)
     reason = depot.refusal(blob="a.csv", assume_crs="EPSG:4326", subdivide=16)
     assert reason == 'PostgreSQL refuses the table: relation "a_parts" already exists'
+
+
+def test_columns_become_of_the_types_that_are_asked_for_or_the_feature_is_rejected(depot: Depot) -> None:
+    depot.put(
+        "a.csv",
+        "lon,lat,Code,big,when,id,flag,n\n"
+        "1,2,1.10,123456789012345678901.5,2024-05-01T12:00:00+02:00,6f9619ff8b86d011b42d00c04fc964ff,y,1\n"
+        "1,2,+49,1,2024-05-01,6f9619ff8b86d011b42d00c04fc964fe,n,2\n"
+        "1,2,,,,,,3\n"
+        "1,2,x,,,no uuid,,4\n",
+    )
+    types = {"Code": "text", "big": "numeric", "when": "timestamptz", "id": "uuid", "flag": "boolean"}
+    result = depot.load(blob="a.csv", column_types=types)
+    assert (result["read"], result["loaded"], result["rejected"]) == (4, 3, 1)
+    rows = depot.rows("a")
+    assert [row["code"] for row in rows] == ["1.10", "+49", None]
+    assert [str(row["big"]) for row in rows] == ["123456789012345678901.5", "1", "None"]
+    times = [row["when_"].astimezone(UTC).isoformat() for row in rows[:2]]
+    assert times == ["2024-05-01T10:00:00+00:00", "2024-05-01T00:00:00+00:00"]
+    assert [row["flag"] for row in rows] == [True, False, None]
+    assert [row["n"] for row in rows] == [1, 2, 3]
+    [rejected] = depot.world.rows("SELECT reason FROM geo.rejected_features")
+    assert rejected["reason"] == "column 'id': 'no uuid' does not fit into uuid"
+    again = {"blob": "a.csv", "target_table": "b", "column_types": types}
+    reason = depot.refusal(**again, column_type_errors="fail")
+    assert reason == "column_types: column 'id': 'no uuid' does not fit into uuid"
+    reason = depot.refusal(blob="a.csv", target_table="b", column_types={"m": "text"})
+    assert reason.startswith("column_types: there is no column 'm' in lon, lat, Code")
+
+
+def test_numbers_of_more_than_64_bits_are_not_cut_in_silence(depot: Depot) -> None:
+    depot.put("b.csv", "lon,lat,big\n1,2,5\n1,2,9223372036854775807\n")
+    assert depot.load(blob="b.csv")["rejected"] == 0
+    depot.put("a.csv", "lon,lat,big\n1,2,5\n1,2,123456789012345678901\n")
+    result = depot.load(blob="a.csv")
+    assert (result["loaded"], result["rejected"]) == (1, 1)
+    [rejected] = depot.world.rows("SELECT reason FROM geo.rejected_features")
+    assert rejected["reason"].startswith("column 'big': the number does not fit into 64 bits")

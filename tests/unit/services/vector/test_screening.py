@@ -108,3 +108,20 @@ def test_geometries_that_are_written_as_null_are_counted(
     monkeypatch.setattr(screening, "BLOCK", 7)
     path = written(tmp_path, '{"geometry": null}, {"geometry" :\n null}, {"geometry": {}}' * 20)
     assert screening.written_nulls(path, nothing) == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "larger"),
+    [
+        ("a,9223372036854775807,-9223372036854775808", False),
+        ("a,9223372036854775808", True),
+        ('{"n": -9223372036854775809}', True),
+        ("0.12345678901234567890,12345678901234567890.5,0000000000000000000001", False),
+        ("x" * 20 + ",12345678901234567890", True),
+    ],
+)
+def test_whole_numbers_of_more_than_64_bits_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, larger: bool
+) -> None:
+    monkeypatch.setattr(screening, "BLOCK", 30)
+    assert screening.has_larger_numbers(written(tmp_path, text), nothing) is larger
