@@ -15,7 +15,7 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, encodings, screening
+from . import archives, encodings, screening, workbooks
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -47,6 +47,9 @@ DRIVERS = {
     "parquet": "Parquet",
     "geoparquet": "Parquet",
     "gdb": "OpenFileGDB",
+    "xlsx": "XLSX",
+    "xlsm": "XLSX",
+    "ods": "ODS",
 }
 """Extension and driver. Others, which fetch what a file refers to or cannot be bounded, are refused."""
 ARCHIVES = frozenset({"zip", "kmz"})
@@ -103,6 +106,8 @@ class UnknownFormat(PermanentTaskError):
 def known_extension(name: str) -> str:
     """The extension of a vector file. Raises `UnknownFormat` for others."""
     extension = extension_of(name)
+    if extension == "xls":
+        raise UnknownFormat("the binary format of Excel is not read: save the workbook as .xlsx")
     if extension not in DRIVERS and extension not in ARCHIVES:
         known = ", ".join(sorted({*DRIVERS, *ARCHIVES}))
         raise UnknownFormat(f"no vector format has the extension {extension!r}; known are: {known}")
@@ -366,6 +371,8 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
         schema = part.path.with_suffix(".xsd")
         if schema.exists():
             screening.screen_xml(schema, check)
+    if part.driver in workbooks.DRIVERS:
+        workbooks.screen(part.path, check)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
         if foreign is not None:

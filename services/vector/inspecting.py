@@ -14,7 +14,7 @@ from interfaces.layers import Attribute, Chunk, ColumnType, LayerFound, SourceFi
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import encodings, screening, wkb
+from . import encodings, screening, wkb, workbooks
 from .areas import area_in
 from .files import Opened, VectorOpener
 from .naming import safe_name
@@ -27,6 +27,8 @@ ASSUMED_FEATURE = 1024
 """Bytes of a feature while their number is not known."""
 TEXTUAL = frozenset({"CSV", "GeoJSON", "GeoJSONSeq", "TopoJSON"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
+TABLES = workbooks.DRIVERS | {"CSV"}
+"""Formats that have no CRS: bbox and polygon are meant in degrees where nothing else is said."""
 BY_FID = frozenset({"GPKG"})
 """Formats that find a range of feature ids at once, and have to read over what is skipped otherwise."""
 BY_PLACE = frozenset(
@@ -83,7 +85,7 @@ class InspectVector:
 
 def choose(opened: Opened, options: LoadOptions) -> list[Layer]:
     """The layers that are asked for, or all that have geometries."""
-    every = [layer for part in opened.parts for layer in layers(part)]
+    every = [layer for part in opened.parts for layer in layers(part, options.csv)]
     if options.layers is not None:
         known = {layer.title: layer for layer in every}
         missing = [name for name in options.layers if name not in known]
@@ -132,7 +134,7 @@ def inspected(
     options, text_notes = _with_encoding(layer, options, check)
     area = None
     if options.bbox is not None or options.polygon is not None:
-        known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver == "CSV" else None)
+        known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver in TABLES else None)
         if known is None:
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
         area = area_in(options, known)

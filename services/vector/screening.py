@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 from xml.parsers import expat
 
@@ -41,6 +41,12 @@ def refuse_references(path: Path) -> None:
 
 def screen_xml(path: Path, check: Callable[[], None]) -> None:
     """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML."""
+    with path.open("rb") as file:
+        screen_xml_of(file, check)
+
+
+def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
+    """The same of an open file."""
     parser = expat.ParserCreate()
 
     def entity(name: str, *_: Any) -> None:
@@ -58,13 +64,27 @@ def screen_xml(path: Path, check: Callable[[], None]) -> None:
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
     try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                check()
-                parser.Parse(block, False)
-            parser.Parse(b"", True)
+        while block := file.read(BLOCK):
+            check()
+            parser.Parse(block, False)
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise PermanentTaskError(f"the XML cannot be read: {error}") from error
+
+
+def has_attribute(xml: bytes, element: str, attribute: str) -> bool:
+    """Whether an element has an attribute that says true, in XML that was screened."""
+    found = False
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal found
+        said = attributes.get(attribute, "0") if name.rpartition(":")[2] == element else "0"
+        found = found or said in ("1", "true")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.Parse(xml, True)
+    return found
 
 
 HARMLESS_MODULES = frozenset(

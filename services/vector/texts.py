@@ -19,6 +19,9 @@ NORTHINGS = ("y", "northing", "y_coord", "coord_y")
 GEOMETRIES = ("wkt", "geometry", "geom", "the_geom", "geojson", "wkb", "wkb_geometry", "geomwkt", "wkt_geom")
 
 
+WORKBOOKS = frozenset({"XLSX", "ODS"})
+
+
 @dataclass(frozen=True)
 class TextGeometry:
     """Where a table has its geometries."""
@@ -58,10 +61,22 @@ def find_geometry(names: Sequence[str], options: CsvOptions) -> TextGeometry:
     )
 
 
+def has_geometry(names: Sequence[str], options: CsvOptions) -> bool:
+    """Whether a sheet of several is one of places."""
+    try:
+        find_geometry(names, options)
+    except PermanentTaskError:
+        return False
+    return True
+
+
 def open_options(driver: str, geometry: TextGeometry | None) -> dict[str, str]:
     """Open options of a driver."""
     if driver == "GML":
         return {"DOWNLOAD_SCHEMA": "NO"}
+    if driver in WORKBOOKS:
+        # Else a sheet of nothing but texts has no header.
+        return {"HEADERS": "FORCE"}
     if driver != "CSV":
         return {}
     options = {"AUTODETECT_TYPE": "YES", "AUTODETECT_SIZE_LIMIT": "0", "EMPTY_STRING_AS_NULL": "YES"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, date
+from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyogrio
 import shapely
 
 from .conftest import Depot
@@ -140,3 +143,22 @@ def test_numbers_of_more_than_64_bits_are_not_cut_in_silence(depot: Depot) -> No
     assert (result["loaded"], result["rejected"]) == (1, 1)
     [rejected] = depot.world.rows("SELECT reason FROM geo.rejected_features")
     assert rejected["reason"].startswith("column 'big': the number does not fit into 64 bits")
+
+
+def test_sheets_of_a_workbook_become_tables(depot: Depot, tmp_path: Path) -> None:
+    path = tmp_path / "made.xlsx"
+    places = pyarrow.table({"lon": ["11", "east"], "lat": [48.0, 48.0], "day": [date(2024, 5, 1), None]})
+    pyogrio.write_arrow(places, path, driver="XLSX", layer="Places")
+    remarks = pyarrow.table({"remark": ["none"]})
+    pyogrio.write_arrow(remarks, path, driver="XLSX", layer="Remarks", append=True)
+    depot.put("in/book.xlsx", path.read_bytes())
+    result = depot.load(blob="in/book.xlsx")
+    assert (result["read"], result["loaded"], result["rejected"]) == (2, 1, 1)
+    [row] = depot.rows("book")
+    assert (row["day"], row["wkt"]) == (date(2024, 5, 1), "SRID=4326;MULTIPOINT(11 48)")
+    [rejected] = depot.world.rows("SELECT feature_id, reason FROM geo.rejected_features")
+    assert rejected == {"feature_id": "3", "reason": "column 'lon' is no number"}
+    listed = depot.run(prefix="in/")
+    assert [task["result"]["matched"] for task in depot.world.tasks(listed["job_id"], 1)] == [0]
+    depot.put("old.xls", b"x")
+    assert depot.refusal(blob="old.xls").startswith("the binary format of Excel is not read")
