@@ -191,6 +191,13 @@ class Parts(Contract):
     max_vertices: int
 
 
+class TableColumn(Contract):
+    """A column of a table in the database, whoever made it."""
+
+    name: str
+    type: str
+
+
 class LoadedTable(Contract):
     """A table that was published."""
 
@@ -209,6 +216,19 @@ class LoadedTable(Contract):
     columns: list[Column] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     parts: Parts | None = None
+    title: str | None = None
+    crs: str | None = None
+    """An authority's code or WKT."""
+    geometry_column: str = "geom"
+    table_columns: list[TableColumn] = Field(default_factory=list)
+    """All that it has now, those of this load and others."""
+    loaded_at: str | None = None
+    """When the load's transaction began; RFC 3339."""
+    address: str | None = None
+    """Where it is, without user and password: postgresql://HOST:PORT/DATABASE?table=SCHEMA.TABLE."""
+    sources: list[str] = Field(default_factory=list)
+    """The first files of this load, with their containers."""
+    source_count: int = 0
 
 
 class ChunkWriter(Protocol):

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from .containers import Time
 from .contracts import JobParameters
 from .rasters import Crs, Finite, TargetCrs
+from .registrations import CollectionId
 from .sources import BlobSources
 
 AskedType = Literal[
@@ -287,6 +289,29 @@ class TableOptions(JobParameters):
             raise ValueError("key_columns go with if_exists upsert, and upsert needs them")
         if self.key_columns and self.primary_key is not None:
             raise ValueError("key_columns are the primary key; leave primary_key out")
+        return self
+
+
+class TableCatalog(JobParameters):
+    """The items of tables in the STAC catalog."""
+
+    collection_id: (
+        Annotated[
+            CollectionId,
+            Field(
+                description="Collection of the STAC catalog for an item of each table; else there are none"
+            ),
+        ]
+        | None
+    ) = None
+    datetime: Annotated[Time, Field(description="Of those items; else when the table was loaded")] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _times_are_of_items(self) -> Self:
+        if self.datetime is not None and self.collection_id is None:
+            raise ValueError("datetime is that of items: it goes with collection_id")
         return self
 
 

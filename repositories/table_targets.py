@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from psycopg import sql
 
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import LoadedTable, Owner, Parts, TablePlan
+from interfaces.layers import LoadedTable, Owner, Parts, TableColumn, TablePlan
 
 from .connection import Connection
 from .json_text import to_json
@@ -19,6 +20,9 @@ STAGING = "geo_staging"
 CHUNK = "_chunk"
 """Of a staging table only: whose task a row is. No column of a file is called so: names begin with a letter
 or with an underscore and a digit."""
+
+
+NAMED_SOURCES = 10
 
 
 class Target:
@@ -57,7 +61,9 @@ class Target:
         else:
             self._replace(plan, present)
             parts = self._parts.make()
-        return self._record(plan, loaded, rejected, parts, added=added)
+        done = self._measured(plan, loaded, rejected, parts)
+        self._record(plan, done, added=added)
+        return done
 
     def _check_key(self, plan: TablePlan) -> None:
         """Raise for keys that are null or not unique in what was loaded."""
@@ -118,10 +124,7 @@ class Target:
     def _add(self, plan: TablePlan) -> None:
         """The staging table's rows go into the target, which must have its columns."""
         schema, table = plan.target_schema, plan.target_table
-        rows = self._connection.execute(
-            self._sql["target_columns"], {"schema": schema, "table": table}
-        ).fetchall()
-        there = {row["name"]: row["type"] for row in rows}
+        there = {column.name for column in self._columns()}
         names = [plan.geometry_column, *(column.name for column in plan.columns)]
         missing = [name for name in names if name not in there]
         if missing:
@@ -145,9 +148,8 @@ class Target:
         self._execute_with("drop_table", table=self._table)
         self._execute_with("analyze", table=target)
 
-    def _record(
-        self, plan: TablePlan, loaded: int, rejected: int, parts: Parts | None, *, added: bool
-    ) -> LoadedTable:
+    def _measured(self, plan: TablePlan, loaded: int, rejected: int, parts: Parts | None) -> LoadedTable:
+        """The table as it is now."""
         schema, table = plan.target_schema, plan.target_table
         found = self._one_of(
             "measure",
@@ -156,7 +158,7 @@ class Target:
         )
         edges = [found[edge] for edge in ("x_min", "y_min", "x_max", "y_max")]
         extent = None if edges[0] is None else [float(edge) for edge in edges]
-        done = LoadedTable(
+        return LoadedTable(
             target_schema=schema,
             target_table=table,
             rows=found["rows"],
@@ -169,9 +171,21 @@ class Target:
             columns=plan.columns,
             notes=plan.notes,
             parts=parts,
+            title=plan.original,
+            crs=plan.crs,
+            geometry_column=plan.geometry_column,
+            table_columns=self._columns(),
+            loaded_at=found["loaded_at"].isoformat(),
+            address=self._address(),
+            sources=[f"{source.container}/{source.name}" for source in plan.sources[:NAMED_SOURCES]],
+            source_count=len(plan.sources),
         )
+
+    def _record(self, plan: TablePlan, done: LoadedTable, *, added: bool) -> None:
+        """The table's row in the catalog of layers, and that of the load."""
+        schema, table, parts = plan.target_schema, plan.target_table, done.parts
         owner = {"job_id": self._owner.job_id, "run": self._owner.run}
-        place = {"schema": schema, "table": table, "rows": done.rows, "extent": extent, **owner}
+        place = {"schema": schema, "table": table, "rows": done.rows, "extent": done.extent, **owner}
         columns = [column.model_dump(mode="json") for column in plan.columns]
         cursor = self._connection.execute(self._sql["record_rows"], place) if added else None
         if cursor is None or not cursor.rowcount:
@@ -203,7 +217,19 @@ class Target:
             parameters_hash=plan.parameters_hash,
             result=to_json(done.model_dump(mode="json")),
         )
-        return done
+
+    def _columns(self) -> list[TableColumn]:
+        """Of the target."""
+        place = {"schema": self._plan.target_schema, "table": self._plan.target_table}
+        rows = self._connection.execute(self._sql["target_columns"], place).fetchall()
+        return [TableColumn(name=row["name"], type=row["type"]) for row in rows]
+
+    def _address(self) -> str:
+        """Where the target is. A server that is reached by a socket has no address that others could use."""
+        info = self._connection.info
+        host = "" if info.host.startswith(("/", "@")) else f"{info.host}:{info.port}"
+        table = f"{self._plan.target_schema}.{self._plan.target_table}"
+        return f"postgresql://{host}/{quote(info.dbname, safe='')}?table={quote(table)}"
 
     def _execute(self, query: str, **parameters: object) -> None:
         self._connection.execute(self._sql[query], parameters)

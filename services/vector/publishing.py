@@ -42,10 +42,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Protocol
 
+from pydantic import Field
+
+from interfaces.containers import Time
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.layers import ChunkCounts, FeatureTables, LoadedTable
 from interfaces.workflows import TaskContext
 
+from . import cataloguing
 from .preparing import owner_of
 
 logger = logging.getLogger(__name__)
@@ -64,6 +68,10 @@ class PublishLayerParameters(TaskParameters):
 
     staging: str
     items: list[LoadedChunk]
+    collection_id: str | None = None
+    """Of the STAC catalog, into which an item of each table goes; None for no items."""
+    datetime: Time | None = None
+    """Of the items; else the time of the load."""
 
 
 class PublishLayerResult(Contract):
@@ -80,6 +88,8 @@ class PublishLayerResult(Contract):
     repeated_vertices: int
     largest_area_change: float
     published: list[LoadedTable]
+    not_for_catalog: list[str] = Field(default_factory=list)
+    """Why some tables have no item."""
 
 
 SUMMED = (
@@ -96,7 +106,7 @@ SUMMED = (
 
 
 class PublishLayer:
-    """Publishes one table."""
+    """Publishes the tables of one load, and hands on their items where a collection is given."""
 
     def __init__(self, tables: FeatureTables) -> None:
         self._tables = tables
@@ -107,10 +117,15 @@ class PublishLayer:
         context.check()
         done = self._tables.publish(parameters.staging, owner_of(context), counts)
         every = list(counts.values())
+        collection_id = parameters.collection_id
+        without = []
+        if collection_id is not None:
+            without = cataloguing.discovered(done, collection_id, parameters.datetime, context)
         return PublishLayerResult(
             **{name: sum(getattr(one, name) for one in every) for name in SUMMED},
             largest_area_change=max((one.largest_area_change for one in every), default=0.0),
             published=done,
+            not_for_catalog=without,
         )
 
 

@@ -153,6 +153,7 @@ ALTER TABLE {staging} SET SCHEMA {schema}
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
 FROM pg_attribute a
 WHERE a.attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
 
 -- name: unique_key
 -- Whether the target has a unique index on just these columns, which ON CONFLICT needs.
@@ -177,7 +178,7 @@ SELECT {key_text} AS key FROM {staging} GROUP BY {key} HAVING count(*) > 1 LIMIT
 SELECT count(*) AS rows FROM {staging} WHERE {any_null}
 
 -- name: measure
-SELECT m.rows, ST_XMin(e) AS x_min, ST_YMin(e) AS y_min, ST_XMax(e) AS x_max, ST_YMax(e) AS y_max
+SELECT m.rows, now() AS loaded_at, ST_XMin(e) AS x_min, ST_YMin(e) AS y_min, ST_XMax(e) AS x_max, ST_YMax(e) AS y_max
 FROM (SELECT count(*) AS rows, ST_Extent({geometry}) AS e FROM {table}) AS m
 
 -- name: record_layer

@@ -53,6 +53,12 @@ def test_a_layer_of_several_kinds_is_split_into_tables_whose_counts_add_up(depot
     assert reason == "table features.mixed_point exists, and if_exists is fail"
 
 
+def test_a_table_is_loaded_also_where_there_is_no_catalog_for_its_item(depot: Depot) -> None:
+    depot.put("a.csv", "lon,lat\n1,2\n")
+    result = depot.load(blob="a.csv", collection_id="tables")
+    assert (result["loaded"], result["registered"], result["catalog"]) == (1, 0, "not_set_up")
+
+
 def circle(x: float) -> str:
     """A polygon of 128 edges, as WKT."""
     return str(shapely.Point(x, 0).buffer(1, quad_segs=32).wkt)

@@ -77,6 +77,7 @@ def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> Non
         ({"precision": 0.1, "repair": "off"}, "repair must not be off"),
         ({"subdivide": 4}, "greater than or equal to 5"),
         ({"subdivide": 64, "repair": "off"}, "repair must not be off"),
+        ({"datetime": "2024-05-01T00:00:00Z"}, "it goes with collection_id"),
         ({"encoding": "klingon"}, "no encoding that Python knows"),
         ({"encoding": "zlib"}, "no encoding that Python knows"),
         ({"target_schema": "geo"}, "schema geo is not for layers"),
