@@ -116,7 +116,7 @@ def unread_numbers(array: pa.Array, source: ColumnType) -> dict[int, str]:
 
     last = pa.array([-(2**63), 2**63 - 1], pa.int64())
     rows = pc.indices_nonzero(pc.is_in(array.cast(pa.int64()), last)).to_pylist()
-    return dict.fromkeys(rows, "the number does not fit into 64 bits; column_types can make it numeric")
+    return dict.fromkeys(rows, "the number does not fit into 64 bits")
 
 
 def unstorable(value: Any) -> str | None:

@@ -13,7 +13,8 @@ from interfaces.errors import PermanentTaskError
 from interfaces.vectors import text_encoding
 
 BLOCK = 1024**2
-RECORDS = 1000
+RECORDS = 5000
+BLANK, LAST_OF_ASCII = 0x20, 0x7F
 UTF8 = "utf-8"
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -114,6 +115,8 @@ def dbf_text(path: Path, check: Callable[[], None]) -> DbfText:
 
     Fields are cut at their width, in the midst of a character too: that is no sign of another encoding.
     """
+    import numpy
+
     found = DbfText()
     with path.open("rb") as file:
         head = file.read(32)
@@ -125,16 +128,17 @@ def dbf_text(path: Path, check: Callable[[], None]) -> DbfText:
         full: set[str] = set()
         while block := file.read(record * RECORDS):
             check()
-            wide = [
-                (name, at, width) for name, at, width in fields if width >= WIDEST_TEXT and name not in full
-            ]
-            if block.isascii() and not wide:
+            rows = numpy.frombuffer(block, numpy.uint8, len(block) // record * record).reshape(-1, record)
+            for name, at, width in fields:
+                if width >= WIDEST_TEXT and name not in full:
+                    last = rows[:, at + width - 1]
+                    full |= {name} if ((last != BLANK) & (last != 0)).any() else set()
+            if found.encoding == "other" or block.isascii():
                 continue
-            for start in range(0, len(block), record):
-                row = block[start : start + record]
-                full |= {name for name, at, width in wide if row[at + width - 1 : at + width].strip(b" \x00")}
-                if found.encoding != "other" and not row.isascii():
-                    found.encoding = _encoding_of(row, fields, found)
+            for number in numpy.flatnonzero((rows > LAST_OF_ASCII).any(axis=1)):
+                found.encoding = _encoding_of(rows[number].tobytes(), fields, found)
+                if found.encoding == "other":
+                    break
         found.full = [name for name, _, _ in fields if name in full]
     return found
 

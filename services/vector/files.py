@@ -97,6 +97,8 @@ class _Wanted:
     target: str
     size: int
     write: Callable[[Path], None]
+    head: Callable[[], bytes]
+    """Its first few bytes."""
 
 
 class UnknownFormat(PermanentTaskError):
@@ -149,22 +151,13 @@ class VectorOpener:
                     source, wanted, parts = self._file(source, check)
             if expected is not None and expected != source:
                 raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
-            size = sum(one.size * self._copies(source, one, encoding) for one in wanted) + SPARE
+            size = sum(one.size * _copies(one, encoding) for one in wanted) + SPARE
             memory = min(READING_BYTES, self._resources.free_bytes)
             with self._resources.memory(memory, check), self._resources.room(check)(size) as folder:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
                 yield Opened(source, [_screened(part, encoding, check) for part in placed])
-
-    def _copies(self, source: SourceFile, wanted: _Wanted, encoding: str | None) -> int:
-        """How many times its size a file takes: one of text in another encoding is copied into UTF-8."""
-        if not wanted.target.endswith(TEXT_TABLES):
-            return 1
-        if encoding is None and extension_of(source.name) not in ARCHIVES:
-            head = self._blobs.read(source.container, source.name, 0, encodings.LONGEST_MARK)
-            encoding = encodings.marked(head)
-        return 1 if encoding in (None, encodings.UTF8) else COPIES_OF_TEXT
 
     def _properties(self, container: str, name: str) -> BlobProperties:
         try:
@@ -225,7 +218,10 @@ class VectorOpener:
                 def write(path: Path, member: archives.Member = member) -> None:
                     archives.unpack(archive, member, path, check)
 
-                wanted.append(_Wanted(f"part{number}.{target}", member.file_size, write))
+                def head(member: archives.Member = member) -> bytes:
+                    return archives.head(archive, member, encodings.LONGEST_MARK)
+
+                wanted.append(_Wanted(f"part{number}.{target}", member.file_size, write, head))
         return wanted, parts
 
     def _blob(self, container: str, name: str, size: int, target: str, check: Callable[[], None]) -> _Wanted:
@@ -235,7 +231,10 @@ class VectorOpener:
                     check()
                     file.write(self._blobs.read(container, name, offset, min(PIECE, size - offset)))
 
-        return _Wanted(target, size, write)
+        def head() -> bytes:
+            return self._blobs.read(container, name, 0, encodings.LONGEST_MARK)
+
+        return _Wanted(target, size, write, head)
 
     def _bring(self, wanted: Sequence[_Wanted], folder: Path, check: Callable[[], None]) -> None:
         for one in wanted:
@@ -265,6 +264,14 @@ class VectorOpener:
             if extension in extensions and item.name[len(stem) + 1 :].lower() == extension:
                 found.setdefault(extension, item)
         return list(found.values())
+
+
+def _copies(wanted: _Wanted, encoding: str | None) -> int:
+    """How many times its size a file takes: one of text in another encoding is copied into UTF-8."""
+    if not wanted.target.endswith(TEXT_TABLES):
+        return 1
+    found = encoding or encodings.marked(wanted.head())
+    return 1 if found in (None, encodings.UTF8) else COPIES_OF_TEXT
 
 
 class _BlobFile(io.RawIOBase):

@@ -25,7 +25,7 @@ BATCH_BYTES = 8 * 1024**2
 FEWEST, MOST = 50, 20_000
 ASSUMED_FEATURE = 1024
 """Bytes of a feature while their number is not known."""
-TEXTUAL = frozenset({"CSV", "GeoJSON", "GeoJSONSeq", "TopoJSON"})
+TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
 TABLES = workbooks.DRIVERS | {"CSV"}
 """Formats that have no CRS: bbox and polygon are meant in degrees where nothing else is said."""

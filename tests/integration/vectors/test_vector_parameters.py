@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pyogrio
+import pytest
 import shapely
 
 from .conftest import Depot
@@ -168,3 +171,19 @@ def test_sheets_of_a_workbook_become_tables(depot: Depot, tmp_path: Path) -> Non
     assert [task["result"]["matched"] for task in depot.world.tasks(listed["job_id"], 1)] == [0]
     depot.put("old.xls", b"x")
     assert depot.refusal(blob="old.xls").startswith("the binary format of Excel is not read")
+
+
+@pytest.mark.parametrize(("encoding", "asked"), [("utf-16", None), ("cp1250", "cp1250")])
+def test_a_csv_is_read_in_the_encoding_that_it_is_marked_with_or_that_is_asked_for(
+    depot: Depot, encoding: str, asked: str | None
+) -> None:
+    depot.put("a.csv", "lon;lat;jméno\n14;50;Říčany\n".encode(encoding))
+    depot.load(blob="a.csv", encoding=asked)
+    assert [row["jmeno"] for row in depot.rows("a")] == ["Říčany"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("c.csv", "lon;lat;jméno\n14;50;Říčany\n".encode(encoding))
+    depot.put("c.zip", packed.getvalue())
+    assert depot.load(blob="c.zip", encoding=asked)["loaded"] == 1
+    depot.put("b.csv", "lon;lat;jméno\n14;50;Říčany\n".encode("cp1250"))
+    assert depot.refusal(blob="b.csv").startswith("encoding: the text is not UTF-8 (byte 0xe9 near 10)")

@@ -374,17 +374,6 @@ def test_text_that_is_not_in_its_encoding_is_refused(depot: Depot, corpus: Path)
     assert reason.startswith("encoding: the parameter says UTF-8, and the text of the .dbf is not")
 
 
-@pytest.mark.parametrize(("encoding", "asked"), [("utf-16", None), ("cp1250", "cp1250")])
-def test_a_csv_is_read_in_the_encoding_that_it_is_marked_with_or_that_is_asked_for(
-    depot: Depot, encoding: str, asked: str | None
-) -> None:
-    depot.put("a.csv", "lon;lat;jméno\n14;50;Říčany\n".encode(encoding))
-    depot.load(blob="a.csv", encoding=asked)
-    assert [row["jmeno"] for row in depot.rows("a")] == ["Říčany"]
-    depot.put("b.csv", "lon;lat;jméno\n14;50;Říčany\n".encode("cp1250"))
-    assert depot.refusal(blob="b.csv").startswith("encoding: the text is not UTF-8 (byte 0xe9 near 10)")
-
-
 def test_parameters_that_cannot_go_together_are_refused_by_name(depot: Depot) -> None:
     with pytest.raises(InvalidParameters, match="key_columns"):
         depot.run(blob="a.geojson", if_exists="upsert")

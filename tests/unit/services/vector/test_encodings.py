@@ -144,3 +144,11 @@ def test_a_table_of_text_that_is_not_in_its_encoding_is_refused(tmp_path: Path) 
         encodings.foreign(path, None, nothing)
     with pytest.raises(PermanentTaskError, match=r"the text is not ascii \(byte 0xe9 near 6\): name"):
         encodings.to_utf8(path, tmp_path / "b.csv", "ascii", nothing)
+
+
+def test_a_name_in_a_large_dbf_is_found_in_any_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encodings, "RECORDS", 3)
+    table = dbf(tmp_path, *[b"plain"] * 7, LATIN1, b"plain")
+    assert encodings.dbf_text(table, nothing).encoding == "other"
