@@ -18,6 +18,7 @@ from . import generalising, mending, wkb, wrapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 Linearise = Callable[[Sequence[bytes], float], list[bytes | None]]
 BASES = {"Point": 1, "LineString": 2, "Polygon": 3}
@@ -147,43 +148,27 @@ class Shaper:
         import shapely
 
         wrapped = 0
-        _refuse_infinite(geometries, reasons, "has infinite coordinates")
+        bounds = _finite_bounds(geometries, reasons, "has infinite coordinates")
         if self._from_degrees:
-            self._refuse_unearthly(geometries, reasons)
-            wrapped += self._wrap(geometries, reasons)
+            _refuse_unearthly(geometries, bounds, reasons)
+            wrapped += self._wrap(geometries, bounds, reasons)
         if self._transform is not None:
             geometries[:] = shapely.transform(
                 geometries, self._transform, include_z=self._z, interleaved=False
             )
-            _refuse_infinite(geometries, reasons, f"cannot be transformed into {self._crs}")
+            bounds = _finite_bounds(geometries, reasons, f"cannot be transformed into {self._crs}")
         if self._to_degrees and not self._from_degrees:
-            self._refuse_unearthly(geometries, reasons)
-            wrapped += self._wrap(geometries, reasons)
+            _refuse_unearthly(geometries, bounds, reasons)
+            wrapped += self._wrap(geometries, bounds, reasons)
         return wrapped
 
-    def _refuse_unearthly(self, geometries: Any, reasons: list[str | None]) -> None:
-        import numpy
-        import shapely
-
-        bounds = shapely.bounds(geometries)
-        # Nothing of NaN, which is what is missing, empty or infinite.
-        outside = (
-            (bounds[:, 1] < -POLE) | (bounds[:, 3] > POLE) | (bounds[:, 0] < -TURN) | (bounds[:, 2] > TURN)
-        )
-        for place in numpy.flatnonzero(outside & numpy.isfinite(bounds).all(axis=1)):
-            west, south, east, north = (f"{edge:.6g}" for edge in bounds[place])
-            reasons[place] = reasons[place] or (
-                f"is not on Earth: its coordinates go from {west} {south} to {east} {north} degrees"
-            )
-            geometries[place] = None
-
-    def _wrap(self, geometries: Any, reasons: list[str | None]) -> int:
+    def _wrap(self, geometries: Any, bounds: NDArray[Any], reasons: list[str | None]) -> int:
         import numpy
 
         if self._options.antimeridian == "keep":
             return 0
         count = 0
-        for place in numpy.flatnonzero(wrapping.candidates(geometries)):
+        for place in numpy.flatnonzero(wrapping.candidates(bounds)):
             try:
                 made = wrapping.wrapped(geometries[place])
             except wrapping.Uncut as error:
@@ -320,13 +305,31 @@ def _leave_out(geometries: Any, reasons: list[str | None]) -> None:
             geometries[place] = None
 
 
-def _refuse_infinite(geometries: Any, reasons: list[str | None], reason: str) -> None:
+def _finite_bounds(geometries: Any, reasons: list[str | None], reason: str) -> NDArray[Any]:
+    """West, south, east and north of each, NaN of what is missing or empty; what is infinite is rejected."""
     import numpy
     import shapely
 
+    bounds: NDArray[Any] = shapely.bounds(geometries)
     there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-    for place in numpy.flatnonzero(there & ~numpy.isfinite(shapely.bounds(geometries)).all(axis=1)):
+    for place in numpy.flatnonzero(there & ~numpy.isfinite(bounds).all(axis=1)):
         reasons[place], geometries[place] = reasons[place] or reason, None
+        bounds[place] = numpy.nan
+    return bounds
+
+
+def _refuse_unearthly(geometries: Any, bounds: NDArray[Any], reasons: list[str | None]) -> None:
+    """Reject, of degrees, latitudes beyond the poles and longitudes beyond a whole turn."""
+    import numpy
+
+    outside = (bounds[:, 1] < -POLE) | (bounds[:, 3] > POLE) | (bounds[:, 0] < -TURN) | (bounds[:, 2] > TURN)
+    for place in numpy.flatnonzero(outside):
+        west, south, east, north = (f"{edge:.6g}" for edge in bounds[place])
+        reasons[place] = reasons[place] or (
+            f"is not on Earth: its coordinates go from {west} {south} to {east} {north} degrees"
+        )
+        geometries[place] = None
+        bounds[place] = numpy.nan
 
 
 def _transformation(source: str, target: str) -> Callable[..., Any] | None:

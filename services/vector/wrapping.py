@@ -23,11 +23,11 @@ class Uncut(Exception):
     """A geometry cannot be cut; the message is the reason."""
 
 
-def candidates(geometries: Any) -> NDArray[Any]:
-    """Which of them may have to be cut or moved: so wide, or so far, that some longitude says so."""
-    import shapely
+def candidates(bounds: NDArray[Any]) -> NDArray[Any]:
+    """Which geometries may have to be cut or moved: so wide, or so far, that some longitude says so.
 
-    bounds = shapely.bounds(geometries)
+    `bounds` are west, south, east and north of each.
+    """
     # Comparisons with NaN, of what is missing or empty, are false.
     found: NDArray[Any] = (
         (bounds[:, 2] - bounds[:, 0] > HALF) | (bounds[:, 0] < -HALF) | (bounds[:, 2] > HALF)
