@@ -104,6 +104,10 @@ def test_large_geometries_are_in_pieces_in_a_view_that_follows_the_table(depot: 
     depot.load(blob="c.csv", subdivide=8, **added)
     assert pieces(depot)[0]["pieces"] > before[0]["pieces"]
     assert [row["id"] for row in pieces(depot)] == [1, 2, 4, 5]
+    depot.world.rows("GRANT ALL ON features.c TO PUBLIC", fetch=False)
+    depot.load(blob="b.csv", subdivide=64, **{**added, "if_exists": "replace"})
+    granted = depot.world.rows("SELECT has_table_privilege('public', 'features.c_parts', 'SELECT') AS may")
+    assert granted == [{"may": True}]
     depot.load(blob="b.csv", **{**added, "if_exists": "replace"})
     assert depot.world.rows("SELECT to_regclass('features.c_parts') AS there") == [{"there": None}]
     assert depot.world.rows("SELECT parts FROM geo.layers") == [{"parts": None}]
