@@ -28,6 +28,7 @@ ColumnType = Literal[
     "timestamp",
     "timestamptz",
     "jsonb",
+    "uuid",
     "boolean[]",
     "integer[]",
     "bigint[]",
@@ -83,6 +84,8 @@ class LayerFound(Contract):
     """Null geometries are not what the file says: GDAL could not read what is there."""
     chunks: list[Chunk]
     notes: list[str]
+    numbers_are_lost: bool = False
+    """There are whole numbers of more than 64 bits, of which GDAL makes the largest that it knows."""
 
 
 class Column(Contract):
@@ -91,6 +94,19 @@ class Column(Contract):
     name: str
     type: ColumnType
     original: str
+
+
+Kind = Literal["point", "line", "polygon", "collection", "none"]
+
+
+class KindTable(Contract):
+    """Of a layer that is split by kind of geometry, the table of one kind."""
+
+    kind: Kind
+    """`none` has what has no geometry."""
+    table: str
+    geometry_type: str
+    """Of its column, such as MultiPolygonZ."""
 
 
 class TablePlan(Contract):
@@ -116,6 +132,12 @@ class TablePlan(Contract):
     sources: list[SourceFile]
     parameters_hash: str
     notes: list[str]
+    kinds: list[KindTable] = Field(default_factory=list)
+    """The tables that it becomes, where it is split by kind of geometry; then `target_table` is none."""
+    cast: list[str] = Field(default_factory=list)
+    """Names of the columns whose types were asked for: what does not fit is not loaded."""
+    subdivide: int | None = None
+    """Vertices that a piece has at most, in the view beside the table; None for no view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +173,29 @@ class ChunkCounts(Contract):
     null_geometries: int = 0
     empty_geometries: int = 0
     linearised: int = 0
+    antimeridian: int = 0
+    """Cut at the antimeridian, or moved to where longitudes are between -180 and 180."""
+    collapsed: int = 0
+    """Of which nothing was left, simplified or on the precision grid; they are among the empty ones."""
+    repeated_vertices: int = 0
+    """Of whose vertices some were where the one before is, and are gone."""
     largest_area_change: float = 0.0
     """Of repaired polygons, as a fraction of the area before."""
+
+
+class Parts(Contract):
+    """The materialized view, beside a table and in its schema, that has its geometries in pieces."""
+
+    view: str
+    rows: int
+    max_vertices: int
+
+
+class TableColumn(Contract):
+    """A column of a table in the database, whoever made it."""
+
+    name: str
+    type: str
 
 
 class LoadedTable(Contract):
@@ -164,6 +207,7 @@ class LoadedTable(Contract):
     """In the table after it, with those that were there before."""
     loaded: int
     rejected: int
+    """Features of the load that are in none of its tables: the same number for each of them."""
     extent: list[float] | None
     """[x min, y min, x max, y max] in the table's CRS; None for a table without geometries."""
     replaced: bool
@@ -171,6 +215,20 @@ class LoadedTable(Contract):
     geometry_type: str
     columns: list[Column] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    parts: Parts | None = None
+    title: str | None = None
+    crs: str | None = None
+    """An authority's code or WKT."""
+    geometry_column: str = "geom"
+    table_columns: list[TableColumn] = Field(default_factory=list)
+    """All that it has now, those of this load and others."""
+    loaded_at: str | None = None
+    """When the load's transaction began; RFC 3339."""
+    address: str | None = None
+    """Where it is, without user and password: postgresql://HOST:PORT/DATABASE?table=SCHEMA.TABLE."""
+    sources: list[str] = Field(default_factory=list)
+    """The first files of this load, with their containers."""
+    source_count: int = 0
 
 
 class ChunkWriter(Protocol):
@@ -215,8 +273,11 @@ class FeatureTables(Protocol):
         """
         ...
 
-    def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
-        """Make a staging table the target, or part of it. `counts` are those of the tasks, by chunk."""
+    def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> list[LoadedTable]:
+        """Make a staging table the target, or part of it; or several, where it is split by kind of geometry.
+
+        All of them are published at once. `counts` are those of the tasks, by chunk.
+        """
         ...
 
     def sweep(self, age: timedelta) -> Iterator[str]:

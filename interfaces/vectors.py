@@ -9,10 +9,25 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from .containers import Time
 from .contracts import JobParameters
 from .rasters import Crs, Finite, TargetCrs
+from .registrations import CollectionId
 from .sources import BlobSources
 
+AskedType = Literal[
+    "text",
+    "integer",
+    "bigint",
+    "double",
+    "numeric",
+    "boolean",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "jsonb",
+    "uuid",
+]
 IfExists = Literal["fail", "replace", "append", "upsert"]
 RESERVED_SCHEMAS = frozenset(
     {"app", "geo", "geo_staging", "information_schema", "pgstac", "topology", "tiger"}
@@ -42,11 +57,21 @@ def _schema(name: str) -> str:
     return name
 
 
-def _encoding(name: str) -> str:
+def text_encoding(name: str) -> str:
+    """Python's name of an encoding of text. Raises `LookupError` for others, such as zlib or base64."""
     import codecs
+    from contextlib import suppress
 
+    found = codecs.lookup(name).name
+    # Only this tells encodings of text from others. One byte need not be text in them.
+    with suppress(UnicodeError):
+        b" ".decode(found)
+    return found
+
+
+def _encoding(name: str) -> str:
     try:
-        return codecs.lookup(name).name
+        return text_encoding(name)
     except LookupError:
         raise ValueError("is no encoding that Python knows; examples are utf-8, latin1, cp1252") from None
 
@@ -137,7 +162,7 @@ class ReadOptions(JobParameters):
         Annotated[
             str,
             AfterValidator(_encoding),
-            Field(description="Of text in shapefiles and MapInfo files; else as they say"),
+            Field(description="Of text in shapefiles, MapInfo files and CSV; else as they say"),
         ]
         | None
     ) = None
@@ -167,19 +192,59 @@ class GeometryOptions(JobParameters):
     ] = "keep"
     promote_to_multi: Annotated[bool, Field(description="Single geometries become multi ones")] = True
     mixed_geometries: Annotated[
-        Literal["geometry", "refuse"],
-        Field(description="Of layers that mix points, lines and polygons: a column for any, or fail"),
+        Literal["geometry", "refuse", "split"],
+        Field(
+            description="Of layers that mix points, lines and polygons: a column for any; fail; or a table "
+            "for each kind, …_point, …_line, …_polygon, also of layers that have only one"
+        ),
     ] = "geometry"
     repair: Annotated[
         Literal["off", "make_valid", "drop"],
         Field(description="Of geometries that are not valid: keep, mend, or reject them"),
     ] = "make_valid"
+    antimeridian: Annotated[
+        Literal["split", "keep"],
+        Field(
+            description="Geometries in degrees that cross the antimeridian: cut there, with all longitudes "
+            "between -180 and 180, or as they are"
+        ),
+    ] = "split"
+    simplify: (
+        Annotated[
+            float,
+            Field(
+                gt=0,
+                strict=False,
+                allow_inf_nan=False,
+                description="Vertices nearer than this to the line without them go; units of the CRS",
+            ),
+        ]
+        | None
+    ) = None
+    precision: (
+        Annotated[
+            float,
+            Field(
+                gt=0,
+                strict=False,
+                allow_inf_nan=False,
+                description="Coordinates become multiples of this; units of the CRS",
+            ),
+        ]
+        | None
+    ) = None
     null_geometries: Literal["keep", "reject"] = "keep"
     empty_geometries: Literal["keep", "null", "reject"] = "keep"
     curve_step_degrees: Annotated[
         float,
         Field(gt=0, le=90, strict=False, description="Curves become lines that turn so much at each vertex"),
     ] = 4.0
+
+    @model_validator(mode="after")
+    def _only_what_is_valid_is_generalised(self) -> Self:
+        if self.repair == "off" and (self.simplify is not None or self.precision is not None):
+            raise ValueError("simplify and precision need geometries that are valid: repair must not be off")
+        return self
 
 
 class TableOptions(JobParameters):
@@ -197,6 +262,27 @@ class TableOptions(JobParameters):
         None
     )
 
+    column_types: Annotated[
+        dict[Name, AskedType],
+        Field(max_length=1600, description="Types of columns, by their names in the file"),
+    ] = Field(default_factory=dict)
+    column_type_errors: Annotated[
+        Literal["reject", "fail"],
+        Field(description="Of features with a value that does not fit into the type of column_types"),
+    ] = "reject"
+    subdivide: (
+        Annotated[
+            int,
+            Field(
+                ge=5,
+                le=100_000,
+                description="Beside each table of lines or polygons a materialized view, …_parts, of its "
+                "geometries in pieces of at most so many vertices, for use by an index",
+            ),
+        ]
+        | None
+    ) = None
+
     @model_validator(mode="after")
     def _keys_go_with_upsert(self) -> Self:
         if (self.if_exists == "upsert") != bool(self.key_columns):
@@ -206,5 +292,34 @@ class TableOptions(JobParameters):
         return self
 
 
+class TableCatalog(JobParameters):
+    """The items of tables in the STAC catalog."""
+
+    collection_id: (
+        Annotated[
+            CollectionId,
+            Field(
+                description="Collection of the STAC catalog for an item of each table; else there are none"
+            ),
+        ]
+        | None
+    ) = None
+    datetime: Annotated[Time, Field(description="Of those items; else when the table was loaded")] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _times_are_of_items(self) -> Self:
+        if self.datetime is not None and self.collection_id is None:
+            raise ValueError("datetime is that of items: it goes with collection_id")
+        return self
+
+
 class LoadOptions(ReadOptions, GeometryOptions, TableOptions):
     """All that is asked of a load."""
+
+    @model_validator(mode="after")
+    def _only_what_is_valid_is_subdivided(self) -> Self:
+        if self.subdivide is not None and self.repair == "off":
+            raise ValueError("subdivide needs geometries that are valid: repair must not be off")
+        return self

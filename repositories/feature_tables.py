@@ -29,7 +29,9 @@ from .connection import Connection
 from .database import Database
 from .json_text import to_json
 from .sql_files import queries
-from .table_publishing import CHUNK, STAGING, first_row
+from .table_names import first_row
+from .table_publishing import geometry_column
+from .table_targets import CHUNK, STAGING
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ WIRE: dict[ColumnType, str] = {
     "timestamptz": "timestamptz",
     # With its version before it, as `jsonb_recv` takes it.
     "jsonb": "bytea",
+    "uuid": "uuid",
     "boolean[]": "bool[]",
     "integer[]": "int4[]",
     "bigint[]": "int8[]",
@@ -95,7 +98,7 @@ class PostgresFeatureTables(FeatureTables):
         name = f"v_{owner.job_id[:16]}_{owner.run}_{owner.task_index}_{owner.fence}"
         columns = [
             sql.SQL("{} integer NOT NULL").format(sql.Identifier(CHUNK)),
-            sql.SQL("{} {}").format(sql.Identifier(plan.geometry_column), _geometry_type(plan)),
+            sql.SQL("{} {}").format(sql.Identifier(plan.geometry_column), geometry_column(plan)),
             *(
                 sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_declared(column.type)))
                 for column in plan.columns
@@ -141,8 +144,8 @@ class PostgresFeatureTables(FeatureTables):
         except REFUSALS as error:
             raise PermanentTaskError(f"PostgreSQL cannot make lines of curves: {words(error)}") from error
 
-    def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> LoadedTable:
-        """Make a staging table the target, or part of it, in one transaction."""
+    def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> list[LoadedTable]:
+        """Make a staging table the targets, or part of them, in one transaction."""
         try:
             with self._database.long_transaction() as connection, _lock_waits_told():
                 connection.execute(self._sql["bound_lock_wait"])
@@ -292,13 +295,6 @@ def hold(connection: Connection, query: LiteralString, owner: Owner) -> None:
     )
     if not held["held"]:
         raise LeaseLost("another attempt owns this task now, or its run has ended; nothing was written")
-
-
-def _geometry_type(plan: TablePlan) -> sql.Composed:
-    kind = plan.geometry_type
-    if not kind.isalpha():
-        raise ValueError(f"no type of geometries: {kind!r}")
-    return sql.SQL("geometry({}, {})").format(sql.Identifier(kind), sql.Literal(plan.srid))
 
 
 def _declared(kind: ColumnType) -> LiteralString:

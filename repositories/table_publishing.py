@@ -1,23 +1,29 @@
-"""The statements that make a staging table the target; services/vector/publishing.py explains their order."""
+"""The transaction that makes a staging table what readers see.
+
+services/vector/publishing.py explains the order of its statements.
+"""
 
 from __future__ import annotations
-
-from typing import Any, LiteralString
 
 from psycopg import sql
 
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import ChunkCounts, LoadedTable, Owner, TablePlan
+from interfaces.layers import ChunkCounts, KindTable, LoadedTable, Owner, TablePlan
 
 from .connection import Connection
-from .json_text import to_json
 from .sql_files import queries
+from .table_names import first_row
+from .table_targets import CHUNK, STAGING, Target
 
-STAGING = "geo_staging"
-CHUNK = "_chunk"
-"""Of a staging table only: whose task a row is. No column of a file is called so: names begin with a letter
-or with an underscore and a digit."""
-MAX_NAME_BYTES = 63
+KINDS = {
+    "point": ["ST_Point", "ST_MultiPoint"],
+    "line": ["ST_LineString", "ST_MultiLineString"],
+    "polygon": ["ST_Polygon", "ST_MultiPolygon"],
+    "collection": ["ST_GeometryCollection"],
+}
+"""What ST_GeometryType says of the geometries that go into the table of a kind."""
+
+SUBDIVIDED = ("line", "polygon", "collection")
 
 
 class Publication:
@@ -32,10 +38,9 @@ class Publication:
         self._counts = counts
         self._sql = queries("feature_tables")
         self._table = sql.Identifier(STAGING, staging)
-        self._replaced = False
 
-    def carry_out(self) -> LoadedTable:
-        """Publish, or answer what was published of this very staging table.
+    def carry_out(self) -> list[LoadedTable]:
+        """Publish all tables of a load, or answer what was published of this very staging table.
 
         Raises `PermanentTaskError` with the reason why it cannot be.
         """
@@ -44,24 +49,69 @@ class Publication:
             return self._published_before()
         plan = TablePlan.model_validate(row["plan"])
         self._check_counts(plan)
-        schema, table = plan.target_schema, plan.target_table
-        self._execute("lock_target", schema=schema, table=table)
-        target = self._one("target", schema=schema, table=table)
-        present = bool(target["present"])
-        if present and plan.if_exists == "fail":
-            raise PermanentTaskError(f"table {schema}.{table} exists, and if_exists is fail")
-        self._check_key(plan)
-        if present and plan.if_exists in ("append", "upsert"):
-            self._add(plan)
+        rejected = sum(one.rejected for one in self._counts.values())
+        loaded = sum(one.loaded for one in self._counts.values())
+        if plan.kinds:
+            done = self._split(plan, loaded, rejected)
         else:
-            self._replace(plan, present)
-        return self._record(plan, added=present and plan.if_exists in ("append", "upsert"))
+            target = Target(self._connection, self._staging, plan, self._owner, load=self._staging)
+            done = [target.publish(loaded, rejected)]
+        self._connection.execute(self._sql["forget_staging"], {"name": self._staging})
+        return done
 
-    def _published_before(self) -> LoadedTable:
-        row = self._connection.execute(self._sql["load_of"], {"name": self._staging}).fetchone()
-        if row is None:
+    def _split(self, plan: TablePlan, loaded: int, rejected: int) -> list[LoadedTable]:
+        """A table for each kind of geometry; every row that was loaded is in one of them."""
+        done: list[LoadedTable] = []
+        # In the order of their names, so that no two publishers wait for each other.
+        for kind in sorted(plan.kinds, key=lambda one: one.table):
+            staging = f"{self._staging}_{kind.kind}"
+            own = plan.model_copy(
+                update={
+                    "target_table": kind.table,
+                    "geometry_type": kind.geometry_type,
+                    "kinds": [],
+                    "subdivide": plan.subdivide if kind.kind in SUBDIVIDED else None,
+                }
+            )
+            rows = self._part(staging, own, kind)
+            if rows or kind.kind in KINDS:
+                target = Target(self._connection, staging, own, self._owner, load=self._staging)
+                done.append(target.publish(rows, rejected))
+            else:
+                drop = sql.SQL(self._sql["drop_table"])
+                self._connection.execute(drop.format(table=sql.Identifier(STAGING, staging)))
+        there = sum(one.loaded for one in done)
+        if there != loaded:
+            raise PermanentTaskError(
+                f"of {loaded} features, {there} are of kinds that have tables: nothing is published"
+            )
+        self._connection.execute(sql.SQL(self._sql["drop_table"]).format(table=self._table))
+        return done
+
+    def _part(self, staging: str, plan: TablePlan, kind: KindTable) -> int:
+        """A staging table of one kind; answers how many rows it has."""
+        part, geometry = sql.Identifier(STAGING, staging), sql.Identifier(plan.geometry_column)
+        create = sql.SQL(self._sql["create_part"]).format(part=part, staging=self._table)
+        self._connection.execute(create)
+        retype = sql.SQL(self._sql["type_part"]).format(
+            part=part, geometry=geometry, type=geometry_column(plan)
+        )
+        self._connection.execute(retype)
+        names = [CHUNK, plan.geometry_column, *(column.name for column in plan.columns)]
+        query = "fill_part" if kind.kind in KINDS else "fill_part_without"
+        fill = sql.SQL(self._sql[query]).format(
+            part=part,
+            staging=self._table,
+            geometry=geometry,
+            columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+        )
+        return self._connection.execute(fill, {"types": KINDS.get(kind.kind)}).rowcount
+
+    def _published_before(self) -> list[LoadedTable]:
+        rows = self._connection.execute(self._sql["load_of"], {"name": self._staging}).fetchall()
+        if not rows:
             raise PermanentTaskError("the staging table is gone: it was cleared; run the job again")
-        return LoadedTable.model_validate(row["result"])
+        return [LoadedTable.model_validate(row["result"]) for row in rows]
 
     def _check_counts(self, plan: TablePlan) -> None:
         """What the tasks counted, what they noted with their rows, and what is there must be the same."""
@@ -71,7 +121,8 @@ class Publication:
         if len(counted) != plan.chunks:
             missing = plan.chunks - len(counted)
             raise PermanentTaskError(f"{missing} of {plan.chunks} chunks failed: nothing is published")
-        there = self._one_of("staged_rows", staging=self._table)["rows"]
+        count = sql.SQL(self._sql["staged_rows"]).format(staging=self._table)
+        there = first_row(self._connection, count)["rows"]
         loaded = sum(one.loaded for one in self._counts.values())
         if noted != counted or there != loaded:
             raise PermanentTaskError(
@@ -85,165 +136,10 @@ class Publication:
                 f"{sum(one.rejected for one in self._counts.values())} rejected: nothing is published"
             )
 
-    def _check_key(self, plan: TablePlan) -> None:
-        """Raise for keys that are null or not unique in what was loaded."""
-        if not plan.key:
-            return
-        key = [sql.Identifier(name) for name in plan.key]
-        names = ", ".join(plan.key)
-        any_null = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(name) for name in key)
-        nulls = self._one_of("null_key", staging=self._table, any_null=any_null)["rows"]
-        if nulls:
-            raise PermanentTaskError(f"key {names}: {nulls} features have none")
-        text = sql.SQL(" || ', ' || ").join(sql.SQL("{}::text").format(name) for name in key)
-        query = sql.SQL(self._sql["repeated_key"]).format(
-            key_text=text, staging=self._table, key=sql.SQL(", ").join(key)
-        )
-        found = self._connection.execute(query).fetchone()
-        if found is not None:
-            raise PermanentTaskError(f"key {names}: several features have {found['key']!r}"[:300])
 
-    def _replace(self, plan: TablePlan, present: bool) -> None:
-        """The staging table becomes the target. Readers have the old one until the transaction ends."""
-        schema, table = plan.target_schema, plan.target_table
-        self._execute_with("drop_chunk_column", staging=self._table, chunk_column=sql.Identifier(CHUNK))
-        key = [sql.Identifier(name) for name in plan.key or [plan.generated_key]]
-        self._execute_with(
-            "add_primary_key",
-            staging=self._table,
-            constraint=sql.Identifier(_named(table, "pkey")),
-            key=sql.SQL(", ").join(key),
-        )
-        self._execute_with(
-            "create_spatial_index",
-            index=sql.Identifier(_named(table, plan.geometry_column, "idx")),
-            staging=self._table,
-            geometry=sql.Identifier(plan.geometry_column),
-        )
-        self._comment(plan)
-        self._execute_with("analyze", table=self._table)
-        if not self._one("schema_exists", schema=schema)["there"]:
-            self._execute_with("create_schema", schema=sql.Identifier(schema))
-        if present:
-            self._execute("copy_grants", schema=schema, table=table, staging=f"{STAGING}.{self._staging}")
-            # Without CASCADE: what depends on it, such as a view, is not ours to drop.
-            self._execute_with("drop_table", table=sql.Identifier(schema, table))
-            self._replaced = True
-        self._execute_with("set_schema", staging=self._table, schema=sql.Identifier(schema))
-        moved = sql.Identifier(schema, self._staging)
-        self._execute_with("rename", staging=moved, name=sql.Identifier(table))
-
-    def _comment(self, plan: TablePlan) -> None:
-        self._execute_with("comment_table", table=self._table, comment=sql.Literal(plan.original))
-        for column in plan.columns:
-            if column.name != column.original:
-                place = sql.Identifier(STAGING, self._staging, column.name)
-                self._execute_with("comment_column", column=place, comment=sql.Literal(column.original))
-
-    def _add(self, plan: TablePlan) -> None:
-        """The staging table's rows go into the target, which must have its columns."""
-        schema, table = plan.target_schema, plan.target_table
-        rows = self._connection.execute(
-            self._sql["target_columns"], {"schema": schema, "table": table}
-        ).fetchall()
-        there = {row["name"]: row["type"] for row in rows}
-        names = [plan.geometry_column, *(column.name for column in plan.columns)]
-        missing = [name for name in names if name not in there]
-        if missing:
-            raise PermanentTaskError(
-                f"table {schema}.{table} has no column {', '.join(map(repr, missing))}: nothing is added"
-            )
-        columns = sql.SQL(", ").join(map(sql.Identifier, names))
-        target = sql.Identifier(schema, table)
-        common = {"target": target, "columns": columns, "staging": self._table}
-        if plan.if_exists == "append":
-            self._execute_with("insert_staged", **common)
-        else:
-            if not self._one("unique_key", schema=schema, table=table, key=sorted(plan.key))["there"]:
-                raise PermanentTaskError(
-                    f"table {schema}.{table} has no unique index on {', '.join(plan.key)}: nothing is added"
-                )
-            key = sql.SQL(", ").join(map(sql.Identifier, plan.key))
-            others = [sql.Identifier(name) for name in names if name not in plan.key]
-            assignments = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
-            self._execute_with("upsert_staged", **common, key=key, assignments=assignments)
-        self._execute_with("drop_table", table=self._table)
-        self._execute_with("analyze", table=target)
-
-    def _record(self, plan: TablePlan, *, added: bool) -> LoadedTable:
-        schema, table = plan.target_schema, plan.target_table
-        found = self._one_of(
-            "measure",
-            geometry=sql.Identifier(plan.geometry_column),
-            table=sql.Identifier(schema, table),
-        )
-        edges = [found[edge] for edge in ("x_min", "y_min", "x_max", "y_max")]
-        extent = None if edges[0] is None else [float(edge) for edge in edges]
-        done = LoadedTable(
-            target_schema=schema,
-            target_table=table,
-            rows=found["rows"],
-            loaded=sum(one.loaded for one in self._counts.values()),
-            rejected=sum(one.rejected for one in self._counts.values()),
-            extent=extent,
-            replaced=self._replaced,
-            srid=plan.srid,
-            geometry_type=plan.geometry_type,
-            columns=plan.columns,
-            notes=plan.notes,
-        )
-        owner = {"job_id": self._owner.job_id, "run": self._owner.run}
-        place = {"schema": schema, "table": table, "rows": done.rows, "extent": extent, **owner}
-        columns = [column.model_dump(mode="json") for column in plan.columns]
-        cursor = self._connection.execute(self._sql["record_rows"], place) if added else None
-        if cursor is None or not cursor.rowcount:
-            self._execute(
-                "record_layer",
-                **place,
-                title=plan.original,
-                srid=plan.srid,
-                geometry_column=plan.geometry_column,
-                geometry_type=plan.geometry_type,
-                key=to_json(plan.key or [plan.generated_key]),
-                columns=to_json(columns),
-            )
-        self._execute(
-            "record_load",
-            **owner,
-            staging=self._staging,
-            schema=schema,
-            table=table,
-            if_exists=plan.if_exists,
-            sources=to_json([source.model_dump(mode="json") for source in plan.sources]),
-            parameters_hash=plan.parameters_hash,
-            result=to_json(done.model_dump(mode="json")),
-        )
-        self._execute("forget_staging", name=self._staging)
-        return done
-
-    def _execute(self, query: str, **parameters: object) -> None:
-        self._connection.execute(self._sql[query], parameters)
-
-    def _execute_with(self, query: str, **parts: sql.Composable) -> None:
-        self._connection.execute(sql.SQL(self._sql[query]).format(**parts))
-
-    def _one(self, query: str, **parameters: object) -> dict[str, Any]:
-        return first_row(self._connection, self._sql[query], **parameters)
-
-    def _one_of(self, query: str, **parts: sql.Composable) -> dict[str, Any]:
-        row = self._connection.execute(sql.SQL(self._sql[query]).format(**parts)).fetchone()
-        assert row is not None
-        return row
-
-
-def first_row(connection: Connection, query: LiteralString, **parameters: object) -> dict[str, Any]:
-    """The first row of a query that always has one."""
-    row = connection.execute(query, parameters).fetchone()
-    assert row is not None
-    return row
-
-
-def _named(table: str, *parts: str) -> str:
-    """The name of an index, as much of the table's as fits beside its end."""
-    end = "_" + "_".join(parts)
-    return table.encode()[: MAX_NAME_BYTES - len(end.encode())].decode("utf-8", "ignore") + end
+def geometry_column(plan: TablePlan) -> sql.Composed:
+    """The type of a table's geometry column, with its SRID."""
+    kind = plan.geometry_type
+    if not kind.isalpha():
+        raise ValueError(f"no type of geometries: {kind!r}")
+    return sql.SQL("geometry({}, {})").format(sql.Identifier(kind), sql.Literal(plan.srid))

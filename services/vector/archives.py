@@ -53,6 +53,17 @@ def checked(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
     return [member for member in members if not member.is_dir()]
 
 
+def head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> bytes:
+    """The first bytes of a member. Raises `PermanentTaskError` for what cannot be unpacked."""
+    try:
+        with archive.open(member) as packed:
+            return packed.read(size)
+    except (*WRONG_ZIP, RuntimeError) as error:
+        raise PermanentTaskError(
+            f"member {member.filename[:200]!r} cannot be unpacked: {error}"[:500]
+        ) from error
+
+
 def unpack(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, check: Callable[[], None]
 ) -> None:

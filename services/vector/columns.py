@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -72,14 +73,50 @@ def values(array: pa.Array, source: ColumnType, target: ColumnType) -> list[Any]
     try:
         found: list[Any] = array.to_pylist()
     except UnicodeDecodeError as error:
-        raise PermanentTaskError(
-            f"encoding: text is not what it should be, {error.reason} "
-            f"(byte {error.object[error.start]:#04x}); name the file's encoding"
-        ) from error
+        found = _cut_texts(array, error)
     except (ValueError, OverflowError) as error:
         raise PermanentTaskError(f"a time is outside the years 1 to 9999: {error}"[:300]) from error
     convert = _converter(source, target)
     return found if convert is None else [None if value is None else convert(value) for value in found]
+
+
+def _cut_texts(array: pa.Array, first: UnicodeDecodeError) -> list[str | None]:
+    """Texts of which some end in the midst of a character, where a field of fixed width ends: without it.
+
+    Raises `PermanentTaskError` for any other that is no UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if not (t.is_string(array.type) or t.is_large_string(array.type)):
+        raise PermanentTaskError(_not_utf8(first)) from first
+    found: list[str | None] = []
+    for text in array.cast(pa.large_binary()).to_pylist():
+        try:
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            found.append(None if text is None else decoder.decode(text, final=False))
+        except UnicodeDecodeError as error:
+            raise PermanentTaskError(_not_utf8(error)) from error
+    return found
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return (
+        f"encoding: text is not what it should be, {error.reason} "
+        f"(byte {error.object[error.start]:#04x}); name the file's encoding"
+    )
+
+
+def unread_numbers(array: pa.Array, source: ColumnType) -> dict[int, str]:
+    """Rows whose number is the last of 64 bits, which readers make of larger ones; and the reason."""
+    if source != "bigint":
+        return {}
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    last = pa.array([-(2**63), 2**63 - 1], pa.int64())
+    rows = pc.indices_nonzero(pc.is_in(array.cast(pa.int64()), last)).to_pylist()
+    return dict.fromkeys(rows, "the number does not fit into 64 bits")
 
 
 def unstorable(value: Any) -> str | None:
@@ -153,7 +190,7 @@ def _converter(source: ColumnType, target: ColumnType) -> Convert | None:
     if source == target:
         return None
     if target == "text":
-        return _text
+        return text_of
     if target in ("double precision", "real"):
         return float
     if target == "double precision[]":
@@ -176,7 +213,10 @@ def _json_text(value: Any) -> bytes:
     return JSON_VERSION + value.encode()
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Any value as text: bytes in hexadecimal, lists and objects as JSON, truth as JSON and SQL write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, bytes):
         return value.hex()
     return (

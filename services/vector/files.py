@@ -15,7 +15,7 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, screening
+from . import archives, encodings, screening, workbooks
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -47,6 +47,9 @@ DRIVERS = {
     "parquet": "Parquet",
     "geoparquet": "Parquet",
     "gdb": "OpenFileGDB",
+    "xlsx": "XLSX",
+    "xlsm": "XLSX",
+    "ods": "ODS",
 }
 """Extension and driver. Others, which fetch what a file refers to or cannot be bounded, are refused."""
 ARCHIVES = frozenset({"zip", "kmz"})
@@ -56,6 +59,9 @@ SIDECARS = {
     "tab": frozenset({"dat", "map", "id", "ind"}),
     "gml": frozenset({"xsd"}),
 }
+TEXT_TABLES = (".csv", ".tsv")
+COPIES_OF_TEXT = 4
+"""A byte of text becomes at most three in UTF-8; and the file as it came is there too."""
 DATABASES = frozenset({"GPKG", "SQLite"})
 XML = frozenset({"LIBKML", "GML", "GPX"})
 
@@ -91,6 +97,8 @@ class _Wanted:
     target: str
     size: int
     write: Callable[[Path], None]
+    head: Callable[[], bytes]
+    """Its first few bytes."""
 
 
 class UnknownFormat(PermanentTaskError):
@@ -100,6 +108,8 @@ class UnknownFormat(PermanentTaskError):
 def known_extension(name: str) -> str:
     """The extension of a vector file. Raises `UnknownFormat` for others."""
     extension = extension_of(name)
+    if extension == "xls":
+        raise UnknownFormat("the binary format of Excel is not read: save the workbook as .xlsx")
     if extension not in DRIVERS and extension not in ARCHIVES:
         known = ", ".join(sorted({*DRIVERS, *ARCHIVES}))
         raise UnknownFormat(f"no vector format has the extension {extension!r}; known are: {known}")
@@ -115,11 +125,17 @@ class VectorOpener:
 
     @contextmanager
     def opened(
-        self, container: str, name: str, check: Callable[[], None], expected: SourceFile | None = None
+        self,
+        container: str,
+        name: str,
+        check: Callable[[], None],
+        expected: SourceFile | None = None,
+        encoding: str | None = None,
     ) -> Iterator[Opened]:
         """The file's datasets, in a folder that is removed at the end.
 
-        `expected` is what was inspected. Raises `PermanentTaskError` with the reason for what is missing, has
+        `expected` is what was inspected; `encoding` that of tables of text (CSV), which are UTF-8 here; else
+        a byte order mark tells it. Raises `PermanentTaskError` with the reason for what is missing, has
         changed since, is no vector file, or is refused.
         """
         extension = known_extension(name)
@@ -135,13 +151,13 @@ class VectorOpener:
                     source, wanted, parts = self._file(source, check)
             if expected is not None and expected != source:
                 raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
-            size = sum(one.size for one in wanted) + SPARE
+            size = sum(one.size * _copies(one, encoding) for one in wanted) + SPARE
             memory = min(READING_BYTES, self._resources.free_bytes)
             with self._resources.memory(memory, check), self._resources.room(check)(size) as folder:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
-                yield Opened(source, [_screened(part, check) for part in placed])
+                yield Opened(source, [_screened(part, encoding, check) for part in placed])
 
     def _properties(self, container: str, name: str) -> BlobProperties:
         try:
@@ -202,7 +218,10 @@ class VectorOpener:
                 def write(path: Path, member: archives.Member = member) -> None:
                     archives.unpack(archive, member, path, check)
 
-                wanted.append(_Wanted(f"part{number}.{target}", member.file_size, write))
+                def head(member: archives.Member = member) -> bytes:
+                    return archives.head(archive, member, encodings.LONGEST_MARK)
+
+                wanted.append(_Wanted(f"part{number}.{target}", member.file_size, write, head))
         return wanted, parts
 
     def _blob(self, container: str, name: str, size: int, target: str, check: Callable[[], None]) -> _Wanted:
@@ -212,7 +231,10 @@ class VectorOpener:
                     check()
                     file.write(self._blobs.read(container, name, offset, min(PIECE, size - offset)))
 
-        return _Wanted(target, size, write)
+        def head() -> bytes:
+            return self._blobs.read(container, name, 0, encodings.LONGEST_MARK)
+
+        return _Wanted(target, size, write, head)
 
     def _bring(self, wanted: Sequence[_Wanted], folder: Path, check: Callable[[], None]) -> None:
         for one in wanted:
@@ -242,6 +264,14 @@ class VectorOpener:
             if extension in extensions and item.name[len(stem) + 1 :].lower() == extension:
                 found.setdefault(extension, item)
         return list(found.values())
+
+
+def _copies(wanted: _Wanted, encoding: str | None) -> int:
+    """How many times its size a file takes: one of text in another encoding is copied into UTF-8."""
+    if not wanted.target.endswith(TEXT_TABLES):
+        return 1
+    found = encoding or encodings.marked(wanted.head())
+    return 1 if found in (None, encodings.UTF8) else COPIES_OF_TEXT
 
 
 class _BlobFile(io.RawIOBase):
@@ -333,8 +363,11 @@ def _root_of_kmz(
     return first, found[first]
 
 
-def _screened(part: Part, check: Callable[[], None]) -> Part:
-    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told."""
+def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Part:
+    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told.
+
+    A table of text is brought into UTF-8.
+    """
     if part.path.is_dir():
         return part
     screening.refuse_references(part.path)
@@ -345,6 +378,21 @@ def _screened(part: Part, check: Callable[[], None]) -> Part:
         schema = part.path.with_suffix(".xsd")
         if schema.exists():
             screening.screen_xml(schema, check)
+    if part.driver in workbooks.DRIVERS:
+        workbooks.screen(part.path, check)
+    if part.driver == "CSV":
+        foreign = encodings.foreign(part.path, encoding, check)
+        if foreign is not None:
+            return _in_utf8(part, foreign, check)
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
     return part
+
+
+def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:
+    """Under its own name, which is what its layer is called."""
+    folder = part.path.with_suffix(".utf8")
+    folder.mkdir()
+    path = folder / part.path.name
+    encodings.to_utf8(part.path, path, encoding, check)
+    return Part(path, part.driver, part.title)

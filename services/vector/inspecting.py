@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import Attribute, Chunk, LayerFound, SourceFile
+from interfaces.layers import Attribute, Chunk, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import screening, wkb
+from . import encodings, screening, wkb, workbooks
 from .areas import area_in
 from .files import Opened, VectorOpener
 from .naming import safe_name
@@ -25,6 +25,10 @@ BATCH_BYTES = 8 * 1024**2
 FEWEST, MOST = 50, 20_000
 ASSUMED_FEATURE = 1024
 """Bytes of a feature while their number is not known."""
+TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
+"""Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
+TABLES = workbooks.DRIVERS | {"CSV"}
+"""Formats that have no CRS: bbox and polygon are meant in degrees where nothing else is said."""
 BY_FID = frozenset({"GPKG"})
 """Formats that find a range of feature ids at once, and have to read over what is skipped otherwise."""
 BY_PLACE = frozenset(
@@ -59,7 +63,9 @@ class InspectVector:
     def __call__(self, parameters: InspectVectorParameters, context: TaskContext) -> InspectVectorResult:
         """The layers. Raises `PermanentTaskError` with the reason why the file cannot be loaded."""
         options = parameters.options
-        with self._opener.opened(parameters.container, parameters.name, context.check) as opened:
+        with self._opener.opened(
+            parameters.container, parameters.name, context.check, encoding=options.encoding
+        ) as opened:
             chosen = choose(opened, options)
             found = [inspected(layer, opened.source, options, context.check) for layer in chosen]
         targets = [target(one, options, alone=len(chosen) == 1) for one in found]
@@ -79,7 +85,7 @@ class InspectVector:
 
 def choose(opened: Opened, options: LoadOptions) -> list[Layer]:
     """The layers that are asked for, or all that have geometries."""
-    every = [layer for part in opened.parts for layer in layers(part)]
+    every = [layer for part in opened.parts for layer in layers(part, options.csv)]
     if options.layers is not None:
         known = {layer.title: layer for layer in every}
         missing = [name for name in options.layers if name not in known]
@@ -128,13 +134,14 @@ def inspected(
     options, text_notes = _with_encoding(layer, options, check)
     area = None
     if options.bbox is not None or options.polygon is not None:
-        known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver == "CSV" else None)
+        known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver in TABLES else None)
         if known is None:
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
         area = area_in(options, known)
     size = max(source.size, 1)
     first = _batch(size, size // ASSUMED_FEATURE + 1)
-    with stream(layer, options, batch=first, area=area) as found:
+    as_text = frozenset(options.column_types)
+    with stream(layer, options, batch=first, area=area, as_text=as_text) as found:
         names, types, notes = found.names, found.types, [*text_notes, *found.notes]
         crs = crs or found.crs
     with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
@@ -163,20 +170,19 @@ def inspected(
         null_is_lost=_null_is_lost(layer, seen, filtered, notes, check),
         chunks=_chunks(seen, layer.part.driver, options.chunk_features, whole=filtered),
         notes=notes,
+        numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
     )
 
 
 def _with_encoding(
     layer: Layer, options: LoadOptions, check: Callable[[], None]
 ) -> tuple[LoadOptions, list[str]]:
-    """What is asked, with the encoding of a shapefile that names none and is seen to be UTF-8."""
+    """What is asked, with the encoding of a shapefile that names none, or a wrong one; and notes."""
     table = layer.part.path.with_suffix(".dbf")
-    named = options.encoding is not None or layer.part.path.with_suffix(".cpg").exists()
-    if layer.part.driver != "ESRI Shapefile" or named or not table.exists():
+    if layer.part.driver != "ESRI Shapefile" or not table.exists():
         return options, []
-    if screening.text_of_dbf_is_utf8(table, check):
-        return options.model_copy(update={"encoding": "utf-8"}), ["names no encoding: its text is UTF-8"]
-    return options, ["names no encoding: ISO 8859-1 is assumed, or what its header says"]
+    encoding, notes = encodings.of_shapefile(table, options.encoding, check)
+    return options.model_copy(update={"encoding": encoding}), notes
 
 
 def _null_is_lost(
@@ -191,6 +197,17 @@ def _null_is_lost(
     notes.append(
         f"{nulls} geometries are read as null, and {written} are written so: all of them are rejected"
     )
+    return True
+
+
+def _numbers_are_lost(
+    layer: Layer, types: Sequence[ColumnType], notes: list[str], check: Callable[[], None]
+) -> bool:
+    if layer.part.driver not in TEXTUAL or "bigint" not in types:
+        return False
+    if not screening.has_larger_numbers(layer.part.path, check):
+        return False
+    notes.append("has whole numbers of more than 64 bits: features with such are rejected")
     return True
 
 

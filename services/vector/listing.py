@@ -11,6 +11,8 @@ from services.source_listing import SourceCounts, SourceParameters, discover_sou
 
 from .files import ARCHIVES, DRIVERS
 
+OFTEN_SOMETHING_ELSE = frozenset({"json", "xlsx", "xlsm", "ods"})
+"""Most files that are called so are no vector files: only those that are asked for are taken."""
 FOLDER_END = ".gdb/"
 
 
@@ -46,5 +48,4 @@ def _geodatabase(name: str) -> str | None:
 
 
 def _is_vector(name: str) -> bool:
-    # JSON is most often something else.
-    return extension_of(name) in (DRIVERS.keys() | ARCHIVES) - {"json"}
+    return extension_of(name) in (DRIVERS.keys() | ARCHIVES) - OFTEN_SOMETHING_ELSE

@@ -22,7 +22,8 @@ from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
 from .areas import area_in
-from .columns import unstorable, values
+from .casting import cast
+from .columns import unread_numbers, unstorable, values
 from .files import VectorOpener
 from .inspecting import choose
 from .preparing import owner_of
@@ -47,6 +48,7 @@ class LayerToLoad(TaskParameters):
     batch_features: int
     encoding: str | None
     null_is_lost: bool
+    numbers_are_lost: bool = False
 
 
 class LoadChunkParameters(TaskParameters):
@@ -82,10 +84,20 @@ class LoadChunk:
         options = parameters.options.model_copy(update={"encoding": layer.encoding})
         plan = self._tables.plan(parameters.staging)
         source = layer.source
-        with self._opener.opened(source.container, source.name, context.check, source) as opened:
+        with self._opener.opened(
+            source.container, source.name, context.check, source, encoding=options.encoding
+        ) as opened:
             [chosen] = [one for one in choose(opened, options) if one.title == layer.layer]
             area = area_in(options, layer.crs)
-            reading = stream(chosen, options, batch=layer.batch_features, area=area, chunk=parameters.part)
+            as_text = frozenset(options.column_types)
+            reading = stream(
+                chosen,
+                options,
+                batch=layer.batch_features,
+                area=area,
+                chunk=parameters.part,
+                as_text=as_text,
+            )
             with (
                 reading as features,
                 self._tables.loading(parameters.staging, owner_of(context), parameters.chunk) as writer,
@@ -125,6 +137,9 @@ class ChunkLoad:
         self._null_is_lost = parameters.layer.null_is_lost
         self._shaper = Shaper(plan, parameters.layer.crs, parameters.options)
         self._columns = _placed(plan, features)
+        self._numbers_are_lost = parameters.layer.numbers_are_lost
+        self._fails = parameters.options.column_type_errors == "fail"
+        self._cast = [column.name in plan.cast for column in plan.columns]
         self._originals = [column.original for column in plan.columns]
         self._textual = [number for number, (_, _, kind) in enumerate(self._columns, 1) if kind in TEXTUAL]
 
@@ -150,11 +165,8 @@ class ChunkLoad:
         assert place is not None
         geometry = batch.column(place)
         shaped = self._shaper.shape(geometry, self._writer.linearise)
-        columns = [
-            [None] * batch.num_rows if at is None else values(batch.column(at), source, target)
-            for at, source, target in self._columns
-        ]
         reasons = shaped.reasons
+        columns = [self._values(batch, number, reasons) for number in range(len(self._columns))]
         self._find_lost(batch, geometry, reasons)
         rejected: list[Rejected] = []
 
@@ -180,6 +192,24 @@ class ChunkLoad:
                 "null_geometries": nulls,
             }
         )
+
+    def _values(self, batch: pa.RecordBatch, number: int, reasons: list[str | None]) -> list[Any]:
+        """One column; of values that do not fit into the type that was asked for, the reasons."""
+        at, source, target = self._columns[number]
+        if at is None:
+            return [None] * batch.num_rows
+        array = batch.column(at)
+        lost = unread_numbers(array, source) if self._numbers_are_lost else {}
+        if self._cast[number]:
+            found, unfit = cast(array, source, target)
+        else:
+            found, unfit = values(array, source, target), {}
+        for row, reason in (unfit | lost).items():
+            said = f"column {self._originals[number]!r}: {reason}"
+            if self._fails and row in unfit:
+                raise PermanentTaskError(f"column_types: {said}")
+            reasons[row] = reasons[row] or said
+        return found
 
     def _unstorable(self, row: Sequence[Any]) -> str | None:
         for number in self._textual:

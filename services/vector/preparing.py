@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rfc8785
 
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import Column, ColumnType, FeatureTables, LayerFound, Owner, TablePlan
-from interfaces.vectors import LoadOptions
+from interfaces.layers import (
+    Column,
+    ColumnType,
+    FeatureTables,
+    Kind,
+    KindTable,
+    LayerFound,
+    Owner,
+    TablePlan,
+)
+from interfaces.vectors import MAX_NAME_BYTES, LoadOptions
 from interfaces.workflows import TaskContext
 
 from . import wkb
 from .columns import wider
-from .naming import distinct
+from .naming import distinct, shortened
 
 GENERATED_KEY = "fid"
 GEOMETRY = "geom"
 WGS84 = 4326
+KINDS: dict[wkb.Family, Kind] = {
+    "Point": "point",
+    "LineString": "line",
+    "Polygon": "polygon",
+    "GeometryCollection": "collection",
+}
+"""What a table of such geometries is called after."""
 MAX_COLUMNS = 1500
 """PostgreSQL takes 1,600, fewer where they are wide."""
 
@@ -43,7 +59,7 @@ class PrepareTableParameters(TaskParameters):
 class PrepareTableResult(Contract):
     """What is going to be loaded."""
 
-    table: str
+    tables: list[str]
     staging: str
     columns: int
     geometry_type: str
@@ -63,7 +79,9 @@ class PrepareTable:
         """The plan in short. Raises `PermanentTaskError` with the reason why there is none."""
         found = [item.layer for item in parameters.items]
         plan = planned(parameters.target, found, parameters.options)
-        self._tables.check_target(plan.target_schema, plan.target_table, plan.if_exists, plan.srid)
+        tables = [kind.table for kind in plan.kinds] or [plan.target_table]
+        for table in tables:
+            self._tables.check_target(plan.target_schema, table, plan.if_exists, plan.srid)
         staging = self._tables.stage(plan, owner_of(context))
         number = 0
         items: list[dict[str, Any]] = []
@@ -75,7 +93,7 @@ class PrepareTable:
                 number += 1
         context.discover(items)
         return PrepareTableResult(
-            table=f"{plan.target_schema}.{plan.target_table}",
+            tables=[f"{plan.target_schema}.{table}" for table in tables],
             staging=staging,
             columns=len(plan.columns),
             geometry_type=plan.geometry_type,
@@ -106,7 +124,10 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
     kind = geometry_type(found, options, notes)
     if kind.endswith("M") and any(one.crs != crs for one in found):
         raise PermanentTaskError("geometries with M cannot be transformed: give dimensions xyz or xy")
+    if kind.endswith("M") and options.simplify is not None:
+        raise PermanentTaskError("simplify: geometries with M cannot be simplified: give dimensions xyz")
     columns = merged(found, notes)
+    columns, cast = asked_types(columns, options)
     key = [_keyed(columns, name) for name in options.key_columns]
     if options.primary_key is not None:
         key = [_keyed(columns, options.primary_key)]
@@ -128,7 +149,15 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
         sources=list({one.source.name: one.source for one in found}.values()),
         parameters_hash=hashlib.sha256(rfc8785.dumps(options.model_dump(mode="json"))).hexdigest(),
         notes=notes,
+        kinds=kind_tables(target, counted(found), kind, options),
+        cast=cast,
+        subdivide=None if _of_points(kind) else options.subdivide,
     )
+
+
+def _of_points(column: str) -> bool:
+    """Whether a column's type is one of points, of which there are no pieces."""
+    return column.removesuffix("M").removesuffix("Z").removeprefix("Multi") == "Point"
 
 
 def srid_of(crs: str) -> int:
@@ -146,15 +175,20 @@ def srid_of(crs: str) -> int:
     return int(authority[1])
 
 
-def geometry_type(found: Sequence[LayerFound], options: LoadOptions, notes: list[str]) -> str:
-    """The type of the geometry column, such as MultiPolygonZ. Raises where the layers do not go together."""
-    counted: dict[str, int] = {}
+def counted(found: Sequence[LayerFound]) -> dict[str, int]:
+    """The kinds of geometries of all layers: codes as in `LayerFound`, and how many there are."""
+    together: dict[str, int] = {}
     for one in found:
         for code, number in one.geometry_types.items():
-            counted[code] = counted.get(code, 0) + number
-    kinds = wkb.kinds(counted)
+            together[code] = together.get(code, 0) + number
+    return together
+
+
+def geometry_type(found: Sequence[LayerFound], options: LoadOptions, notes: list[str]) -> str:
+    """The type of the geometry column, such as MultiPolygonZ. Raises where the layers do not go together."""
+    kinds = wkb.kinds(counted(found))
     suffix = _dimensions(kinds, options, notes)
-    if not kinds.families:
+    if not kinds.families or options.mixed_geometries == "split":
         return f"Geometry{suffix}"
     if len(kinds.families) > 1:
         names = " and ".join(sorted(kinds.families))
@@ -162,10 +196,40 @@ def geometry_type(found: Sequence[LayerFound], options: LoadOptions, notes: list
             raise PermanentTaskError(f"mixed_geometries: the layer has geometries of kinds {names}")
         notes.append(f"the column takes any geometry: there are those of kinds {names}")
         return f"Geometry{suffix}"
+    return f"{_base(kinds, options)}{suffix}"
+
+
+def _base(kinds: wkb.Kinds, options: LoadOptions) -> str:
+    """The type of a column for one kind of geometries, without its dimensions."""
     [family] = kinds.families
     if family == "GeometryCollection":
-        return f"GeometryCollection{suffix}"
-    return f"Multi{family}{suffix}" if options.promote_to_multi or kinds.multi else f"{family}{suffix}"
+        return family
+    return f"Multi{family}" if options.promote_to_multi or kinds.multi else family
+
+
+def kind_tables(target: str, types: Mapping[str, int], column: str, options: LoadOptions) -> list[KindTable]:
+    """The tables that a layer is split into, one for each kind of its geometries; none where it is not split.
+
+    `column` is the type of the staging table's column: dimensions are those of the whole layer.
+    """
+    families = wkb.kinds(types).families
+    if options.mixed_geometries != "split" or not families:
+        return []
+    suffix = column.removeprefix("Geometry")
+    made = []
+    for family, kind in KINDS.items():
+        if family in families:
+            own = {code: types[code] for code in types if wkb.kinds({code: 1}).families == {family}}
+            made.append(_kind_table(target, kind, f"{_base(wkb.kinds(own), options)}{suffix}"))
+    kept = types.get(wkb.NULL) and options.null_geometries == "keep"
+    if kept or options.empty_geometries == "null":
+        made.append(_kind_table(target, "none", column))
+    return made
+
+
+def _kind_table(target: str, kind: Kind, type_: str) -> KindTable:
+    end = f"_{kind}"
+    return KindTable(kind=kind, table=shortened(target, MAX_NAME_BYTES - len(end)) + end, geometry_type=type_)
 
 
 def _dimensions(kinds: wkb.Kinds, options: LoadOptions, notes: list[str]) -> str:
@@ -205,9 +269,24 @@ def merged(found: Sequence[LayerFound], notes: list[str]) -> list[Column]:
     ]
 
 
+def asked_types(columns: Sequence[Column], options: LoadOptions) -> tuple[list[Column], list[str]]:
+    """The columns with the types of `column_types`, and their names. Raises for one that is not there."""
+    asked: dict[str, ColumnType] = {}
+    for wanted, kind in options.column_types.items():
+        type_: ColumnType = "double precision" if kind == "double" else kind
+        asked[_named(columns, wanted, "column_types")] = type_
+    made = [column.model_copy(update={"type": asked.get(column.name, column.type)}) for column in columns]
+    return made, list(asked)
+
+
 def _keyed(columns: Sequence[Column], wanted: str) -> str:
+    return _named(columns, wanted, "primary_key or key_columns")
+
+
+def _named(columns: Sequence[Column], wanted: str, parameter: str) -> str:
+    """The name of a column that is called as the file or the table has it."""
     for column in columns:
         if wanted in (column.original, column.name):
             return column.name
     names = ", ".join(column.original for column in columns)
-    raise PermanentTaskError(f"primary_key or key_columns: there is no column {wanted!r} in {names}"[:500])
+    raise PermanentTaskError(f"{parameter}: there is no column {wanted!r} in {names}"[:500])

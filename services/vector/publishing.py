@@ -16,9 +16,10 @@ what a crash leaves is what was committed before. In order:
 
    a. the staging table's row is locked: a second publisher waits, and then finds it gone;
    b. counts are compared: those of tasks, of chunks' rows, of the table, and of the inspection;
-   c. one publisher of a target at a time (an advisory lock of the transaction);
-   d. keys are checked; replace: primary key, GiST index, comments and ANALYZE are made on the staging
-      table, which nobody else reads;
+   c. a layer that is split by kind of geometry becomes one staging table for each kind, of which each goes
+      through the following, in the order of their names;
+   d. one publisher of a target at a time (an advisory lock of the transaction); keys are checked; replace:
+      primary key, GiST index, comments and ANALYZE are made on the staging table, which nobody else reads;
    e. replace: the old table is dropped, from which moment readers wait, and the staging table takes its
       schema and name; append, upsert: rows are inserted, and the staging table is dropped;
    f. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
@@ -41,10 +42,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Protocol
 
+from pydantic import Field
+
+from interfaces.containers import Time
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.layers import ChunkCounts, FeatureTables, LoadedTable
 from interfaces.workflows import TaskContext
 
+from . import cataloguing
 from .preparing import owner_of
 
 logger = logging.getLogger(__name__)
@@ -63,24 +68,45 @@ class PublishLayerParameters(TaskParameters):
 
     staging: str
     items: list[LoadedChunk]
+    collection_id: str | None = None
+    """Of the STAC catalog, into which an item of each table goes; None for no items."""
+    datetime: Time | None = None
+    """Of the items; else the time of the load."""
 
 
 class PublishLayerResult(Contract):
-    """A table, and what became of the features that were read."""
+    """One load's tables, and what became of the features that were read."""
 
-    table: str
     read: int
     rejected: int
     repaired: int
     null_geometries: int
     empty_geometries: int
     linearised: int
+    antimeridian: int
+    collapsed: int
+    repeated_vertices: int
     largest_area_change: float
-    published: LoadedTable
+    published: list[LoadedTable]
+    not_for_catalog: list[str] = Field(default_factory=list)
+    """Why some tables have no item."""
+
+
+SUMMED = (
+    "read",
+    "rejected",
+    "repaired",
+    "null_geometries",
+    "empty_geometries",
+    "linearised",
+    "antimeridian",
+    "collapsed",
+    "repeated_vertices",
+)
 
 
 class PublishLayer:
-    """Publishes one table."""
+    """Publishes the tables of one load, and hands on their items where a collection is given."""
 
     def __init__(self, tables: FeatureTables) -> None:
         self._tables = tables
@@ -91,16 +117,15 @@ class PublishLayer:
         context.check()
         done = self._tables.publish(parameters.staging, owner_of(context), counts)
         every = list(counts.values())
+        collection_id = parameters.collection_id
+        without = []
+        if collection_id is not None:
+            without = cataloguing.discovered(done, collection_id, parameters.datetime, context)
         return PublishLayerResult(
-            table=f"{done.target_schema}.{done.target_table}",
-            read=sum(one.read for one in every),
-            rejected=sum(one.rejected for one in every),
-            repaired=sum(one.repaired for one in every),
-            null_geometries=sum(one.null_geometries for one in every),
-            empty_geometries=sum(one.empty_geometries for one in every),
-            linearised=sum(one.linearised for one in every),
+            **{name: sum(getattr(one, name) for one in every) for name in SUMMED},
             largest_area_change=max((one.largest_area_change for one in every), default=0.0),
             published=done,
+            not_for_catalog=without,
         )
 
 

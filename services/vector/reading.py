@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
-from interfaces.vectors import ReadOptions
+from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import library, parquet, texts
+from . import library, parquet, texts, workbooks
 from .areas import Area
 from .columns import column_type
 from .files import Part
@@ -19,6 +19,7 @@ from .files import Part
 if TYPE_CHECKING:
     import pyarrow as pa
 
+USUAL_NAMES = CsvOptions()
 MAX_LAYERS = 1000
 FID = 0
 """Place of the feature id in what GDAL streams when it is asked for it."""
@@ -56,8 +57,11 @@ class Stream:
     notes: list[str] = field(default_factory=list)
 
 
-def layers(part: Part) -> list[Layer]:
-    """The layers of a dataset; raises `PermanentTaskError` where there are none."""
+def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
+    """The layers of a dataset; raises `PermanentTaskError` where there are none.
+
+    `csv` says where tables have their geometries: sheets of a workbook that have some are spatial.
+    """
     if part.driver == "Parquet":
         return [Layer(part, part.title, part.title, True)]
     path = _path(part)
@@ -68,8 +72,17 @@ def layers(part: Part) -> list[Layer]:
     if len(found) > MAX_LAYERS:
         raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
     own = part.path.stem
-    csv = part.driver == "CSV"
-    return [Layer(part, name, part.title if name == own else name, spatial or csv) for name, spatial in found]
+    made = [
+        Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV")
+        for name, spatial in found
+    ]
+    return made if part.driver not in workbooks.DRIVERS else [_sheet(one, csv, len(made)) for one in made]
+
+
+def _sheet(layer: Layer, csv: CsvOptions, count: int) -> Layer:
+    """A sheet that is alone is meant: why it has no geometries is told when it is read."""
+    spatial = count == 1 or texts.has_geometry(list(described(layer)["fields"]), csv)
+    return replace(layer, spatial=spatial)
 
 
 @contextmanager
@@ -81,8 +94,11 @@ def stream(
     area: Area | None = None,
     chunk: Chunk | None = None,
     geometry_only: bool = False,
+    as_text: frozenset[str] = frozenset(),
 ) -> Iterator[Stream]:
     """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
+
+    Columns `as_text` are as the file has them where it is one of text, and not what they look like.
 
     A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
     """
@@ -96,13 +112,20 @@ def stream(
     with ExitStack() as stack:
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):
+            # A condition is about what they look like.
+            if layer.part.driver == "CSV" and as_text and options.where is None:
+                texts.declare_text(layer.part.path, described(layer), as_text)
             arguments, texted = _asked(layer, options, area, chunk, geometry_only)
             from pyogrio.raw import open_arrow
 
             meta, capsule = stack.enter_context(
                 open_arrow(_path(layer.part), batch_size=batch, return_fids=True, **arguments)
             )
-            found_ = _streamed(layer, meta, capsule, options, texted)
+            if layer.part.driver in workbooks.DRIVERS:
+                assert texted is not None
+                found_ = _of_sheet(layer, capsule, options, texted, area)
+            else:
+                found_ = _streamed(layer, meta, capsule, options, texted)
         yield found_
 
 
@@ -146,6 +169,8 @@ def _asked(
     if layer.part.driver == "CSV":
         texted = texts.find_geometry(list(described(layer)["fields"]), options.csv)
         arguments |= texts.open_options("CSV", texted)
+    elif layer.part.driver in workbooks.DRIVERS:
+        texted = texts.find_geometry(list(described(layer)["fields"]), options.csv)
     elif options.where is None and (geometry_only or options.columns is not None):
         # With a condition all are read: it may be about any of them.
         arguments["columns"] = [] if geometry_only else options.columns
@@ -161,7 +186,7 @@ def _asked(
         arguments["skip_features"] = chunk.skip
     if where is not None:
         arguments["where"] = where
-    if area is not None:
+    if area is not None and layer.part.driver not in workbooks.DRIVERS:
         arguments |= {"bbox": area.bounds} if area.shape is None else {"mask": area.shape}
     return arguments, texted
 
@@ -190,6 +215,34 @@ def _streamed(
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,
         notes=list(texted.notes) if texted else [],
+    )
+
+
+def _of_sheet(
+    layer: Layer, capsule: Any, options: ReadOptions, texted: texts.TextGeometry, area: Area | None
+) -> Stream:
+    """Rows of a workbook's sheet, which has no geometries but those that are made of its columns."""
+    import pyarrow as pa
+
+    reader = pa.RecordBatchReader.from_stream(capsule)
+    fields = list(reader.schema)
+    names = [f.name for f in fields]
+    columns = [names.index(name) for name in texted.columns]
+    left_out = {FID, *([] if texted.keep else columns)}
+    places = _selected([p for p in range(len(fields)) if p not in left_out], names, options.columns)
+    days = workbooks.days_later(layer.part.path)
+    batches = workbooks.placed(_told(reader, layer), columns, FID, days)
+    geometry = len(fields)
+    return Stream(
+        names=[names[place] for place in places],
+        types=[column_type(fields[place]) for place in places],
+        places=places,
+        geometry=geometry,
+        fid=FID,
+        batches=batches if area is None else _inside(batches, geometry, area),
+        crs=texted.crs,
+        text_geometry=columns,
+        notes=[*texted.notes, *(["its dates are counted from 1904"] if days else [])],
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 from xml.parsers import expat
 
@@ -42,6 +41,12 @@ def refuse_references(path: Path) -> None:
 
 def screen_xml(path: Path, check: Callable[[], None]) -> None:
     """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML."""
+    with path.open("rb") as file:
+        screen_xml_of(file, check)
+
+
+def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
+    """The same of an open file."""
     parser = expat.ParserCreate()
 
     def entity(name: str, *_: Any) -> None:
@@ -59,13 +64,27 @@ def screen_xml(path: Path, check: Callable[[], None]) -> None:
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
     try:
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                check()
-                parser.Parse(block, False)
-            parser.Parse(b"", True)
+        while block := file.read(BLOCK):
+            check()
+            parser.Parse(block, False)
+        parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise PermanentTaskError(f"the XML cannot be read: {error}") from error
+
+
+def has_attribute(xml: bytes, element: str, attribute: str) -> bool:
+    """Whether an element has an attribute that says true, in XML that was screened."""
+    found = False
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal found
+        said = attributes.get(attribute, "0") if name.rpartition(":")[2] == element else "0"
+        found = found or said in ("1", "true")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.Parse(xml, True)
+    return found
 
 
 HARMLESS_MODULES = frozenset(
@@ -166,38 +185,22 @@ def written_nulls(path: Path, check: Callable[[], None]) -> int:
     return found
 
 
-def text_of_dbf_is_utf8(path: Path, check: Callable[[], None]) -> bool:
-    """Whether the records of a dBASE file are UTF-8, with more than ASCII in them.
+LONG_NUMBER = re.compile(rb"(?<![0-9.])-?[0-9]{19,}(?![0-9.])")
 
-    Fields are cut at their width, in the midst of a character too: what is cut is forgiven.
-    """
-    beyond_ascii = False
+
+def has_larger_numbers(path: Path, check: Callable[[], None]) -> bool:
+    """Whether a text has whole numbers of more than 64 bits, which readers make smaller without a word."""
+    rest = b""
     with path.open("rb") as file:
-        head = file.read(32)
-        header, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
-        if len(head) < 32 or record == 0:
-            return False
-        descriptions = file.read(max(header - 32, 0))
-        widths = [descriptions[place + 16] for place in range(0, len(descriptions) - 31, 32)]
-        while row := file.read(record):
+        while block := file.read(BLOCK):
             check()
-            if row.isascii():
-                continue
-            beyond_ascii = True
-            at = 1
-            for width in widths:
-                if not _is_utf8(row[at : at + width].rstrip(b" \x00")):
-                    return False
-                at += width
-    return beyond_ascii
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(text, final=False)
-    except UnicodeDecodeError:
-        return False
-    return True
+            text = rest + block
+            for match in LONG_NUMBER.finditer(text):
+                digits = match[0].lstrip(b"-0")[:20]
+                if digits and not -(2**63) <= int(digits) * (-1 if match[0][:1] == b"-" else 1) < 2**63:
+                    return True
+            rest = text[-LONGEST_MATCH:]
+    return False
 
 
 def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:

@@ -1,4 +1,8 @@
-"""What becomes of the geometries of a batch: lines for curves, mended, transformed, of the column's type."""
+"""What becomes of the geometries of a batch.
+
+In this order: lines for curves, dimensions, the antimeridian, the CRS, mending, simplifying, the precision
+grid, winding, the column's type.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,29 @@ from typing import TYPE_CHECKING, Any
 from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
-from . import wkb
+from . import generalising, mending, wkb, wrapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 Linearise = Callable[[Sequence[bytes], float], list[bytes | None]]
 BASES = {"Point": 1, "LineString": 2, "Polygon": 3}
-MULTI = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6, "GeometryCollection": 7}
-DIMENSIONS = {
-    "Point": 0,
-    "MultiPoint": 0,
-    "LineString": 1,
-    "MultiLineString": 1,
-    "Polygon": 2,
-    "MultiPolygon": 2,
+TYPE_IDS: dict[str, tuple[int, int, str | None]] = {
+    "Point": (0, 0, None),
+    "LineString": (1, 1, None),
+    "Polygon": (3, 3, None),
+    "MultiPoint": (4, 0, "multipoints"),
+    "MultiLineString": (5, 1, "multilinestrings"),
+    "MultiPolygon": (6, 3, "multipolygons"),
+    "GeometryCollection": (7, 7, "geometrycollections"),
 }
+"""GEOS's numbers of a column's type and of its single geometries, and what makes one of the other."""
+MULTI = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6, "GeometryCollection": 7}
 TURN = 360.0
 """Longitudes may go on over the antimeridian; beyond one turn they are mistakes."""
+EMPTY = "its geometry is empty"
+COLLAPSED = f"{EMPTY}: nothing is left of it, simplified or on the precision grid"
 POLE = 90.0 + 1e-9
 
 
@@ -46,13 +55,12 @@ class Shaper:
     def __init__(self, plan: TablePlan, crs: str, options: GeometryOptions) -> None:
         self._options = options
         self._srid = plan.srid
-        base = plan.geometry_type
-        self._m = base.endswith("M")
-        base = base.removesuffix("M")
-        self._z = base.endswith("Z")
-        self._base = base.removesuffix("Z")
+        self._base, self._z, self._m = _dimensions(plan.geometry_type)
+        # Of a layer that is split, by kind; else one for all.
+        self._bases = [_dimensions(kind.geometry_type)[0] for kind in plan.kinds if kind.kind != "none"]
         self._transform = _transformation(crs, plan.crs)
-        self._geographic = _is_geographic(plan.crs)
+        self._from_degrees = _is_geographic(crs)
+        self._to_degrees = _is_geographic(plan.crs)
         self._crs = plan.crs if len(plan.crs) < 30 else f"SRID {plan.srid}"
 
     def shape(self, column: pa.Array, linearise: Linearise) -> Shaped:
@@ -64,23 +72,30 @@ class Shaper:
         reasons: list[str | None] = [None] * len(given)
         codes = wkb.codes(column)
         given, linearised = self._linear(given, codes, reasons, linearise)
-        geometries = _parsed(given, reasons)
+        geometries, closed = _parsed(given, reasons, close=self._options.repair == "make_valid")
         self._without_dimensions(geometries)
-        present = ~shapely.is_missing(geometries)
-        empty = present & shapely.is_empty(geometries)
-        repaired, area_change = self._repair(geometries, present & ~empty, reasons)
-        self._moved(geometries, reasons)
+        wrapped = self._placed(geometries, reasons)
+        repaired, area_change, repeated = self._repair(geometries, reasons)
+        _leave_out(geometries, reasons)
+        collapsed = generalising.generalised(
+            geometries, self._options.simplify, self._options.precision, reasons
+        )
+        geometries[:] = shapely.orient_polygons(geometries)
+        empty = ~shapely.is_missing(geometries) & shapely.is_empty(geometries)
         self._typed(geometries, empty, reasons)
         ewkb = self._written(geometries)
-        self._settle_empty(ewkb, geometries, empty, reasons)
+        self._settle_empty(ewkb, geometries, empty, collapsed, reasons)
         nulls = numpy.array([one is None for one in given], dtype=bool)
         if self._options.null_geometries == "reject":
             for place in numpy.flatnonzero(nulls):
                 reasons[place] = reasons[place] or "the feature has no geometry"
         counts = ChunkCounts(
-            repaired=repaired,
+            repaired=repaired + closed,
             empty_geometries=int(empty.sum()),
             linearised=linearised,
+            antimeridian=wrapped,
+            collapsed=int(collapsed.sum()),
+            repeated_vertices=repeated,
             largest_area_change=area_change,
         )
         return Shaped(ewkb, reasons, counts)
@@ -128,98 +143,80 @@ class Shaper:
             if flat.any():
                 geometries[flat] = shapely.force_3d(geometries[flat], z=0.0)
 
-    def _repair(self, geometries: Any, look_at: Any, reasons: list[str | None]) -> tuple[int, float]:
-        """Mend or reject what is not valid; how many were mended, and by how much an area changed at most."""
-        import numpy
+    def _placed(self, geometries: Any, reasons: list[str | None]) -> int:
+        """Transform, and reject what then lies nowhere; how many were wrapped at the antimeridian."""
         import shapely
 
-        if self._options.repair == "off":
-            return 0, 0.0
-        bad = numpy.flatnonzero(look_at & ~shapely.is_valid(geometries))
-        if not len(bad):
-            return 0, 0.0
-        if self._options.repair == "drop":
-            for place in bad:
-                reasons[place] = f"is not valid: {shapely.is_valid_reason(geometries[place])}"
-            return 0, 0.0
-        before = shapely.area(geometries[bad])
-        mended = shapely.make_valid(geometries[bad], method="structure", keep_collapsed=False)
-        count = 0
-        for place, shape in zip(bad, mended, strict=True):
-            kept = _same_dimension(shape, geometries[place])
-            if kept is None or kept.is_empty:
-                reason = shapely.is_valid_reason(geometries[place])
-                reasons[place] = f"is not valid, and nothing is left when it is mended: {reason}"
-                continue
-            geometries[place] = kept
-            count += 1
-        after = shapely.area(geometries[bad])
-        with numpy.errstate(divide="ignore", invalid="ignore"):
-            change = numpy.abs(after - before) / before
-        change = change[numpy.isfinite(change)]
-        return count, float(change.max()) if len(change) else 0.0
-
-    def _moved(self, geometries: Any, reasons: list[str | None]) -> None:
-        """Transform, and reject what then lies nowhere."""
-        import numpy
-        import shapely
-
+        wrapped = 0
+        bounds = _finite_bounds(geometries, reasons, "has infinite coordinates")
+        if self._from_degrees:
+            _refuse_unearthly(geometries, bounds, reasons)
+            wrapped += self._wrap(geometries, bounds, reasons)
         if self._transform is not None:
             geometries[:] = shapely.transform(
                 geometries, self._transform, include_z=self._z, interleaved=False
             )
-        bounds = shapely.bounds(geometries)
-        there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
-        lost = there & ~numpy.isfinite(bounds).all(axis=1)
-        for place in numpy.flatnonzero(lost):
-            moved = (
-                f"cannot be transformed into {self._crs}" if self._transform else "has infinite coordinates"
-            )
-            reasons[place] = reasons[place] or moved
-        if self._geographic:
-            outside = (
-                there
-                & ~lost
-                & (
-                    (bounds[:, 1] < -POLE)
-                    | (bounds[:, 3] > POLE)
-                    | (bounds[:, 0] < -TURN)
-                    | (bounds[:, 2] > TURN)
-                )
-            )
-            for place in numpy.flatnonzero(outside):
-                west, south, east, north = (f"{edge:.6g}" for edge in bounds[place])
-                reasons[place] = reasons[place] or (
-                    f"is not on Earth: its coordinates go from {west} {south} to {east} {north} degrees"
-                )
+            bounds = _finite_bounds(geometries, reasons, f"cannot be transformed into {self._crs}")
+        if self._to_degrees and not self._from_degrees:
+            _refuse_unearthly(geometries, bounds, reasons)
+            wrapped += self._wrap(geometries, bounds, reasons)
+        return wrapped
+
+    def _wrap(self, geometries: Any, bounds: NDArray[Any], reasons: list[str | None]) -> int:
+        import numpy
+
+        if self._options.antimeridian == "keep":
+            return 0
+        count = 0
+        for place in numpy.flatnonzero(wrapping.candidates(bounds)):
+            try:
+                made = wrapping.wrapped(geometries[place])
+            except wrapping.Uncut as error:
+                reasons[place], geometries[place] = str(error), None
+                continue
+            count += made is not geometries[place]
+            geometries[place] = made
+        return count
+
+    def _repair(self, geometries: Any, reasons: list[str | None]) -> tuple[int, float, int]:
+        """Mend or reject what is not valid.
+
+        How many were mended, by how much an area changed at most, and how many had vertices twice.
+        """
+        import shapely
+
+        if self._options.repair == "off":
+            return 0, 0.0, 0
+        look_at = ~shapely.is_missing(geometries) & ~shapely.is_empty(geometries)
+        if self._options.repair == "drop":
+            mending.refuse_invalid(geometries, look_at, reasons)
+            return 0, 0.0, 0
+        repaired, area_change = mending.mended(geometries, look_at, reasons)
+        flat = not self._z and not self._m
+        return repaired, area_change, mending.without_repeated_vertices(geometries) if flat else 0
 
     def _typed(self, geometries: Any, empty: Any, reasons: list[str | None]) -> None:
         """Single geometries into multi ones where the column holds those; others are rejected."""
         import numpy
         import shapely
 
-        if self._base == "Geometry":
+        if self._base == "Geometry" and not self._bases:
             return
-        make = {
-            "MultiPoint": (0, shapely.multipoints),
-            "MultiLineString": (1, shapely.multilinestrings),
-            "MultiPolygon": (3, shapely.multipolygons),
-            "GeometryCollection": (None, shapely.geometrycollections),
-        }
         ids = shapely.get_type_id(geometries)
-        wanted = {"Point": 0, "LineString": 1, "Polygon": 3, "MultiPoint": 4, "MultiLineString": 5}
-        own = wanted.get(self._base, 6 if self._base == "MultiPolygon" else 7)
-        if self._base in make:
-            single, collect = make[self._base]
-            alone = (ids == single) if single is not None else (ids >= 0) & (ids != own)
-            alone = alone & ~empty
-            if alone.any():
-                geometries[alone] = collect(geometries[alone].reshape(-1, 1))
-                ids[alone] = own
-        for place in numpy.flatnonzero((ids >= 0) & (ids != own) & ~empty):
-            reasons[place] = reasons[place] or (
-                f"is a {geometries[place].geom_type}, and the column holds {self._base}"
-            )
+        fits = empty | (ids < 0)
+        for base in self._bases or [self._base]:
+            own, single, collect = TYPE_IDS[base]
+            alone = (ids == single) & ~empty
+            if base == "GeometryCollection":
+                # Where a layer is split, all but collections have tables of their own.
+                alone = (ids >= 0) & (ids != own) & ~empty if not self._bases else ids < -1
+            if collect is not None and alone.any():
+                geometries[alone] = getattr(shapely, collect)(geometries[alone].reshape(-1, 1))
+                fits |= alone
+            fits |= ids == own
+        holds = f"the column holds {self._base}" if not self._bases else "there is no table for those"
+        for place in numpy.flatnonzero(~fits):
+            reasons[place] = reasons[place] or f"is a {geometries[place].geom_type}, and {holds}"
 
     def _written(self, geometries: Any) -> list[bytes | None]:
         import shapely
@@ -231,19 +228,40 @@ class Shaper:
         return written
 
     def _settle_empty(
-        self, ewkb: list[bytes | None], geometries: Any, empty: Any, reasons: list[str | None]
+        self,
+        ewkb: list[bytes | None],
+        geometries: Any,
+        empty: Any,
+        collapsed: Any,
+        reasons: list[str | None],
     ) -> None:
         import numpy
 
         for place in numpy.flatnonzero(empty):
             if self._options.empty_geometries == "reject":
-                reasons[place] = reasons[place] or "its geometry is empty"
+                why = (
+                    ": nothing is left of it, simplified or on the precision grid" if collapsed[place] else ""
+                )
+                reasons[place] = reasons[place] or f"its geometry is empty{why}"
             elif self._options.empty_geometries == "null":
                 ewkb[place] = None
             else:
                 # Of the column's own type and dimensions, whatever the file's empty one was.
                 base = geometries[place].geom_type if self._base == "Geometry" else self._base
+                base = base if not self._bases else _of_kind(base, self._bases)
                 ewkb[place] = empty_ewkb(base, self._srid, z=self._z, m=self._m)
+
+
+def _dimensions(kind: str) -> tuple[str, bool, bool]:
+    """A column's type without Z and M, and whether it has them."""
+    m = kind.endswith("M")
+    kind = kind.removesuffix("M")
+    return kind.removesuffix("Z"), kind.endswith("Z"), m
+
+
+def _of_kind(name: str, bases: Sequence[str]) -> str:
+    """Of the columns' types the one that is of the kind of a geometry; itself where there is none."""
+    return next((base for base in bases if base.removeprefix("Multi") == name.removeprefix("Multi")), name)
 
 
 def empty_ewkb(base: str, srid: int, *, z: bool, m: bool) -> bytes:
@@ -256,35 +274,62 @@ def empty_ewkb(base: str, srid: int, *, z: bool, m: bool) -> bytes:
     return head + struct.pack("<I", 0)
 
 
-def _parsed(given: Sequence[bytes | None], reasons: list[str | None]) -> Any:
-    """Shapely's geometries; what cannot be read is missing, with the reason."""
+def _parsed(given: Sequence[bytes | None], reasons: list[str | None], *, close: bool) -> tuple[Any, int]:
+    """Shapely's geometries, and how many had rings to close; what cannot be read is missing."""
     import numpy
     import shapely
 
     readable = [None if reason else one for one, reason in zip(given, reasons, strict=True)]
     geometries = numpy.asarray(shapely.from_wkb(numpy.array(readable, dtype=object), on_invalid="ignore"))
+    closed = 0
     for place in numpy.flatnonzero(shapely.is_missing(geometries)):
         one = readable[place]
         if one is None:
+            continue
+        if close:
+            geometries[place] = shapely.from_wkb(one, on_invalid="fix")
+        if geometries[place] is not None:
+            closed += 1
             continue
         try:
             shapely.from_wkb(one)
         except (shapely.GEOSException, NotImplementedError) as error:
             reasons[place] = f"its geometry cannot be read: {error}"[:300]
-    return geometries
+    return geometries, closed
 
 
-def _same_dimension(shape: Any, original: Any) -> Any | None:
-    """Of what was mended, the part that has as many dimensions as before; None when there is none."""
+def _leave_out(geometries: Any, reasons: list[str | None]) -> None:
+    """What is rejected need not be looked at any more, and might be what a library refuses."""
+    for place, reason in enumerate(reasons):
+        if reason is not None:
+            geometries[place] = None
+
+
+def _finite_bounds(geometries: Any, reasons: list[str | None], reason: str) -> NDArray[Any]:
+    """West, south, east and north of each, NaN of what is missing or empty; what is infinite is rejected."""
+    import numpy
     import shapely
 
-    wanted = DIMENSIONS.get(original.geom_type)
-    if wanted is None or DIMENSIONS.get(shape.geom_type) == wanted:
-        return shape
-    if shape.geom_type != "GeometryCollection":
-        return None
-    parts = [part for part in shapely.get_parts(shape) if DIMENSIONS.get(part.geom_type) == wanted]
-    return shapely.union_all(parts) if parts else None
+    bounds: NDArray[Any] = shapely.bounds(geometries)
+    there = ~(shapely.is_missing(geometries) | shapely.is_empty(geometries))
+    for place in numpy.flatnonzero(there & ~numpy.isfinite(bounds).all(axis=1)):
+        reasons[place], geometries[place] = reasons[place] or reason, None
+        bounds[place] = numpy.nan
+    return bounds
+
+
+def _refuse_unearthly(geometries: Any, bounds: NDArray[Any], reasons: list[str | None]) -> None:
+    """Reject, of degrees, latitudes beyond the poles and longitudes beyond a whole turn."""
+    import numpy
+
+    outside = (bounds[:, 1] < -POLE) | (bounds[:, 3] > POLE) | (bounds[:, 0] < -TURN) | (bounds[:, 2] > TURN)
+    for place in numpy.flatnonzero(outside):
+        west, south, east, north = (f"{edge:.6g}" for edge in bounds[place])
+        reasons[place] = reasons[place] or (
+            f"is not on Earth: its coordinates go from {west} {south} to {east} {north} degrees"
+        )
+        geometries[place] = None
+        bounds[place] = numpy.nan
 
 
 def _transformation(source: str, target: str) -> Callable[..., Any] | None:

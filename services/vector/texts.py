@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from interfaces.errors import PermanentTaskError
 from interfaces.vectors import CsvOptions
+
+from .naming import safe_name
 
 LONGITUDES = ("longitude", "lon", "long", "lng", "longitude_deg", "lon_deg", "decimallongitude")
 LATITUDES = ("latitude", "lat", "latitude_deg", "lat_deg", "decimallatitude")
 EASTINGS = ("x", "easting", "x_coord", "coord_x")
 NORTHINGS = ("y", "northing", "y_coord", "coord_y")
 GEOMETRIES = ("wkt", "geometry", "geom", "the_geom", "geojson", "wkb", "wkb_geometry", "geomwkt", "wkt_geom")
+
+
+WORKBOOKS = frozenset({"XLSX", "ODS"})
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,22 @@ def find_geometry(names: Sequence[str], options: CsvOptions) -> TextGeometry:
     )
 
 
+def has_geometry(names: Sequence[str], options: CsvOptions) -> bool:
+    """Whether a sheet of several is one of places."""
+    try:
+        find_geometry(names, options)
+    except PermanentTaskError:
+        return False
+    return True
+
+
 def open_options(driver: str, geometry: TextGeometry | None) -> dict[str, str]:
     """Open options of a driver."""
     if driver == "GML":
         return {"DOWNLOAD_SCHEMA": "NO"}
+    if driver in WORKBOOKS:
+        # Else a sheet of nothing but texts has no header.
+        return {"HEADERS": "FORCE"}
     if driver != "CSV":
         return {}
     options = {"AUTODETECT_TYPE": "YES", "AUTODETECT_SIZE_LIMIT": "0", "EMPTY_STRING_AS_NULL": "YES"}
@@ -71,6 +90,31 @@ def open_options(driver: str, geometry: TextGeometry | None) -> dict[str, str]:
     else:
         options["X_POSSIBLE_NAMES"], options["Y_POSSIBLE_NAMES"] = geometry.columns
     return options
+
+
+DECLARED = {
+    "OFTInteger": "Integer",
+    "OFTInteger64": "Integer64",
+    "OFTReal": "Real",
+    "OFTDate": "Date",
+    "OFTTime": "Time",
+    "OFTDateTime": "DateTime",
+}
+"""Names of types in a .csvt (https://gdal.org/en/stable/drivers/vector/csv.html); others are texts."""
+
+
+def declare_text(path: Path, described: Mapping[str, Any], columns: Collection[str]) -> None:
+    """Write the types of a CSV beside it, as GDAL found them, but text for some: whose digits and signs stay.
+
+    `columns` are called as the file has them, or as the table will.
+    """
+    declared = []
+    fields = zip(described["fields"], described["ogr_types"], described["ogr_subtypes"], strict=True)
+    for name, kind, subtype in fields:
+        boolean = "(Boolean)" if subtype == "OFSTBoolean" else ""
+        text = name in columns or safe_name(str(name), "") in columns
+        declared.append("String" if text else f"{DECLARED.get(kind, 'String')}{boolean}")
+    path.with_suffix(".csvt").write_text(",".join(f'"{one}"' for one in declared) + "\n")
 
 
 def _column(names: Sequence[str], wanted: str, parameter: str) -> str:

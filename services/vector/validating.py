@@ -104,7 +104,7 @@ class ValidateVector:
                 reason = "the folder is empty" if folder else "the blob does not exist"
                 return VectorValidity(name=name, verdict="missing", reasons=[reason])
         try:
-            with self._opener.opened(container, name, context.check) as opened:
+            with self._opener.opened(container, name, context.check, encoding=options.encoding) as opened:
                 chosen = choose(opened, options)
                 reports = [self._layer(layer, opened, options, context) for layer in chosen]
                 size, notes = opened.source.size, opened.notes

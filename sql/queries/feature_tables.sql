@@ -70,7 +70,21 @@ SELECT set_config('lock_timeout', '20s', true)
 
 -- name: load_of
 -- What was published of a staging table that is no more.
-SELECT result FROM geo.layer_loads WHERE staging = %(name)s
+SELECT result FROM geo.layer_loads WHERE staging = %(name)s ORDER BY target_table
+
+-- name: create_part
+-- Columns and, where there is one, the generated number, which begins again.
+CREATE TABLE {part} (LIKE {staging} INCLUDING IDENTITY)
+
+-- name: type_part
+ALTER TABLE {part} ALTER COLUMN {geometry} TYPE {type}
+
+-- name: fill_part
+INSERT INTO {part} ({columns}) SELECT {columns} FROM {staging}
+WHERE ST_GeometryType({geometry}) = ANY (%(types)s::text[])
+
+-- name: fill_part_without
+INSERT INTO {part} ({columns}) SELECT {columns} FROM {staging} WHERE {geometry} IS NULL
 
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS {schema}
@@ -99,6 +113,33 @@ COMMENT ON COLUMN {column} IS {comment}
 -- name: copy_grants
 SELECT app.copy_grants(format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass, %(staging)s::regclass)
 
+-- name: copy_grants_of_table
+SELECT app.copy_grants(%(from)s::regclass, %(to)s::regclass)
+
+-- name: registered_parts
+SELECT key, geometry_type, parts, parts_vertices,
+       parts IS NOT NULL AND to_regclass(format('%%I.%%I', target_schema, parts)) IS NOT NULL AS there
+FROM geo.layers WHERE target_schema = %(schema)s AND target_table = %(table)s
+
+-- name: create_parts
+CREATE MATERIALIZED VIEW {view} AS
+SELECT {key}, p.part::integer AS {part}, p.piece::{type} AS {geometry}
+FROM {table} AS t
+CROSS JOIN LATERAL ST_Subdivide(ST_Force2D(t.{geometry}), {vertices}) WITH ORDINALITY AS p (piece, part)
+
+-- name: create_parts_key
+CREATE UNIQUE INDEX {index} ON {view} ({key}, {part})
+
+-- name: refresh_parts
+REFRESH MATERIALIZED VIEW {view}
+
+-- name: drop_parts
+DROP MATERIALIZED VIEW {view}
+
+-- name: record_parts
+UPDATE geo.layers SET parts = %(parts)s, parts_vertices = %(vertices)s
+WHERE target_schema = %(schema)s AND target_table = %(table)s
+
 -- name: drop_table
 DROP TABLE {table}
 
@@ -112,6 +153,7 @@ ALTER TABLE {staging} SET SCHEMA {schema}
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
 FROM pg_attribute a
 WHERE a.attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
 
 -- name: unique_key
 -- Whether the target has a unique index on just these columns, which ON CONFLICT needs.
@@ -136,7 +178,7 @@ SELECT {key_text} AS key FROM {staging} GROUP BY {key} HAVING count(*) > 1 LIMIT
 SELECT count(*) AS rows FROM {staging} WHERE {any_null}
 
 -- name: measure
-SELECT m.rows, ST_XMin(e) AS x_min, ST_YMin(e) AS y_min, ST_XMax(e) AS x_max, ST_YMax(e) AS y_max
+SELECT m.rows, now() AS loaded_at, ST_XMin(e) AS x_min, ST_YMin(e) AS y_min, ST_XMax(e) AS x_max, ST_YMax(e) AS y_max
 FROM (SELECT count(*) AS rows, ST_Extent({geometry}) AS e FROM {table}) AS m
 
 -- name: record_layer

@@ -7,6 +7,7 @@ from tests.chaos.crash_steps import CrashPoint, after, before
 TABLES = "repositories.feature_tables:PostgresFeatureTables"
 WRITER = "repositories.feature_tables:PostgresChunkWriter"
 PUBLICATION = "repositories.table_publishing:Publication"
+TARGET = "repositories.table_targets:Target"
 INSPECTED = "another attempt inspects it; what this one discovered does not count"
 STAGED = "another attempt makes a staging table of its own; this one is dropped once the run has ended"
 ROLLED_BACK = "nothing of the chunk is there, and another attempt loads it"
@@ -42,7 +43,7 @@ VECTOR_CRASH_POINTS = (
     ),
     CrashPoint("publish: not begun", "layer", before(f"{TABLES}.publish"), UNTOUCHED),
     CrashPoint("publish: counts compared", "layer", after(f"{PUBLICATION}._check_counts"), UNTOUCHED),
-    CrashPoint("publish: old table dropped", "layer", after(f"{PUBLICATION}._replace"), UNTOUCHED),
+    CrashPoint("publish: old table dropped", "layer", after(f"{TARGET}._replace"), UNTOUCHED),
     CrashPoint("publish: recorded", "layer", after(f"{PUBLICATION}.carry_out"), UNTOUCHED),
     CrashPoint("publish: committed", "layer", after(f"{TABLES}.publish"), PUBLISHED),
     CrashPoint(
@@ -52,7 +53,7 @@ VECTOR_CRASH_POINTS = (
         PUBLISHED,
         also_at=after(f"{TABLES}.publish"),
     ),
-    CrashPoint("append: rows added", "appended layer", after(f"{PUBLICATION}._add"), UNTOUCHED),
+    CrashPoint("append: rows added", "appended layer", after(f"{TARGET}._add"), UNTOUCHED),
     CrashPoint("append: committed", "appended layer", after(f"{TABLES}.publish"), PUBLISHED),
     CrashPoint(
         "cancelled: rows copied",
@@ -64,7 +65,7 @@ VECTOR_CRASH_POINTS = (
     CrashPoint(
         "cancelled: old table dropped",
         "cancelled layer",
-        after(f"{PUBLICATION}._replace"),
+        after(f"{TARGET}._replace"),
         "the target is as it was, and the staging table is dropped",
         environment=LONG_LEASES,
     ),

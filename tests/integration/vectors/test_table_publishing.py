@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from interfaces.errors import LeaseLost, PermanentTaskError
-from interfaces.layers import ChunkCounts, Column, Owner, Rejected, SourceFile, TablePlan
+from interfaces.layers import ChunkCounts, Column, KindTable, Owner, Rejected, SourceFile, TablePlan
 from interfaces.settings import Settings
 from interfaces.vectors import IfExists
 from repositories.connection import Connection
@@ -50,7 +50,13 @@ class Yard:
         )
         return Owner(JOB, 1, stage, task, fence)
 
-    def stage(self, if_exists: IfExists = "fail", chunks: int = 1, features: int = 2) -> str:
+    def stage(
+        self,
+        if_exists: IfExists = "fail",
+        chunks: int = 1,
+        features: int = 2,
+        kinds: Sequence[KindTable] = (),
+    ) -> str:
         """An empty staging table."""
         plan = TablePlan(
             target_schema="features",
@@ -61,7 +67,7 @@ class Yard:
             key=[],
             generated_key="fid",
             geometry_column="geom",
-            geometry_type="Point",
+            geometry_type="Geometry" if kinds else "Point",
             srid=4326,
             crs="EPSG:4326",
             chunks=chunks,
@@ -69,6 +75,7 @@ class Yard:
             sources=[SourceFile(container="bronze", name="t.gpkg", etag="0x1", size=1)],
             parameters_hash="p",
             notes=[],
+            kinds=list(kinds),
         )
         self._fence += 1
         return self.tables.stage(plan, self.attempt(self._fence, stage=3))
@@ -167,7 +174,7 @@ def test_a_publisher_that_dies_before_any_statement_leaves_all_as_it_was(
         owner = yard.attempt(10 + steps, stage=5)
         with monkeypatch.context() as patched, suppress(Killed):
             patched.setattr(Connection, "execute", dying)
-            done = yard.tables.publish(staging, owner, counts)
+            [done] = yard.tables.publish(staging, owner, counts)
             break
         assert yard.values("features.t") == [1, 2], steps
         assert yard.staged() == [staging]
@@ -177,6 +184,68 @@ def test_a_publisher_that_dies_before_any_statement_leaves_all_as_it_was(
     assert yard.values("features.t") == ([9] if if_exists == "replace" else [1, 2, 9])
     assert done.rows == yard.count("features.t")
     assert yard.staged() == []
+
+
+LINE = shapely.to_wkb(shapely.set_srid(shapely.LineString([(0, 0), (1, 1)]), 4326), include_srid=True)
+KINDS = [
+    KindTable(kind="point", table="t_point", geometry_type="Point"),
+    KindTable(kind="line", table="t_line", geometry_type="LineString"),
+    KindTable(kind="none", table="t_none", geometry_type="Geometry"),
+]
+
+
+def load_kinds(yard: Yard, staging: str, rows: list[tuple[bytes | None, int]]) -> dict[int, ChunkCounts]:
+    with yard.tables.loading(staging, yard.attempt(), 0) as writer:
+        writer.write(rows)
+    return {0: ChunkCounts(read=len(rows), loaded=len(rows))}
+
+
+def test_tables_of_all_kinds_are_published_together_or_none_is(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = yard.stage(features=2, kinds=KINDS)
+    done = yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, [(POINT, 1), (LINE, 2)]))
+    # Of what has no geometry there is a table only where there is something.
+    assert [(one.target_table, one.loaded) for one in done] == [("t_line", 1), ("t_point", 1)]
+    staging = yard.stage("replace", features=4, kinds=KINDS)
+    counts = load_kinds(yard, staging, [(POINT, 3), (LINE, 4), (POINT, 5), (None, 6)])
+    execute = Connection.execute
+    for place in (20, 40, 60):
+        left = place
+
+        def dying(connection: Connection, *arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return execute(connection, *arguments, **options)
+
+        owner = yard.attempt(10 + place, stage=5)
+        with monkeypatch.context() as patched:
+            patched.setattr(Connection, "execute", dying)
+            with pytest.raises(Killed):
+                yard.tables.publish(staging, owner, counts)
+        assert (yard.values("features.t_point"), yard.values("features.t_line")) == ([1], [2])
+        assert yard.staged() == [staging]
+    owner = yard.attempt(90, stage=5)
+    done = yard.tables.publish(staging, owner, counts)
+    assert [(one.target_table, one.loaded, one.geometry_type) for one in done] == [
+        ("t_line", 1, "LineString"),
+        ("t_none", 1, "Geometry"),
+        ("t_point", 2, "Point"),
+    ]
+    assert yard.values("features.t_point") == [3, 5]
+    assert [row["fid"] for row in yard.admin.execute("SELECT fid FROM features.t_point")] == [1, 2]
+    assert yard.staged() == []
+    assert yard.tables.publish(staging, yard.attempt(91, stage=5), counts) == done
+
+
+def test_nothing_is_published_where_a_row_is_of_a_kind_that_has_no_table(yard: Yard) -> None:
+    staging = yard.stage(features=2, kinds=KINDS[:1])
+    counts = load_kinds(yard, staging, [(POINT, 1), (LINE, 2)])
+    with pytest.raises(PermanentTaskError, match="of 2 features, 1 are of kinds that have tables"):
+        yard.tables.publish(staging, yard.attempt(stage=5), counts)
+    assert yard.staged() == [staging]
 
 
 def test_a_publication_whose_answer_was_lost_is_not_made_twice(yard: Yard) -> None:

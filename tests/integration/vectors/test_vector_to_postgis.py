@@ -371,7 +371,7 @@ def test_text_is_read_in_the_encoding_that_is_named_or_found(
 def test_text_that_is_not_in_its_encoding_is_refused(depot: Depot, corpus: Path) -> None:
     depot.put_file(corpus / "vector/mbostock+shapefile/latin1-property.shp", "a.shp")
     reason = depot.refusal(blob="a.shp", encoding="utf-8")
-    assert reason.startswith("encoding: text is not what it should be, invalid continuation byte (byte 0xe9)")
+    assert reason.startswith("encoding: the parameter says UTF-8, and the text of the .dbf is not")
 
 
 def test_parameters_that_cannot_go_together_are_refused_by_name(depot: Depot) -> None:

@@ -43,10 +43,12 @@ def test_layers_of_one_table_and_chunks_of_one_staging_table_come_together() -> 
 
 def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> None:
     published: JsonObject = {
-        "table": "features.a",
-        "read": 3,
+        "read": 4,
         "rejected": 1,
-        "published": {"loaded": 2, "rows": 9},
+        "published": [
+            {"target_schema": "features", "target_table": "a_line", "loaded": 1, "rows": 1},
+            {"target_schema": "features", "target_table": "a_point", "loaded": 2, "rows": 9},
+        ],
     }
     tasks = {
         2: [TaskOutcome(task_index=1, status=TaskStatus.FAILED, error="no layers")],
@@ -54,7 +56,9 @@ def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> Non
     }
     stages = [stage_result(number, 1) for number, _ in enumerate(JOB.stages, 1)]
     result = JOB.aggregate(asked(), stages, lambda stage: iter(tasks.get(stage, [])))
-    assert (result["read"], result["loaded"], result["rejected"], result["table_count"]) == (3, 2, 1, 1)
+    assert (result["read"], result["loaded"], result["rejected"], result["table_count"]) == (4, 3, 1, 2)
+    tables: Any = result["tables"]
+    assert [table["table"] for table in tables] == ["features.a_line", "features.a_point"]
     assert result["failures"] == [{"stage": "stage-2", "task_index": 1, "reason": "no layers"}]
 
 
@@ -69,7 +73,13 @@ def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> Non
         ({"polygon": {"type": "Point", "coordinates": [1, 2]}}, "should be a Polygon or a MultiPolygon"),
         ({"polygon": "POLYGON ((0 0, 2 2, 0 2, 2 0, 0 0))"}, "is not valid: Self-intersection"),
         ({"csv": {"x": "lon"}}, "x and y go together"),
+        ({"simplify": 0}, "greater than 0"),
+        ({"precision": 0.1, "repair": "off"}, "repair must not be off"),
+        ({"subdivide": 4}, "greater than or equal to 5"),
+        ({"subdivide": 64, "repair": "off"}, "repair must not be off"),
+        ({"datetime": "2024-05-01T00:00:00Z"}, "it goes with collection_id"),
         ({"encoding": "klingon"}, "no encoding that Python knows"),
+        ({"encoding": "zlib"}, "no encoding that Python knows"),
         ({"target_schema": "geo"}, "schema geo is not for layers"),
         ({"target_schema": "Robert'); --"}, "lower-case letters"),
         ({"target_crs": "EPSG:999999"}, "no CRS that PROJ knows"),

@@ -110,25 +110,18 @@ def test_geometries_that_are_written_as_null_are_counted(
     assert screening.written_nulls(path, nothing) == 40
 
 
-def dbf(*values: bytes) -> bytes:
-    """A dBASE file with one field of ten bytes."""
-    head = bytes([3, 1, 1, 1]) + len(values).to_bytes(4, "little") + (65).to_bytes(2, "little")
-    head += (11).to_bytes(2, "little") + bytes(20)
-    field = b"NAME".ljust(11, b"\0") + b"C" + bytes(4) + bytes([10]) + bytes(15)
-    return head + field + b"\r" + b"".join(b" " + value.ljust(10) for value in values) + b"\x1a"
-
-
 @pytest.mark.parametrize(
-    ("values", "utf8"),
+    ("text", "larger"),
     [
-        (["München".encode(), b"plain"], True),
-        # Cut off in the midst of a character.
-        (["0123456é89".encode()[:10], "012345678é".encode()[:10]], True),
-        (["México".encode("latin1")], False),
-        ([b"plain"], False),
+        ("a,9223372036854775807,-9223372036854775808", False),
+        ("a,9223372036854775808", True),
+        ('{"n": -9223372036854775809}', True),
+        ("0.12345678901234567890,12345678901234567890.5,0000000000000000000001", False),
+        ("x" * 20 + ",12345678901234567890", True),
     ],
 )
-def test_utf8_is_told_in_a_dbf_that_names_no_encoding(
-    tmp_path: Path, values: list[bytes], utf8: bool
+def test_whole_numbers_of_more_than_64_bits_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, larger: bool
 ) -> None:
-    assert screening.text_of_dbf_is_utf8(written(tmp_path, dbf(*values)), nothing) is utf8
+    monkeypatch.setattr(screening, "BLOCK", 30)
+    assert screening.has_larger_numbers(written(tmp_path, text), nothing) is larger

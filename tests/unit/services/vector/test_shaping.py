@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow
 import pytest
 import shapely
 
-from interfaces.layers import TablePlan
+from interfaces.layers import KindTable
 from interfaces.vectors import GeometryOptions
 from services.vector import wkb
-from services.vector.shaping import Shaped, Shaper
+from services.vector.shaping import Shaper
 
-
-def plan(kind: str, crs: str = "EPSG:4326", srid: int = 4326) -> TablePlan:
-    return TablePlan(
-        target_schema="features",
-        target_table="t",
-        original="t",
-        if_exists="fail",
-        columns=[],
-        key=[],
-        generated_key="fid",
-        geometry_column="geom",
-        geometry_type=kind,
-        srid=srid,
-        crs=crs,
-        chunks=1,
-        features=1,
-        sources=[],
-        parameters_hash="",
-        notes=[],
-    )
-
-
-def no_curves(curves: Sequence[bytes], degrees: float) -> list[bytes | None]:
-    raise AssertionError("there are no curves")
-
-
-def shaped(kind: str, *wkts: str | bytes | None, crs: str = "EPSG:4326", **options: Any) -> Shaped:
-    column = [
-        one if isinstance(one, bytes) or one is None else shapely.to_wkb(shapely.from_wkt(one), flavor="iso")
-        for one in wkts
-    ]
-    shaper = Shaper(plan(kind), crs, GeometryOptions(**options))
-    return shaper.shape(pyarrow.array(column, pyarrow.binary()), no_curves)
-
-
-def wkt(ewkb: bytes | None) -> str | None:
-    return None if ewkb is None else shapely.to_wkt(shapely.from_wkb(ewkb), trim=True, output_dimension=4)
+from .shapes import no_curves, plan, shaped, wkt
 
 
 @pytest.mark.parametrize(
@@ -103,13 +67,79 @@ def test_what_is_mended_keeps_its_dimension_and_the_change_of_area_is_told() -> 
 
 
 def test_transformed_geometries_that_lie_nowhere_are_rejected() -> None:
-    result = Shaper(plan("Point", "EPSG:3857", 3857), "EPSG:4326", GeometryOptions()).shape(
-        pyarrow.array([shapely.to_wkb(shapely.Point(11, 48)), shapely.to_wkb(shapely.Point(0, 90.5))]),
+    result = Shaper(plan("Point", "EPSG:32632", 32632), "EPSG:4326", GeometryOptions()).shape(
+        pyarrow.array([shapely.to_wkb(shapely.Point(9, 0)), shapely.to_wkb(shapely.Point(99, 0))]),
         no_curves,
     )
     assert result.reasons[0] is None
-    assert wkt(result.ewkb[0]) == "POINT (1224514.398726 6106854.834885)"
-    assert result.reasons[1] == "cannot be transformed into EPSG:3857"
+    assert wkt(result.ewkb[0]) == "POINT (500000 0)"
+    assert result.reasons[1] == "cannot be transformed into EPSG:32632"
+
+
+def test_rings_are_wound_as_ogc_and_rfc_7946_have_it_exteriors_counterclockwise() -> None:
+    clockwise = "POLYGON ((0 0, 0 9, 9 9, 9 0, 0 0), (1 1, 2 1, 2 2, 1 2, 1 1))"
+    right = "MULTIPOLYGON (((0 0, 9 0, 9 9, 0 9, 0 0), (1 1, 1 2, 2 2, 2 1, 1 1)))"
+    assert wkt(shaped("MultiPolygon", clockwise).ewkb[0]) == right
+    assert wkt(shaped("MultiPolygon", right, repair="off").ewkb[0]) == right
+    raised = shaped("MultiPolygonZ", "POLYGON Z ((0 0 1, 0 9 2, 9 9 3, 0 0 1))").ewkb[0]
+    assert wkt(raised) == "MULTIPOLYGON Z (((0 0 1, 9 9 3, 0 9 2, 0 0 1)))"
+
+
+@pytest.mark.parametrize(("repair", "closed"), [("make_valid", True), ("drop", False), ("off", False)])
+def test_rings_that_are_not_closed_are_closed_when_geometries_are_mended(repair: str, closed: bool) -> None:
+    square = shapely.to_wkb(shapely.box(0, 0, 1, 1))
+    # Of its five points the last, which is the first again, is left out.
+    unclosed = square[:9] + struct.pack("<I", 4) + square[13:-16]
+    result = shaped("MultiPolygon", unclosed, repair=repair)
+    assert result.counts.repaired == closed
+    if closed:
+        assert result.reasons == [None]
+        assert shapely.from_wkb(result.ewkb[0]).area == 1
+    else:
+        assert str(result.reasons[0]).startswith("its geometry cannot be read: IllegalArgument")
+        assert "do not form a closed linestring" in str(result.reasons[0])
+
+
+def test_vertices_that_come_twice_go_unless_they_differ_in_z_or_nothing_is_mended() -> None:
+    twice = "LINESTRING (0 0, 0 0, 1 1, 1 1, 2 0)"
+    result = shaped("LineString", twice, "LINESTRING (0 0, 1 1, 0 0)")
+    assert [wkt(one) for one in result.ewkb] == ["LINESTRING (0 0, 1 1, 2 0)", "LINESTRING (0 0, 1 1, 0 0)"]
+    assert (result.counts.repeated_vertices, result.counts.repaired) == (1, 0)
+    assert wkt(shaped("LineString", twice, repair="off").ewkb[0]) == twice
+    upright = "LINESTRING Z (0 0 1, 0 0 5, 1 1 1)"
+    assert wkt(shaped("LineStringZ", upright).ewkb[0]) == upright
+    points = "MULTIPOINT ((1 1), (1 1))"
+    assert wkt(shaped("MultiPoint", points).ewkb[0]) == points
+
+
+def test_what_crosses_the_antimeridian_is_cut_in_degrees_before_or_after_it_is_transformed() -> None:
+    fiji = "POLYGON ((178 -18, -178 -18, -178 -16, 178 -16, 178 -18))"
+    result = shaped("MultiPolygon", fiji)
+    assert shapely.from_wkb(result.ewkb[0]).bounds == (-180, -18, 180, -16)
+    assert shapely.from_wkb(result.ewkb[0]).area == pytest.approx(8)
+    assert result.counts.antimeridian == 1
+    kept = shaped("MultiPolygon", fiji, antimeridian="keep")
+    assert (shapely.from_wkb(kept.ewkb[0]).area, kept.counts.antimeridian) == (712, 0)
+    # EPSG:3832 is a Mercator map whose middle is 150° E.
+    pacific = "POLYGON ((3000000 0, 4000000 0, 4000000 1000000, 3000000 1000000, 3000000 0))"
+    [made] = shaped("MultiPolygon", pacific, crs="EPSG:3832").ewkb
+    assert len(shapely.from_wkb(made).geoms) == 2
+    [mercator] = (
+        Shaper(plan("MultiPolygon", "EPSG:3857", 3857), "EPSG:4326", GeometryOptions())
+        .shape(pyarrow.array([shapely.to_wkb(shapely.from_wkt(fiji))]), no_curves)
+        .ewkb
+    )
+    assert shapely.from_wkb(mercator).area < 1e12
+
+
+def test_a_polygon_that_is_cut_does_not_fit_into_a_column_of_single_ones() -> None:
+    [reason] = shaped("Polygon", "POLYGON ((178 -18, -178 -18, -178 -16, 178 -16, 178 -18))").reasons
+    assert reason == "is a MultiPolygon, and the column holds Polygon"
+
+
+def test_m_that_mending_would_make_up_is_not_stored() -> None:
+    [reason] = shaped("MultiPolygonM", "POLYGON M ((0 0 1, 2 2 2, 0 2 3, 2 0 4, 0 0 1))").reasons
+    assert reason == "is not valid, and M of the vertices that mending makes is not known"
 
 
 def test_curves_are_handed_to_whoever_knows_them() -> None:
@@ -136,3 +166,28 @@ def test_kinds_of_geometries_are_read_off_their_heads() -> None:
     extended = shapely.to_wkb(shapely.from_wkt("POINT ZM (1 2 3 4)"), flavor="extended", include_srid=True)
     big = shapely.to_wkb(shapely.Point(1, 2), byte_order=0)
     assert wkb.codes(pyarrow.array([extended, big, b"\x01"])).tolist() == [3001, 1, -1]
+
+
+def test_geometries_of_a_layer_that_is_split_become_of_the_types_of_their_tables() -> None:
+    kinds = [
+        KindTable(kind="point", table="t_point", geometry_type="MultiPoint"),
+        KindTable(kind="line", table="t_line", geometry_type="LineString"),
+        KindTable(kind="collection", table="t_collection", geometry_type="GeometryCollection"),
+    ]
+    split = plan("Geometry").model_copy(update={"kinds": kinds})
+    given = ["POINT (1 2)", "LINESTRING (0 0, 1 1)", "POINT EMPTY", "GEOMETRYCOLLECTION (POINT (1 2))"]
+    given += ["MULTILINESTRING ((0 0, 1 1))", "POLYGON ((0 0, 1 0, 1 1, 0 0))"]
+    result = Shaper(split, "EPSG:4326", GeometryOptions()).shape(
+        pyarrow.array([shapely.to_wkb(shapely.from_wkt(one)) for one in given]), no_curves
+    )
+    assert [wkt(one) for one in result.ewkb[:4]] == [
+        "MULTIPOINT ((1 2))",
+        given[1],
+        "MULTIPOINT EMPTY",
+        given[3],
+    ]
+    assert result.reasons == [
+        *[None] * 4,
+        "is a MultiLineString, and there is no table for those",
+        "is a Polygon, and there is no table for those",
+    ]

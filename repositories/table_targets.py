@@ -1,0 +1,246 @@
+"""The statements that make a staging table a target: keys, indexes, the swap or the addition, the catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from psycopg import sql
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import LoadedTable, Owner, Parts, TableColumn, TablePlan
+
+from .connection import Connection
+from .json_text import to_json
+from .sql_files import queries
+from .table_names import first_row, fitting
+from .table_parts import TableParts
+
+STAGING = "geo_staging"
+CHUNK = "_chunk"
+"""Of a staging table only: whose task a row is. No column of a file is called so: names begin with a letter
+or with an underscore and a digit."""
+
+
+NAMED_SOURCES = 10
+
+
+class Target:
+    """One table that is being published, in a transaction of its caller's."""
+
+    def __init__(
+        self, connection: Connection, staging: str, plan: TablePlan, owner: Owner, *, load: str
+    ) -> None:
+        """`staging` has the rows; `load` is the staging table of the load, which may have become several."""
+        self._connection = connection
+        self._staging = staging
+        self._plan = plan
+        self._owner = owner
+        self._load = load
+        self._sql = queries("feature_tables")
+        self._table = sql.Identifier(STAGING, staging)
+        self._parts = TableParts(connection, plan)
+        self._replaced = False
+
+    def publish(self, loaded: int, rejected: int) -> LoadedTable:
+        """Check the keys, then replace the target or add to it, and note it.
+
+        Raises `PermanentTaskError` with the reason why it cannot be.
+        """
+        plan = self._plan
+        schema, table = plan.target_schema, plan.target_table
+        self._execute("lock_target", schema=schema, table=table)
+        present = bool(self._one("target", schema=schema, table=table)["present"])
+        if present and plan.if_exists == "fail":
+            raise PermanentTaskError(f"table {schema}.{table} exists, and if_exists is fail")
+        self._check_key(plan)
+        added = present and plan.if_exists in ("append", "upsert")
+        if added:
+            self._add(plan)
+            parts = self._parts.renew()
+        else:
+            self._replace(plan, present)
+            parts = self._parts.make()
+        done = self._measured(plan, loaded, rejected, parts)
+        self._record(plan, done, added=added)
+        return done
+
+    def _check_key(self, plan: TablePlan) -> None:
+        """Raise for keys that are null or not unique in what was loaded."""
+        if not plan.key:
+            return
+        key = [sql.Identifier(name) for name in plan.key]
+        names = ", ".join(plan.key)
+        any_null = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(name) for name in key)
+        nulls = self._one_of("null_key", staging=self._table, any_null=any_null)["rows"]
+        if nulls:
+            raise PermanentTaskError(f"key {names}: {nulls} features have none")
+        text = sql.SQL(" || ', ' || ").join(sql.SQL("{}::text").format(name) for name in key)
+        query = sql.SQL(self._sql["repeated_key"]).format(
+            key_text=text, staging=self._table, key=sql.SQL(", ").join(key)
+        )
+        found = self._connection.execute(query).fetchone()
+        if found is not None:
+            raise PermanentTaskError(f"key {names}: several features have {found['key']!r}"[:300])
+
+    def _replace(self, plan: TablePlan, present: bool) -> None:
+        """The staging table becomes the target. Readers have the old one until the transaction ends."""
+        schema, table = plan.target_schema, plan.target_table
+        self._execute_with("drop_chunk_column", staging=self._table, chunk_column=sql.Identifier(CHUNK))
+        key = [sql.Identifier(name) for name in plan.key or [plan.generated_key]]
+        self._execute_with(
+            "add_primary_key",
+            staging=self._table,
+            constraint=sql.Identifier(fitting(table, "_pkey")),
+            key=sql.SQL(", ").join(key),
+        )
+        self._execute_with(
+            "create_spatial_index",
+            index=sql.Identifier(fitting(table, f"_{plan.geometry_column}_idx")),
+            staging=self._table,
+            geometry=sql.Identifier(plan.geometry_column),
+        )
+        self._comment(plan)
+        self._execute_with("analyze", table=self._table)
+        if not self._one("schema_exists", schema=schema)["there"]:
+            self._execute_with("create_schema", schema=sql.Identifier(schema))
+        if present:
+            self._execute("copy_grants", schema=schema, table=table, staging=f"{STAGING}.{self._staging}")
+            self._parts.drop()
+            # Without CASCADE: what depends on it, such as a view, is not ours to drop.
+            self._execute_with("drop_table", table=sql.Identifier(schema, table))
+            self._replaced = True
+        self._execute_with("set_schema", staging=self._table, schema=sql.Identifier(schema))
+        moved = sql.Identifier(schema, self._staging)
+        self._execute_with("rename", staging=moved, name=sql.Identifier(table))
+
+    def _comment(self, plan: TablePlan) -> None:
+        self._execute_with("comment_table", table=self._table, comment=sql.Literal(plan.original))
+        for column in plan.columns:
+            if column.name != column.original:
+                place = sql.Identifier(STAGING, self._staging, column.name)
+                self._execute_with("comment_column", column=place, comment=sql.Literal(column.original))
+
+    def _add(self, plan: TablePlan) -> None:
+        """The staging table's rows go into the target, which must have its columns."""
+        schema, table = plan.target_schema, plan.target_table
+        there = {column.name for column in self._columns()}
+        names = [plan.geometry_column, *(column.name for column in plan.columns)]
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise PermanentTaskError(
+                f"table {schema}.{table} has no column {', '.join(map(repr, missing))}: nothing is added"
+            )
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        target = sql.Identifier(schema, table)
+        common = {"target": target, "columns": columns, "staging": self._table}
+        if plan.if_exists == "append":
+            self._execute_with("insert_staged", **common)
+        else:
+            if not self._one("unique_key", schema=schema, table=table, key=sorted(plan.key))["there"]:
+                raise PermanentTaskError(
+                    f"table {schema}.{table} has no unique index on {', '.join(plan.key)}: nothing is added"
+                )
+            key = sql.SQL(", ").join(map(sql.Identifier, plan.key))
+            others = [sql.Identifier(name) for name in names if name not in plan.key]
+            assignments = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
+            self._execute_with("upsert_staged", **common, key=key, assignments=assignments)
+        self._execute_with("drop_table", table=self._table)
+        self._execute_with("analyze", table=target)
+
+    def _measured(self, plan: TablePlan, loaded: int, rejected: int, parts: Parts | None) -> LoadedTable:
+        """The table as it is now."""
+        schema, table = plan.target_schema, plan.target_table
+        found = self._one_of(
+            "measure",
+            geometry=sql.Identifier(plan.geometry_column),
+            table=sql.Identifier(schema, table),
+        )
+        edges = [found[edge] for edge in ("x_min", "y_min", "x_max", "y_max")]
+        extent = None if edges[0] is None else [float(edge) for edge in edges]
+        return LoadedTable(
+            target_schema=schema,
+            target_table=table,
+            rows=found["rows"],
+            loaded=loaded,
+            rejected=rejected,
+            extent=extent,
+            replaced=self._replaced,
+            srid=plan.srid,
+            geometry_type=plan.geometry_type,
+            columns=plan.columns,
+            notes=plan.notes,
+            parts=parts,
+            title=plan.original,
+            crs=plan.crs,
+            geometry_column=plan.geometry_column,
+            table_columns=self._columns(),
+            loaded_at=found["loaded_at"].isoformat(),
+            address=self._address(),
+            sources=[f"{source.container}/{source.name}" for source in plan.sources[:NAMED_SOURCES]],
+            source_count=len(plan.sources),
+        )
+
+    def _record(self, plan: TablePlan, done: LoadedTable, *, added: bool) -> None:
+        """The table's row in the catalog of layers, and that of the load."""
+        schema, table, parts = plan.target_schema, plan.target_table, done.parts
+        owner = {"job_id": self._owner.job_id, "run": self._owner.run}
+        place = {"schema": schema, "table": table, "rows": done.rows, "extent": done.extent, **owner}
+        columns = [column.model_dump(mode="json") for column in plan.columns]
+        cursor = self._connection.execute(self._sql["record_rows"], place) if added else None
+        if cursor is None or not cursor.rowcount:
+            self._execute(
+                "record_layer",
+                **place,
+                title=plan.original,
+                srid=plan.srid,
+                geometry_column=plan.geometry_column,
+                geometry_type=plan.geometry_type,
+                key=to_json(plan.key or [plan.generated_key]),
+                columns=to_json(columns),
+            )
+        self._execute(
+            "record_parts",
+            schema=schema,
+            table=table,
+            parts=None if parts is None else parts.view,
+            vertices=None if parts is None else parts.max_vertices,
+        )
+        self._execute(
+            "record_load",
+            **owner,
+            staging=self._load,
+            schema=schema,
+            table=table,
+            if_exists=plan.if_exists,
+            sources=to_json([source.model_dump(mode="json") for source in plan.sources]),
+            parameters_hash=plan.parameters_hash,
+            result=to_json(done.model_dump(mode="json")),
+        )
+
+    def _columns(self) -> list[TableColumn]:
+        """Of the target."""
+        place = {"schema": self._plan.target_schema, "table": self._plan.target_table}
+        rows = self._connection.execute(self._sql["target_columns"], place).fetchall()
+        return [TableColumn(name=row["name"], type=row["type"]) for row in rows]
+
+    def _address(self) -> str:
+        """Where the target is. A server that is reached by a socket has no address that others could use."""
+        info = self._connection.info
+        host = "" if info.host.startswith(("/", "@")) else f"{info.host}:{info.port}"
+        table = f"{self._plan.target_schema}.{self._plan.target_table}"
+        return f"postgresql://{host}/{quote(info.dbname, safe='')}?table={quote(table)}"
+
+    def _execute(self, query: str, **parameters: object) -> None:
+        self._connection.execute(self._sql[query], parameters)
+
+    def _execute_with(self, query: str, **parts: sql.Composable) -> None:
+        self._connection.execute(sql.SQL(self._sql[query]).format(**parts))
+
+    def _one(self, query: str, **parameters: object) -> dict[str, Any]:
+        return first_row(self._connection, self._sql[query], **parameters)
+
+    def _one_of(self, query: str, **parts: sql.Composable) -> dict[str, Any]:
+        row = self._connection.execute(sql.SQL(self._sql[query]).format(**parts)).fetchone()
+        assert row is not None
+        return row

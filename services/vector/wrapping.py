@@ -1,0 +1,192 @@
+"""Geometries in degrees of which all longitudes come between -180 and 180: cut at the antimeridian.
+
+RFC 7946, section 3.1.9: what crosses the antimeridian should be cut there, so that no part does. It is
+written in two ways: longitudes jump by more than half a turn from one vertex to the next, and the shorter way
+is meant; or they go on beyond ±180.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HALF = 180.0
+TURN = 360.0
+POLE = 90.0 - 1e-9
+"""Degrees; an edge along a pole has no length, whatever its longitudes."""
+
+
+class Uncut(Exception):
+    """A geometry cannot be cut; the message is the reason."""
+
+
+def candidates(bounds: NDArray[Any]) -> NDArray[Any]:
+    """Which geometries may have to be cut or moved: so wide, or so far, that some longitude says so.
+
+    `bounds` are west, south, east and north of each.
+    """
+    # Comparisons with NaN, of what is missing or empty, are false.
+    found: NDArray[Any] = (
+        (bounds[:, 2] - bounds[:, 0] > HALF) | (bounds[:, 0] < -HALF) | (bounds[:, 2] > HALF)
+    )
+    return found
+
+
+def wrapped(geometry: Any) -> Any:
+    """The same place on Earth within -180 to 180; the geometry itself where nothing is to be done.
+
+    Polygons become multi ones where they are cut. Z is interpolated. Raises `Uncut` for M, and for polygons
+    with Z around a pole.
+    """
+    made = _wrapped(geometry)
+    if made is not geometry and geometry.has_m:
+        raise Uncut("it lies over the antimeridian, and geometries with M cannot be cut")
+    return made
+
+
+def _wrapped(geometry: Any) -> Any:
+    import shapely
+
+    kind = geometry.geom_type
+    if kind in ("Point", "MultiPoint"):
+        return _moved_points(geometry)
+    if kind == "Polygon":
+        return _polygon(geometry)
+    if kind == "LineString":
+        return _line(geometry)
+    parts = list(geometry.geoms)
+    made = [_wrapped(part) for part in parts]
+    if all(one is part for one, part in zip(made, parts, strict=True)):
+        return geometry
+    if kind == "GeometryCollection":
+        return shapely.GeometryCollection(made)
+    pieces = [piece for one in made for piece in shapely.get_parts(one)]
+    return (shapely.MultiPolygon if kind == "MultiPolygon" else shapely.MultiLineString)(pieces)
+
+
+def _moved_points(geometry: Any) -> Any:
+    import shapely
+
+    x = shapely.get_coordinates(geometry)[:, 0]
+    if not (abs(x) > HALF).any():
+        return geometry
+    return _transformed(geometry, _within)
+
+
+def _line(line: Any) -> Any:
+    coordinates = _coordinates(line)
+    followed = _followed(coordinates)
+    if followed is coordinates and not _beyond(coordinates):
+        return line
+    import shapely
+
+    return _cut(shapely.LineString(followed), dimension=1)
+
+
+def _polygon(polygon: Any) -> Any:
+    import shapely
+
+    rings = [_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
+    followed = [_followed(ring) for ring in rings]
+    if all(new is old and not _beyond(old) for new, old in zip(followed, rings, strict=True)):
+        return polygon
+    if any(abs(ring[-1, 0] - ring[0, 0]) > HALF for ring in followed):
+        return _around_pole(polygon)
+    exterior, *holes = followed
+    middle = (exterior[:, 0].min() + exterior[:, 0].max()) / 2
+    for hole in holes:
+        # A hole may have been followed on the other side of the Earth than what it is a hole of.
+        hole[:, 0] += TURN * round((middle - (hole[:, 0].min() + hole[:, 0].max()) / 2) / TURN)
+    made = shapely.Polygon(exterior, holes)
+    if not made.is_valid:
+        made = shapely.make_valid(made, method="structure", keep_collapsed=False)
+    return _cut(made, dimension=2)
+
+
+def _around_pole(polygon: Any) -> Any:
+    """A ring that ends a turn from where it began goes around a pole."""
+    import antimeridian
+    import shapely
+
+    if polygon.has_z:
+        raise Uncut("it goes around a pole, and such polygons with Z cannot be cut")
+    try:
+        made = antimeridian.fix_polygon(polygon, fix_winding=True, great_circle=False)
+    except (AssertionError, ValueError) as error:
+        raise Uncut("it goes around a pole, and cannot be cut at the antimeridian") from error
+    return made if made.is_valid else shapely.make_valid(made, method="structure", keep_collapsed=False)
+
+
+def _cut(geometry: Any, *, dimension: int) -> Any:
+    """The parts of it in each turn, moved into the first, and brought together."""
+    import shapely
+
+    west, _, east, _ = geometry.bounds
+    pieces: list[Any] = []
+    first, last = int((west + HALF) // TURN), int((east + HALF) // TURN)
+    for turn in range(first, last + 1):
+        middle = turn * TURN
+        inside = shapely.intersection(geometry, shapely.box(middle - HALF, -HALF, middle + HALF, HALF))
+        moved = _transformed(inside, _shifted(-middle)) if turn else inside
+        # Where it only touches the antimeridian, the other side has nothing of it.
+        pieces += [part for part in shapely.get_parts(moved) if shapely.get_dimensions(part) == dimension]
+    if not pieces:
+        raise Uncut("nothing is left of it when it is cut at the antimeridian")
+    if len(pieces) == 1:
+        return pieces[0]
+    return shapely.MultiPolygon(pieces) if dimension == 2 else shapely.MultiLineString(pieces)
+
+
+def _coordinates(ring: Any) -> NDArray[Any]:
+    import shapely
+
+    found: NDArray[Any] = shapely.get_coordinates(ring, include_z=ring.has_z)
+    return found
+
+
+def _beyond(coordinates: NDArray[Any]) -> bool:
+    return bool((abs(coordinates[:, 0]) > HALF).any())
+
+
+def _followed(coordinates: NDArray[Any]) -> NDArray[Any]:
+    """Longitudes that go on over the antimeridian where they jumped; itself where they do not.
+
+    An edge of a whole turn, from -180 to 180, is that of a map of the world, and no jump; nor is one along a
+    pole.
+    """
+    import numpy
+
+    x, y = coordinates[:, 0], coordinates[:, 1]
+    steps = numpy.diff(x)
+    polar = (abs(y[1:]) >= POLE) & (abs(y[:-1]) >= POLE)
+    jumps = (abs(steps) > HALF) & (abs(steps) < TURN) & ~polar
+    if not jumps.any():
+        return coordinates
+    turns = numpy.where(jumps | (abs(steps) == TURN), -numpy.sign(steps) * TURN, 0.0)
+    made = coordinates.copy()
+    made[1:, 0] += numpy.cumsum(turns)
+    return made
+
+
+def _within(x: NDArray[Any]) -> NDArray[Any]:
+    import numpy
+
+    return numpy.where(abs(x) > HALF, (x + HALF) % TURN - HALF, x)
+
+
+def _shifted(by: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    return lambda x: x + by
+
+
+def _transformed(geometry: Any, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+    import shapely
+
+    def moved(coordinates: NDArray[Any]) -> NDArray[Any]:
+        coordinates = coordinates.copy()
+        coordinates[:, 0] = change(coordinates[:, 0])
+        return coordinates
+
+    return shapely.transform(geometry, moved, include_z=geometry.has_z)
