@@ -32,6 +32,7 @@ class ScratchSpace:
         self._root = Path(folder) / f"{ROOT}-{os.getuid()}"
         self._lock = threading.Lock()
         self._own: Path | None = None
+        self._givers: list[Callable[[], None]] = []
 
     @property
     def limit_bytes(self) -> int:
@@ -50,6 +51,10 @@ class ScratchSpace:
                 self._own = own
             return self._own
 
+    def when_room_is_short(self, give_back: Callable[[], None]) -> None:
+        """`give_back` is called, from any thread, where somebody waits for room that is only kept."""
+        self._givers.append(give_back)
+
     @contextmanager
     def directory(self, size: int, check: Callable[[], None]) -> Iterator[Path]:
         """A new, empty directory for `size` bytes, once there is room; removed at the end with all in it.
@@ -57,7 +62,14 @@ class ScratchSpace:
         `check` is called while waiting, and ends it by raising. Raises `PermanentTaskError` at once for more
         than is ever allowed.
         """
-        with self._budget.reserve(size, check):
+
+        def look() -> None:
+            check()
+            if self._budget.reserved_bytes + size > self._budget.limit_bytes:
+                for give_back in self._givers:
+                    give_back()
+
+        with self._budget.reserve(size, look):
             made = Path(tempfile.mkdtemp(dir=self.folder))
             try:
                 yield made

@@ -53,6 +53,11 @@ class Resources:
                 _give_back()
 
     @property
+    def scratch(self) -> ScratchSpace:
+        """The disk."""
+        return self._scratch
+
+    @property
     def free_bytes(self) -> int:
         """What `memory` gives at most."""
         return self._memory.limit_bytes

@@ -16,6 +16,8 @@ from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
 from . import archives, encodings, screening, workbooks
+from .blob_file import BlobFile
+from .copies import LocalCopies
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -63,6 +65,8 @@ TEXT_TABLES = (".csv", ".tsv")
 COPIES_OF_TEXT = 4
 """A byte of text becomes at most three in UTF-8; and the file as it came is there too."""
 DATABASES = frozenset({"GPKG", "SQLite"})
+KEPT = frozenset({"gpkg", "sqlite", "fgb", "parquet", "geoparquet"})
+"""Extensions of what is read in chunks, all of it in one file, and without a file written beside it."""
 XML = frozenset({"LIBKML", "GML", "GPX"})
 
 
@@ -122,6 +126,7 @@ class VectorOpener:
     def __init__(self, blobs: BlobRepository, resources: Resources) -> None:
         self._blobs = blobs
         self._resources = resources
+        self._copies: LocalCopies[list[Part]] = LocalCopies(resources.scratch)
 
     @contextmanager
     def opened(
@@ -132,7 +137,7 @@ class VectorOpener:
         expected: SourceFile | None = None,
         encoding: str | None = None,
     ) -> Iterator[Opened]:
-        """The file's datasets, in a folder that is removed at the end.
+        """The file's datasets, in scratch space while the block runs.
 
         `expected` is what was inspected; `encoding` that of tables of text (CSV), which are UTF-8 here; else
         a byte order mark tells it. Raises `PermanentTaskError` with the reason for what is missing, has
@@ -153,11 +158,19 @@ class VectorOpener:
                 raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
             size = sum(one.size * _copies(one, encoding) for one in wanted) + SPARE
             memory = min(READING_BYTES, self._resources.free_bytes)
-            with self._resources.memory(memory, check), self._resources.room(check)(size) as folder:
+            key = (container, name, source.etag) if extension in KEPT and source.etag else None
+
+            def brought(folder: Path) -> list[Part]:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
-                yield Opened(source, [_screened(part, encoding, check) for part in placed])
+                return [_screened(part, encoding, check) for part in placed]
+
+            with (
+                self._resources.memory(memory, check),
+                self._copies.use(key, size, brought, check) as ready,
+            ):
+                yield Opened(source, ready)
 
     def _properties(self, container: str, name: str) -> BlobProperties:
         try:
@@ -204,7 +217,7 @@ class VectorOpener:
         return source, wanted, [_part("data.gdb", _stem(name))]
 
     def _archive(self, source: SourceFile, check: Callable[[], None]) -> tuple[list[_Wanted], list[Part]]:
-        file = io.BufferedReader(_BlobFile(self._blobs, source), PIECE)
+        file = io.BufferedReader(BlobFile(self._blobs, source), PIECE)
         archive = archives.opened(file)
         members = archives.checked(archive, source.size)
         wanted: list[_Wanted] = []
@@ -272,36 +285,6 @@ def _copies(wanted: _Wanted, encoding: str | None) -> int:
         return 1
     found = encoding or encodings.marked(wanted.head())
     return 1 if found in (None, encodings.UTF8) else COPIES_OF_TEXT
-
-
-class _BlobFile(io.RawIOBase):
-    """A blob as a file that is read by ranges."""
-
-    def __init__(self, blobs: BlobRepository, source: SourceFile) -> None:
-        self._blobs, self._source, self._at = blobs, source, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        length = min(len(buffer), self._source.size - self._at)
-        if length <= 0:
-            return 0
-        data = self._blobs.read(self._source.container, self._source.name, self._at, length)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _part(path: str, title: str) -> Part:
