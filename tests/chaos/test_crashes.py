@@ -19,12 +19,14 @@ from tests.chaos.crash_places import MESSAGE_LEASE
 from tests.chaos.crash_points import BY_NAME, CRASH_POINTS
 from tests.chaos.crash_shapes import SHAPES
 from tests.chaos.crash_steps import OPERATION, CrashPoint, Moment, Step
+from tests.chaos.crash_upkeep_points import GIVES_UP_SOON, SENDS_ONCE
 
 pytestmark = [pytest.mark.chaos]
 
-SWEPT = {
-    shape: MESSAGE_LEASE if shape in ("malformed", "malformed plan", "given up", "given up for good") else {}
-    for shape in SHAPES
+SWEPT: dict[str, Mapping[str, str]] = {
+    **{shape: {} for shape in SHAPES},
+    **dict.fromkeys(("malformed", "malformed plan", "given up"), MESSAGE_LEASE),
+    "given up for good": {**GIVES_UP_SOON, **SENDS_ONCE},
 }
 """Shapes of which every operation is a crash point, and what their host needs."""
 THOROUGH, BRIEFLY = 25, 2
