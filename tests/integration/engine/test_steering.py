@@ -295,7 +295,7 @@ def test_no_job_writes_into_a_container_of_the_app_itself(
 
 def test_unknown_job_types_and_oversized_parameters_are_refused(make_world: Callable[..., World]) -> None:
     world = make_world(max_parameters_bytes=100)
-    with pytest.raises(UnknownJobType, match="known are: hello_world, list_container, mosaic_to_cog, "):
+    with pytest.raises(UnknownJobType, match="known are: export_vector, hello_world, list_container, "):
         world.submit("hello")
     with pytest.raises(PayloadTooLarge):
         world.submit("hello_world", name="x" * 200)
