@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("crashes"), pyte
 SELECTED = [
     "load: written, not counted",
     "load: committed, statistics in the queue",
-    "load: not completed",
 ]
 
 

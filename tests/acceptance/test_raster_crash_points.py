@@ -16,9 +16,7 @@ from tests.chaos.raster_trial import trial
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("crashes"), pytest.mark.slow]
 
 SELECTED = [
-    "convert: while GDAL writes",
     "tile: uploaded, not completed",
-    "publish: copied, no thumbnail",
     "publish: row, scratch not deleted",
 ]
 

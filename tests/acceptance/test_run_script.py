@@ -196,6 +196,7 @@ def test_a_run_says_what_runs_and_ctrl_c_ends_all_of_it(start: Callable[..., Run
     assert not any(alive(pid) for pid in all_pids(facts))
 
 
+@pytest.mark.chaos
 def test_run_json_names_the_worker_that_took_the_place_of_a_killed_one(start: Callable[..., Run]) -> None:
     run = start()
     run.wait_ready()
@@ -248,6 +249,7 @@ def test_a_killed_runner_takes_all_with_it_and_the_next_start_recovers(start: Ca
     assert blob_names(second.facts()) == sorted(NAMES)
 
 
+@pytest.mark.chaos
 def test_a_server_that_dies_is_started_again_and_run_json_names_it(start: Callable[..., Run]) -> None:
     run = start()
     run.wait_ready()

@@ -46,7 +46,7 @@ def test_a_hundred_concurrent_equal_submissions_make_one_job_and_one_run(app: Ap
     assert app.wait(answers[0]["job_id"])["run"] == 1
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [1, pytest.param(2, marks=pytest.mark.chaos)])
 def test_a_worker_killed_in_the_middle_of_a_stage_is_survived(app: App, stage: int) -> None:
     job_id = app.submit("hello_world", n=120, sleep_seconds=0.2, name=f"killed in stage {stage}")
     end = time.monotonic() + 60
