@@ -57,8 +57,15 @@ class Exports:
         assert path.stat().st_size == result["size"]
         return path
 
-    def blobs(self, container: str) -> list[str]:
-        return [blob.name for page in self.depot.blobs.list_pages(container) for blob in page]
+    def blobs(self, container: str, prefix: str = "") -> list[str]:
+        return [blob.name for page in self.depot.blobs.list_pages(container, prefix) for blob in page]
+
+    def scratch(self) -> list[str]:
+        """What this world's jobs have left in the container of scratch blobs, which tests share."""
+        world = self.depot.world
+        jobs = world.rows("SELECT job_id FROM app.jobs")
+        assert jobs
+        return [name for job in jobs for name in self.blobs(world.settings.scratch_container, job["job_id"])]
 
 
 @pytest.fixture
@@ -105,7 +112,7 @@ def test_a_layer_becomes_geoparquet_whose_types_crs_and_boxes_are_the_tables(exp
         "timestamp[us, tz=UTC]",
         "timestamp[us]",
     )
-    assert exports.blobs(exports.depot.world.settings.scratch_container) == []
+    assert exports.scratch() == []
 
 
 def test_what_is_exported_and_loaded_again_is_the_same(exports: Exports) -> None:
@@ -202,7 +209,7 @@ def test_a_file_that_is_there_stays_unless_it_is_to_be_replaced(exports: Exports
     assert exports.depot.blobs.read(exports.depot.container, "features/typed.parquet") == b"somebody's"
     assert exports.write(overwrite="always")["features"] == 6
     assert pyarrow.parquet.read_table(exports.file(exports.write(path_template="b.parquet"))).num_rows == 6
-    assert exports.blobs(exports.depot.world.settings.scratch_container) == []
+    assert exports.scratch() == []
 
 
 def test_an_attempt_that_died_after_the_copy_is_followed_by_one_that_replaces_its_file(
