@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskOutcome
+from interfaces.layers import SUMMED_COUNTS
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.registrations import NewCollection
 from interfaces.states import FailurePolicy
@@ -16,17 +17,6 @@ from interfaces.workflows import TaskResults
 PUBLISH = 5
 MAX_TABLES = 100
 MAX_REASONS = 100
-COUNTED = (
-    "read",
-    "rejected",
-    "repaired",
-    "null_geometries",
-    "empty_geometries",
-    "linearised",
-    "antimeridian",
-    "collapsed",
-    "repeated_vertices",
-)
 
 
 class VectorToPostgisParameters(VectorSources, LoadOptions, TableCatalog):
@@ -104,7 +94,7 @@ class _Tally:
     """Adds up what became of the tables."""
 
     def __init__(self) -> None:
-        self._counted = dict.fromkeys(COUNTED, 0)
+        self._counted = dict.fromkeys(SUMMED_COUNTS, 0)
         self._loaded = self._tables = self._failed = self._registered = 0
         self._first: list[JsonValue] = []
         self._failures: list[JsonValue] = []
@@ -117,7 +107,7 @@ class _Tally:
             self._failures.append({"stage": stage, "task_index": task.task_index, "reason": task.error})
 
     def publish(self, result: JsonObject) -> None:
-        for name in COUNTED:
+        for name in SUMMED_COUNTS:
             self._counted[name] += _number(result.get(name))
         for published in _published(result):
             self._loaded += _number(published.get("loaded"))

@@ -183,6 +183,20 @@ class ChunkCounts(Contract):
     """Of repaired polygons, as a fraction of the area before."""
 
 
+SUMMED_COUNTS = (
+    "read",
+    "rejected",
+    "repaired",
+    "null_geometries",
+    "empty_geometries",
+    "linearised",
+    "antimeridian",
+    "collapsed",
+    "repeated_vertices",
+)
+"""Of `ChunkCounts`, what adds up to the counts of a table or a job as it is."""
+
+
 class Parts(Contract):
     """The materialized view, beside a table and in its schema, that has its geometries in pieces."""
 

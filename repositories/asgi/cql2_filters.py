@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from cql2 import Expr, parse_json, parse_text
+from cql2 import Expr, ParseError, parse_json, parse_text
 
 from interfaces.errors import FieldError, InvalidRequest
 
@@ -46,8 +46,7 @@ def read(text: str, language: str | None) -> Any:
     parse: Callable[[str], Expr] = parse_json if is_json else parse_text
     try:
         return parse(text).to_json()
-    # The library raises no other kind for what its parser does not understand.
-    except Exception as error:  # noqa: BLE001
+    except ParseError as error:
         raise unfit(f"is no CQL2 {'JSON' if is_json else 'text'}: {first_line(error)}") from None
 
 

@@ -46,7 +46,7 @@ from pydantic import Field
 
 from interfaces.containers import Time
 from interfaces.contracts import Contract, TaskParameters
-from interfaces.layers import ChunkCounts, FeatureTables, LoadedTable
+from interfaces.layers import SUMMED_COUNTS, ChunkCounts, FeatureTables, LoadedTable
 from interfaces.workflows import TaskContext
 
 from . import cataloguing
@@ -92,19 +92,6 @@ class PublishLayerResult(Contract):
     """Why some tables have no item."""
 
 
-SUMMED = (
-    "read",
-    "rejected",
-    "repaired",
-    "null_geometries",
-    "empty_geometries",
-    "linearised",
-    "antimeridian",
-    "collapsed",
-    "repeated_vertices",
-)
-
-
 class PublishLayer:
     """Publishes the tables of one load, and hands on their items where a collection is given."""
 
@@ -122,7 +109,7 @@ class PublishLayer:
         if collection_id is not None:
             without = cataloguing.discovered(done, collection_id, parameters.datetime, context)
         return PublishLayerResult(
-            **{name: sum(getattr(one, name) for one in every) for name in SUMMED},
+            **{name: sum(getattr(one, name) for one in every) for name in SUMMED_COUNTS},
             largest_area_change=max((one.largest_area_change for one in every), default=0.0),
             published=done,
             not_for_catalog=without,
