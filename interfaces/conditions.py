@@ -12,9 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, JsonValue
 
-MAX_TEXT = 2000
-MAX_PARENTHESES = 8
-"""One within the other. The parser takes twice as long for each where it finds a mistake inside."""
+from . import cql2_text
+
 MAX_DEPTH = 30
 MAX_PARTS = 2000
 LARGEST_EXACT = 2**53
@@ -51,37 +50,7 @@ def _parsed(value: Any) -> Any:
 def _of_text(text: str) -> Any:
     if not text.strip():
         raise ValueError("is empty; leave it out for all features")
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"has more than {MAX_TEXT:,} characters; write it as CQL2-JSON")
-    _check_parentheses(text)
-    import cql2
-
-    try:
-        tree = cql2.parse_text(text).to_json()
-    except cql2.ParseError as error:
-        where = " ".join(str(error).split())
-        raise ValueError(f"is no CQL2 text: {where}"[:300]) from None
-    return _exact(tree)
-
-
-def _check_parentheses(text: str) -> None:
-    depth = 0
-    quote = ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"":
-            quote = character
-        elif character == "(":
-            depth += 1
-            if depth > MAX_PARENTHESES:
-                raise ValueError(f"has more than {MAX_PARENTHESES} parentheses within each other")
-        elif character == ")":
-            depth -= 1
-            if depth < 0:
-                raise ValueError("closes a parenthesis that is not open")
-    if depth or quote:
-        raise ValueError(f"does not close {'a parenthesis' if depth else f'a quote ({quote})'}")
+    return _exact(cql2_text.tree(text, is_json=False))
 
 
 def _exact(tree: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 
 from cql2 import Expr
 
-from repositories.asgi.cql2_filters import first_line, unfit
+from interfaces.cql2_text import first_line
+from repositories.asgi.cql2_filters import unfit
 
 from .projections import WGS84, bounds_of, projected
 
