@@ -79,6 +79,11 @@ WHERE j.job_type = 'hello_world' AND j.status IN ('completed', 'completed_with_e
 """Finished jobs in which a greeting has no reply, or one that is out of its place."""
 
 
+BARE = "500 of the host"
+"""An answer without a body, which no function makes: the host could not write to a queue, at the end of a
+function that could a moment before. The job is there; the same request again is the same job."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """A job to be submitted, and the state in which it must end."""
@@ -151,6 +156,9 @@ class Load:
             self.answers[type(error).__name__] += 1
             return False
         self.slowest_answer = max(self.slowest_answer, time.monotonic() - began)
+        if answer.status_code == 500 and not answer.content:
+            self.answers[BARE] += 1
+            return False
         self.answers[str(answer.status_code)] += 1
         if answer.status_code in (200, 202):
             self.expected[answer.json()["job_id"]] = wish.state
