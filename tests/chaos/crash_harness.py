@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -326,6 +326,18 @@ class CrashHost:
         ]
         died = [f"died at {crash.place} {crash.moment} ({crash.at % 86400:.3f})" for crash in self.crashes()]
         return "\n".join(["", *lines[-60:], *died])
+
+
+class HostWith(Protocol):
+    """Hosts by their environment, their workers and a number; each is started once."""
+
+    def __call__(self, environment: Mapping[str, str], *, workers: int = 1, number: int = 0) -> CrashHost:
+        """The host, which runs until the module's tests are over."""
+        ...
+
+
+CrashHosts = Callable[[str, Mapping[str, Shape]], HostWith]
+"""By a template of the database, and the shapes of the jobs."""
 
 
 @contextmanager

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 
 import pytest
 
-from local.stack.postgres import PostgresServer
 from tests.chaos.catalog_crash_points import CATALOG_CRASH_POINTS
 from tests.chaos.catalog_shapes import CATALOG_SHAPES
-from tests.chaos.crash_harness import SHORT, CrashHost, crash_host, report
+from tests.chaos.crash_harness import SHORT, CrashHosts, HostWith, report
 from tests.chaos.crash_steps import CrashPoint
 from tests.chaos.raster_shapes import SCRATCH, blobs, clean_up
 
 pytestmark = [pytest.mark.chaos]
 
-HostWith = Callable[[Mapping[str, str]], CrashHost]
-
 
 @pytest.fixture(scope="module")
-def host_with(
-    postgres_server: PostgresServer,
-    catalog_template: str,
-    storage_connection_string: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[HostWith]:
-    """Hosts by their environment; each is started once."""
-    hosts: dict[object, CrashHost] = {}
-    with ExitStack() as running:
-
-        def get(environment: Mapping[str, str]) -> CrashHost:
-            key = tuple(sorted(environment.items()))
-            if key not in hosts:
-                host = crash_host(
-                    postgres_server,
-                    catalog_template,
-                    storage_connection_string,
-                    tmp_path_factory.mktemp("host"),
-                    environment=environment,
-                    shapes=CATALOG_SHAPES,
-                )
-                hosts[key] = running.enter_context(host)
-            return hosts[key]
-
-        yield get
+def host_with(crash_hosts: CrashHosts, catalog_template: str) -> HostWith:
+    return crash_hosts(catalog_template, CATALOG_SHAPES)
 
 
 @pytest.mark.parametrize("point", CATALOG_CRASH_POINTS, ids=lambda point: point.name)

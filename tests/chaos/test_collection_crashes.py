@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
-from local.stack.postgres import PostgresServer
 from tests.chaos.collection_crash_points import COLLECTION_CRASH_POINTS
 from tests.chaos.collection_shapes import COLLECTION_SHAPES
-from tests.chaos.crash_harness import SHORT, CrashHost, crash_host, report
+from tests.chaos.crash_harness import SHORT, CrashHost, CrashHosts, report
 from tests.chaos.crash_steps import CrashPoint
 from tests.chaos.raster_shapes import SCRATCH, blobs, clean_up
 
@@ -18,22 +16,9 @@ pytestmark = [pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")
-def host(
-    postgres_server: PostgresServer,
-    catalog_template: str,
-    storage_connection_string: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[CrashHost]:
+def host(crash_hosts: CrashHosts, catalog_template: str) -> CrashHost:
     """The app with one worker and a catalog; another worker follows each that dies."""
-    with crash_host(
-        postgres_server,
-        catalog_template,
-        storage_connection_string,
-        tmp_path_factory.mktemp("host"),
-        environment=SHORT,
-        shapes=COLLECTION_SHAPES,
-    ) as started:
-        yield started
+    return crash_hosts(catalog_template, COLLECTION_SHAPES)(SHORT)
 
 
 @pytest.mark.parametrize("point", COLLECTION_CRASH_POINTS, ids=lambda point: point.name)

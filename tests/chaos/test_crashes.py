@@ -6,15 +6,12 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from local.stack.postgres import PostgresServer
-from tests.chaos.crash_harness import SHORT, CrashHost, crash_host, report
+from tests.chaos.crash_harness import SHORT, CrashHost, CrashHosts, HostWith, report
 from tests.chaos.crash_places import MESSAGE_LEASE
 from tests.chaos.crash_points import BY_NAME, CRASH_POINTS
 from tests.chaos.crash_shapes import SHAPES
@@ -62,39 +59,12 @@ PROMISED_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
-def host_with(
-    postgres_server: PostgresServer,
-    migrated_template: str,
-    storage_connection_string: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[..., CrashHost]]:
-    """Hosts by their environment and number of workers; each is started once."""
-    hosts: dict[object, CrashHost] = {}
-    with ExitStack() as running:
-
-        def get(environment: Mapping[str, str], *, workers: int = 1, number: int = 0) -> CrashHost:
-            key = (tuple(sorted(environment.items())), workers, number)
-            if key not in hosts:
-                folder: Path = tmp_path_factory.mktemp("host")
-                hosts[key] = running.enter_context(
-                    crash_host(
-                        postgres_server,
-                        migrated_template,
-                        storage_connection_string,
-                        folder,
-                        workers=workers,
-                        environment=environment,
-                    )
-                )
-            return hosts[key]
-
-        yield get
+def host_with(crash_hosts: CrashHosts, migrated_template: str) -> HostWith:
+    return crash_hosts(migrated_template, SHAPES)
 
 
 @pytest.mark.parametrize("point", CRASH_POINTS, ids=lambda point: point.name)
-def test_a_worker_may_die_at_every_named_point(
-    host_with: Callable[..., CrashHost], point: CrashPoint
-) -> None:
+def test_a_worker_may_die_at_every_named_point(host_with: HostWith, point: CrashPoint) -> None:
     host = host_with({**SHORT, **point.environment})
     began = time.monotonic()
     _, died = host.trial(point.shape, point.steps)
@@ -107,7 +77,7 @@ def test_a_worker_may_die_at_every_named_point(
 @pytest.mark.parametrize("moment", ["before", "during", "cut"])
 @pytest.mark.parametrize("shape", SWEPT)
 def test_a_worker_may_die_at_every_operation(
-    host_with: Callable[..., CrashHost], shape: str, moment: Moment, pytestconfig: pytest.Config
+    host_with: HostWith, shape: str, moment: Moment, pytestconfig: pytest.Config
 ) -> None:
     """Before it is sent, or when it has been and nobody reads the answer; or the process only loses that."""
     host = host_with({**SHORT, **SWEPT[shape]})
@@ -130,7 +100,7 @@ def test_a_worker_may_die_at_every_operation(
 
 
 @pytest.mark.timeout(3600)
-def test_with_the_default_settings_all_goes_on_within_a_minute(host_with: Callable[..., CrashHost]) -> None:
+def test_with_the_default_settings_all_goes_on_within_a_minute(host_with: HostWith) -> None:
     """Of each job that a dying worker leaves unfinished, the time from the death to the job's end.
 
     The work that is left to do is not subtracted; it is about a second. Half the hosts have two workers, so
@@ -189,7 +159,7 @@ def quantile(ordered: list[float], fraction: float) -> float:
 
 
 @pytest.mark.timeout(900)
-def test_every_shape_ends_rightly_when_nobody_dies(host_with: Callable[..., CrashHost]) -> None:
+def test_every_shape_ends_rightly_when_nobody_dies(host_with: HostWith) -> None:
     host = host_with({**SHORT, "CRASH_MESSAGE_LEASE_SECONDS": "4"})
     for shape in SHAPES:
         host.trial(shape, [])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from local.stack.postgres import PostgresServer
-from tests.chaos.crash_harness import SHORT, CrashHost, crash_host, report
+from tests.chaos.crash_harness import SHORT, CrashHost, CrashHosts, HostWith, report
 from tests.chaos.crash_steps import CrashPoint
 from tests.chaos.export_crash_points import EXPORT_CRASH_POINTS
 from tests.chaos.export_shapes import COUNT, EXPORT_SHAPES, OLD, TARGET, features, name_of
@@ -20,31 +19,8 @@ pytestmark = [pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")
-def host_with(
-    postgres_server: PostgresServer,
-    migrated_template: str,
-    storage_connection_string: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[Mapping[str, str]], CrashHost]]:
-    """Hosts by their environment; each is started once."""
-    hosts: dict[object, CrashHost] = {}
-    with ExitStack() as running:
-
-        def get(environment: Mapping[str, str]) -> CrashHost:
-            key = tuple(sorted(environment.items()))
-            if key not in hosts:
-                host = crash_host(
-                    postgres_server,
-                    migrated_template,
-                    storage_connection_string,
-                    tmp_path_factory.mktemp("host"),
-                    environment=environment,
-                    shapes=EXPORT_SHAPES,
-                )
-                hosts[key] = running.enter_context(host)
-            return hosts[key]
-
-        yield get
+def host_with(crash_hosts: CrashHosts, migrated_template: str) -> HostWith:
+    return crash_hosts(migrated_template, EXPORT_SHAPES)
 
 
 @contextmanager
@@ -67,9 +43,7 @@ def reading(host: CrashHost, name: str) -> Iterator[set[bytes]]:
 
 
 @pytest.mark.parametrize("point", EXPORT_CRASH_POINTS, ids=lambda point: point.name)
-def test_a_worker_may_die_at_every_point_of_an_export(
-    host_with: Callable[[Mapping[str, str]], CrashHost], point: CrashPoint
-) -> None:
+def test_a_worker_may_die_at_every_point_of_an_export(host_with: HostWith, point: CrashPoint) -> None:
     host = host_with({**SHORT, **point.environment})
     label = uuid.uuid4().hex[:12]
     asked = dict(EXPORT_SHAPES[point.shape].parameters)

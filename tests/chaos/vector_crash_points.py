@@ -8,6 +8,7 @@ TABLES = "repositories.feature_tables:PostgresFeatureTables"
 WRITER = "repositories.feature_tables:PostgresChunkWriter"
 PUBLICATION = "repositories.table_publishing:Publication"
 TARGET = "repositories.table_targets:Target"
+PARTS = "repositories.table_parts:TableParts"
 INSPECTED = "another attempt inspects it; what this one discovered does not count"
 STAGED = "another attempt makes a staging table of its own; this one is dropped once the run has ended"
 ROLLED_BACK = "nothing of the chunk is there, and another attempt loads it"
@@ -53,6 +54,11 @@ VECTOR_CRASH_POINTS = (
         PUBLISHED,
         also_at=after(f"{TABLES}.publish"),
     ),
+    CrashPoint("split: a kind in its part", "split layer", after(f"{PUBLICATION}._part"), UNTOUCHED),
+    CrashPoint("split: one of two published", "split layer", after(f"{TARGET}.publish"), UNTOUCHED),
+    CrashPoint("split: polygons cut into parts", "split layer", after(f"{PARTS}._made"), UNTOUCHED),
+    CrashPoint("split: both published", "split layer", after(f"{PUBLICATION}.carry_out"), UNTOUCHED),
+    CrashPoint("split: committed", "split layer", after(f"{TABLES}.publish"), PUBLISHED),
     CrashPoint("append: rows added", "appended layer", after(f"{TARGET}._add"), UNTOUCHED),
     CrashPoint("append: committed", "appended layer", after(f"{TABLES}.publish"), PUBLISHED),
     CrashPoint(

@@ -16,7 +16,7 @@ from tests.chaos.crash_harness import CrashHost
 from tests.chaos.crash_steps import CrashPoint
 from tests.chaos.raster_shapes import clean_up
 from tests.chaos.vector_crash_points import STAGED
-from tests.chaos.vector_shapes import OLD, numbers, staged, table_of
+from tests.chaos.vector_shapes import OLD, READ, numbers, staged, table_of
 
 LOOK_EVERY_SECONDS = 0.02
 
@@ -24,15 +24,16 @@ LOOK_EVERY_SECONDS = 0.02
 def trial(host: CrashHost, point: CrashPoint) -> dict[str, object]:
     """Let a worker die there, and check all that must hold then; answers figures."""
     label = uuid.uuid4().hex[:12]
+    kind = READ.get(point.shape, "")
     began = time.monotonic()
-    with reading(host.app.database_url, label) as seen:
+    with reading(host.app.database_url, table_of(label, kind)) as seen:
         job_id, died = host.trial(point.shape, point.steps, label)
         ended = time.monotonic()
         left = len(staged(host))
         host.rows("UPDATE geo.staging_tables SET created_at = created_at - interval '1 hour' RETURNING 1")
         clean_up(host, job_id)
     assert [(crash.place, crash.moment) for crash in died] == [(s.place, s.moment) for s in point.steps]
-    now = len(numbers(host, label))
+    now = len(numbers(host, label, kind))
     assert len(seen) > 1
     # There was something to clean up.
     assert left or point.then != STAGED
@@ -46,12 +47,12 @@ def trial(host: CrashHost, point: CrashPoint) -> dict[str, object]:
 
 
 @contextmanager
-def reading(url: str, label: str) -> Iterator[list[int]]:
+def reading(url: str, table: str) -> Iterator[list[int]]:
     """Count the target's rows over and over; the list of what was read, growing."""
     seen: list[int] = []
     over = threading.Event()
     failed: list[Exception] = []
-    query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("features", table_of(label)))
+    query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("features", table))
 
     def read() -> None:
         with psycopg.connect(url, autocommit=True) as connection:
