@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import Field
 
 from .contracts import Contract
 from .vectors import IfExists
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ColumnType = Literal[
     "boolean",
@@ -252,8 +255,12 @@ class ChunkWriter(Protocol):
         """WKB of curves as WKB of lines and polygons; None for what cannot be read."""
         ...
 
-    def write(self, rows: Iterable[Sequence[object]]) -> int:
-        """COPY rows: geometry as EWKB, then the plan's columns; answers how many."""
+    def write(self, rows: pa.RecordBatch) -> None:
+        """COPY rows: the geometry as EWKB, then the plan's columns.
+
+        Those are of Arrow's own types; `numeric` and `jsonb`, which it has not, come as text, and `uuid` as
+        16 bytes.
+        """
         ...
 
     def reject(self, features: Sequence[Rejected]) -> None:

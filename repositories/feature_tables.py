@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import LiteralString
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -25,6 +25,7 @@ from interfaces.layers import (
 from interfaces.vectors import IfExists
 
 from . import table_publishing
+from .binary_rows import BinaryRows
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
@@ -33,34 +34,13 @@ from .table_names import first_row
 from .table_publishing import geometry_column
 from .table_targets import CHUNK, STAGING
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 logger = logging.getLogger(__name__)
 
 SWEPT_AT_ONCE = 50
 REJECTED_AT_ONCE = 5000
-WIRE: dict[ColumnType, str] = {
-    "boolean": "bool",
-    "smallint": "int2",
-    "integer": "int4",
-    "bigint": "int8",
-    "real": "float4",
-    "double precision": "float8",
-    "numeric": "numeric",
-    "text": "text",
-    "bytea": "bytea",
-    "date": "date",
-    "time": "time",
-    "timestamp": "timestamp",
-    "timestamptz": "timestamptz",
-    # With its version before it, as `jsonb_recv` takes it.
-    "jsonb": "bytea",
-    "uuid": "uuid",
-    "boolean[]": "bool[]",
-    "integer[]": "int4[]",
-    "bigint[]": "int8[]",
-    "double precision[]": "float8[]",
-    "text[]": "text[]",
-}
-"""How psycopg calls the type that it writes for a column."""
 REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -195,7 +175,7 @@ class PostgresChunkWriter(ChunkWriter):
         self._copy = sql.SQL(self._sql["copy_rows"]).format(
             staging=sql.Identifier(STAGING, staging), columns=sql.SQL(", ").join(map(sql.Identifier, names))
         )
-        self._types = ["int4", "bytea", *(WIRE[column.type] for column in plan.columns)]
+        self._binary = BinaryRows([column.type for column in plan.columns])
 
     def begin(self) -> None:
         """Remove what an attempt committed that did not live to say so."""
@@ -212,16 +192,12 @@ class PostgresChunkWriter(ChunkWriter):
         """By PostGIS, in the same session: GEOS knows no curves."""
         return linearised(self._connection, geometries, step_degrees)
 
-    def write(self, rows: Iterable[Sequence[object]]) -> int:
-        """COPY rows: geometry as EWKB, then the plan's columns; answers how many."""
-        count = 0
+    def write(self, rows: pa.RecordBatch) -> None:
+        """COPY rows: geometry as EWKB, then the plan's columns."""
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            copy.set_types(self._types)
-            for row in rows:
-                copy.write_row((self._chunk, *row))
-                count += 1
-        self._loaded += count
-        return count
+            for part in self._binary.of(rows, self._chunk):
+                copy.write(part)
+        self._loaded += rows.num_rows
 
     def reject(self, features: Sequence[Rejected]) -> None:
         """Write down features that are not loaded."""

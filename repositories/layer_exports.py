@@ -11,14 +11,38 @@ from psycopg import sql
 
 from interfaces.errors import Conflict, PermanentTaskError
 from interfaces.layer_exports import ExportColumn, LayerMeasure, LayerQuery, LayerReader, RegisteredLayer
-from interfaces.layers import Owner
+from interfaces.layers import ColumnType, Owner
 
 from .conditions import ConditionSql
 from .connection import Connection
 from .database import Database
-from .feature_tables import REFUSALS, WIRE, hold, words
+from .feature_tables import REFUSALS, hold, words
 from .sql_files import queries
 
+WIRE: dict[ColumnType, str] = {
+    "boolean": "bool",
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "real": "float4",
+    "double precision": "float8",
+    "numeric": "numeric",
+    "text": "text",
+    "bytea": "bytea",
+    "date": "date",
+    "time": "time",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    # As bytes, with its version before it.
+    "jsonb": "bytea",
+    "uuid": "uuid",
+    "boolean[]": "bool[]",
+    "integer[]": "int4[]",
+    "bigint[]": "int8[]",
+    "double precision[]": "float8[]",
+    "text[]": "text[]",
+}
+"""How psycopg calls the type that it reads of a column."""
 GONE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from interfaces.layers import ColumnType
 
-from .columns import JSON_VERSION, text_of, values
+from .columns import arrow, arrow_type, text_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,12 +30,14 @@ SHOWN = 100
 SPELLED: dict[ColumnType, str] = {"double precision": "double"}
 
 
-def cast(array: pa.Array, source: ColumnType, target: ColumnType) -> tuple[list[Any], dict[int, str]]:
-    """A column of a batch as values for a column of type `target`, and by row why one does not fit.
+def cast(array: pa.Array, source: ColumnType, target: ColumnType) -> tuple[pa.Array, dict[int, str]]:
+    """A column of a batch as `arrow_type` has a column of type `target`, and by row why one does not fit.
 
-    Those are None. Raises `PermanentTaskError` for text that is not in its encoding.
+    Those are null. Raises `PermanentTaskError` for text that is not in its encoding.
     """
-    found = values(array, source, source)
+    import pyarrow as pa
+
+    found: list[Any] = arrow(array, source, source).to_pylist()
     fit = CASTS[target]
     reasons: dict[int, str] = {}
     for row, value in enumerate(found):
@@ -47,14 +49,14 @@ def cast(array: pa.Array, source: ColumnType, target: ColumnType) -> tuple[list[
         except (ValueError, ArithmeticError):
             reasons[row] = f"{str(plain)[:SHOWN]!r} does not fit into {SPELLED.get(target, target)}"
             found[row] = None
-    return found, reasons
+    return pa.array(found, arrow_type(target)), reasons
 
 
 def _plain(value: Any, source: ColumnType) -> Any:
-    """As the file has it: JSON without what its binary form begins with, text without blanks around it."""
-    if source == "jsonb" and isinstance(value, bytes):
-        return json.loads(value[len(JSON_VERSION) :])
-    return value
+    """As the file has it, of what goes to the writer as text."""
+    if source == "jsonb":
+        return json.loads(value)
+    return Decimal(value) if source == "numeric" else value
 
 
 def _integer(bits: int) -> Callable[[Any], int]:
@@ -77,7 +79,7 @@ def _integer(bits: int) -> Callable[[Any], int]:
     return fit
 
 
-def _numeric(value: Any) -> Decimal:
+def _decimal(value: Any) -> Decimal:
     if isinstance(value, str):
         if not NUMBER.fullmatch(value.strip()):
             raise ValueError(value)
@@ -93,8 +95,12 @@ def _numeric(value: Any) -> Decimal:
     return number
 
 
+def _numeric(value: Any) -> str:
+    return str(_decimal(value))
+
+
 def _double(value: Any) -> float:
-    number = _numeric(value)
+    number = _decimal(value)
     made = float(number)
     # Decimals are rounded, as in every such column; whole numbers of which digits would be lost do not fit.
     if isinstance(value, int) and int(made) != value:
@@ -144,12 +150,14 @@ def _date(value: Any) -> date:
     return moment.date()
 
 
-def _jsonb(value: Any) -> bytes:
+def _jsonb(value: Any) -> str:
     if isinstance(value, str):
         value = json.loads(value, parse_constant=_no_constant)
     elif isinstance(value, bytes | date | time | Decimal | UUID):
         value = text_of(value)
-    return JSON_VERSION + json.dumps(value, ensure_ascii=False, allow_nan=False, default=str).encode()
+    made = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    made.encode()  # Raises for half of a pair of surrogates.
+    return made
 
 
 def _no_constant(name: str) -> Any:
@@ -157,11 +165,11 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _uuid(value: Any) -> UUID:
+def _uuid(value: Any) -> bytes:
     if isinstance(value, str):
-        return UUID(value.strip())
+        return UUID(value.strip()).bytes
     if isinstance(value, bytes):
-        return UUID(bytes=value)
+        return UUID(bytes=value).bytes
     raise ValueError(value)
 
 

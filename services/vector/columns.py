@@ -1,4 +1,4 @@
-"""Attributes: which column can hold what Arrow brings, and the values as psycopg writes them."""
+"""Attributes: which column can hold what Arrow brings, and the values as the writer of a table takes them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from interfaces.layers import ColumnType
 if TYPE_CHECKING:
     import pyarrow as pa
 
-JSON_VERSION = b"\x01"
-"""Begins a jsonb in binary COPY (`jsonb_recv`)."""
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
+"""Of the years 1 to 9999, in days since 1970."""
+TEXTUAL: frozenset[ColumnType] = frozenset({"text", "jsonb", "text[]"})
+NUL_IN_TEXT, NUL_IN_JSON = "its text has a NUL character", "its JSON has a NUL character"
 WIDER: dict[frozenset[ColumnType], ColumnType] = {
     frozenset({"smallint", "integer"}): "integer",
     frozenset({"smallint", "bigint"}): "bigint",
@@ -57,27 +59,88 @@ def wider(one: ColumnType, other: ColumnType) -> ColumnType:
     return one if one == other else WIDER.get(frozenset({one, other}), "text")
 
 
-def values(array: pa.Array, source: ColumnType, target: ColumnType) -> list[Any]:
-    """A column of a batch as Python values for a column of type `target`.
+def arrow_type(target: ColumnType) -> pa.DataType:
+    """How a column of this type goes to the writer of a table.
 
-    Raises `PermanentTaskError` for text that is not in the encoding that it should be in.
+    What Arrow has not goes as text (`numeric`, `jsonb`) or as 16 bytes (`uuid`).
+    """
+    import pyarrow as pa
+
+    types: dict[ColumnType, pa.DataType] = {
+        "boolean": pa.bool_(),
+        "smallint": pa.int16(),
+        "integer": pa.int32(),
+        "bigint": pa.int64(),
+        "real": pa.float32(),
+        "double precision": pa.float64(),
+        "numeric": pa.string(),
+        "text": pa.string(),
+        "bytea": pa.binary(),
+        "date": pa.date32(),
+        "time": pa.time64("us"),
+        "timestamp": pa.timestamp("us"),
+        "timestamptz": pa.timestamp("us", "UTC"),
+        "jsonb": pa.string(),
+        "uuid": pa.binary(16),
+        "boolean[]": pa.list_(pa.bool_()),
+        "integer[]": pa.list_(pa.int32()),
+        "bigint[]": pa.list_(pa.int64()),
+        "double precision[]": pa.list_(pa.float64()),
+        "text[]": pa.list_(pa.string()),
+    }
+    return types[target]
+
+
+def arrow(array: pa.Array, source: ColumnType, target: ColumnType) -> pa.Array:
+    """A column of a batch, read as `source`, as `arrow_type` has a column of type `target`.
+
+    Raises `PermanentTaskError` for text that is not in the encoding that it should be in, and for times
+    that no calendar of Python has.
     """
     import pyarrow as pa
     import pyarrow.types as t
 
     if t.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if t.is_timestamp(array.type):
-        # Python knows no nanoseconds.
-        array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
+    if t.is_string(array.type) or t.is_large_string(array.type) or t.is_nested(array.type):
+        array = _readable(array)
+    convert = _converter(array, source, target)
+    if t.is_timestamp(array.type) or t.is_date(array.type):
+        _within_years(array)
+    if convert is not None:
+        made = [None if value is None else convert(value) for value in array.to_pylist()]
+        return pa.array(made, arrow_type(target))
+    # PostgreSQL knows no nanoseconds.
+    return array.cast(arrow_type(target), safe=not (t.is_timestamp(array.type) or t.is_time(array.type)))
+
+
+def _readable(array: pa.Array) -> pa.Array:
+    """Texts of which all are UTF-8: those that a field of fixed width cuts, without what is cut."""
+    import pyarrow as pa
+
     try:
-        found: list[Any] = array.to_pylist()
-    except UnicodeDecodeError as error:
-        found = _cut_texts(array, error)
-    except (ValueError, OverflowError) as error:
-        raise PermanentTaskError(f"a time is outside the years 1 to 9999: {error}"[:300]) from error
-    convert = _converter(source, target)
-    return found if convert is None else [None if value is None else convert(value) for value in found]
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            array.to_pylist()
+        except UnicodeDecodeError as error:
+            return pa.array(_cut_texts(array, error), pa.string())
+    return array
+
+
+def _within_years(times: pa.Array) -> None:
+    """Raise `PermanentTaskError` for what is before year 1 or after 9999, where readers err."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_timestamp(times.type):
+        # Whatever the zone: a day more or less is none here.
+        times = times.cast(pa.timestamp(times.type.unit))
+    days = times.cast(pa.date32(), safe=False)
+    bounds = pc.min_max(days.cast(pa.int32()))
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if low is not None and (low < FIRST_DAY or high > LAST_DAY):
+        raise PermanentTaskError("a time is outside the years 1 to 9999")
 
 
 def _cut_texts(array: pa.Array, first: UnicodeDecodeError) -> list[str | None]:
@@ -119,15 +182,20 @@ def unread_numbers(array: pa.Array, source: ColumnType) -> dict[int, str]:
     return dict.fromkeys(rows, "the number does not fit into 64 bits")
 
 
-def unstorable(value: Any) -> str | None:
-    """Why PostgreSQL cannot hold a text or a list of texts; None when it can."""
-    if isinstance(value, str) and "\x00" in value:
-        return "its text has a NUL character"
-    if isinstance(value, bytes) and value.startswith(JSON_VERSION) and b"\\u0000" in value:
-        return "its JSON has a NUL character"
-    if isinstance(value, list) and any(isinstance(item, str) and "\x00" in item for item in value):
-        return "its text has a NUL character"
-    return None
+def unstorable(array: pa.Array, target: ColumnType) -> dict[int, str]:
+    """The rows whose text PostgreSQL cannot hold, of what `arrow` made; and the reason."""
+    import pyarrow.compute as pc
+
+    if target not in TEXTUAL:
+        return {}
+    sign, reason = ("\\u0000", NUL_IN_JSON) if target == "jsonb" else ("\0", NUL_IN_TEXT)
+    if target == "text[]":
+        parents = pc.list_parent_indices(array)
+        inside = pc.match_substring(pc.list_flatten(array), sign)
+        rows = pc.unique(pc.filter(parents, inside)).to_pylist()
+    else:
+        rows = pc.indices_nonzero(pc.match_substring(array, sign)).to_pylist()
+    return dict.fromkeys(rows, reason)
 
 
 def _plain(kind: pa.DataType) -> ColumnType | None:
@@ -180,29 +248,23 @@ def _is_json(field: pa.Field) -> bool:
     )
 
 
-def _converter(source: ColumnType, target: ColumnType) -> Convert | None:
+def _converter(array: pa.Array, source: ColumnType, target: ColumnType) -> Convert | None:
+    """What makes one value of another in Python; None where Arrow does it."""
+    import pyarrow.types as t
+
     if target == "jsonb":
         return _json_text if source == "jsonb" else _json
     if target == "numeric":
-        from decimal import Decimal
-
-        return Decimal
-    if source == target:
-        return None
-    if target == "text":
-        return text_of
-    if target in ("double precision", "real"):
-        return float
-    if target == "double precision[]":
-        return _floats
-    return None
+        return str
+    textual = t.is_string(array.type) or t.is_large_string(array.type) or t.is_string_view(array.type)
+    return text_of if target == "text" and not textual else None
 
 
-def _json(value: Any) -> bytes:
-    return JSON_VERSION + json.dumps(value, ensure_ascii=False, default=str).encode()
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _json_text(value: Any) -> bytes:
+def _json_text(value: Any) -> str:
     """A field that the driver calls JSON holds texts of it, or bare text where a file mixes both."""
     if not isinstance(value, str):
         return _json(value)
@@ -210,7 +272,7 @@ def _json_text(value: Any) -> bytes:
         json.loads(value)
     except ValueError:
         return _json(value)
-    return JSON_VERSION + value.encode()
+    return value
 
 
 def text_of(value: Any) -> str:
@@ -219,10 +281,4 @@ def text_of(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, bytes):
         return value.hex()
-    return (
-        json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else str(value)
-    )
-
-
-def _floats(value: Any) -> list[float | None]:
-    return [None if item is None else float(item) for item in value]
+    return _json(value) if isinstance(value, list | dict) else str(value)

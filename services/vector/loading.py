@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from interfaces.contracts import Contract, TaskParameters
@@ -23,7 +23,7 @@ from interfaces.workflows import TaskContext
 
 from .areas import area_in
 from .casting import cast
-from .columns import unread_numbers, unstorable, values
+from .columns import arrow, arrow_type, unread_numbers, unstorable
 from .files import VectorOpener
 from .inspecting import choose
 from .preparing import owner_of
@@ -32,8 +32,6 @@ from .shaping import Shaper
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-TEXTUAL: frozenset[ColumnType] = frozenset({"text", "jsonb", "text[]"})
 
 
 class LayerToLoad(TaskParameters):
@@ -141,7 +139,7 @@ class ChunkLoad:
         self._fails = parameters.options.column_type_errors == "fail"
         self._cast = [column.name in plan.cast for column in plan.columns]
         self._originals = [column.original for column in plan.columns]
-        self._textual = [number for number, (_, _, kind) in enumerate(self._columns, 1) if kind in TEXTUAL]
+        self._names = [plan.geometry_column, *(column.name for column in plan.columns)]
 
     def all_batches(self, context: TaskContext) -> ChunkCounts:
         """Load until the chunk's end."""
@@ -161,6 +159,8 @@ class ChunkLoad:
         return total
 
     def _batch(self, batch: pa.RecordBatch, before: int) -> ChunkCounts:
+        import pyarrow as pa
+
         place = self._features.geometry
         assert place is not None
         geometry = batch.column(place)
@@ -168,55 +168,50 @@ class ChunkLoad:
         reasons = shaped.reasons
         columns = [self._values(batch, number, reasons) for number in range(len(self._columns))]
         self._find_lost(batch, geometry, reasons)
-        rejected: list[Rejected] = []
-
-        def rows() -> Iterator[tuple[Any, ...]]:
-            for number, row in enumerate(zip(shaped.ewkb, *columns, strict=True)):
-                reason = reasons[number] or self._unstorable(row)
-                if reason is None:
-                    yield row
-                else:
-                    rejected.append(self._rejected(batch, number, before + number, reason))
-
-        loaded = self._writer.write(rows())
+        rows = pa.RecordBatch.from_arrays([shaped.ewkb, *columns], names=self._names)
+        rejected = [
+            self._rejected(batch, number, before + number, reason)
+            for number, reason in enumerate(reasons)
+            if reason is not None
+        ]
+        if rejected:
+            rows = rows.filter(pa.array([reason is None for reason in reasons]))
+        self._writer.write(rows)
         self._writer.reject(rejected)
-        nulls = sum(
-            missing and reason is None
-            for missing, reason in zip(geometry.is_null().to_pylist(), reasons, strict=True)
-        )
+        nulls = 0
+        if geometry.null_count:
+            missing = geometry.is_null().to_pylist()
+            nulls = sum(one and reason is None for one, reason in zip(missing, reasons, strict=True))
         return shaped.counts.model_copy(
             update={
                 "read": batch.num_rows,
-                "loaded": loaded,
+                "loaded": rows.num_rows,
                 "rejected": len(rejected),
                 "null_geometries": nulls,
             }
         )
 
-    def _values(self, batch: pa.RecordBatch, number: int, reasons: list[str | None]) -> list[Any]:
-        """One column; of values that do not fit into the type that was asked for, the reasons."""
+    def _values(self, batch: pa.RecordBatch, number: int, reasons: list[str | None]) -> pa.Array:
+        """One column; of values that the table cannot hold, the reasons."""
+        import pyarrow as pa
+
         at, source, target = self._columns[number]
         if at is None:
-            return [None] * batch.num_rows
+            return pa.nulls(batch.num_rows, arrow_type(target))
         array = batch.column(at)
         lost = unread_numbers(array, source) if self._numbers_are_lost else {}
         if self._cast[number]:
             found, unfit = cast(array, source, target)
         else:
-            found, unfit = values(array, source, target), {}
-        for row, reason in (unfit | lost).items():
-            said = f"column {self._originals[number]!r}: {reason}"
-            if self._fails and row in unfit:
-                raise PermanentTaskError(f"column_types: {said}")
-            reasons[row] = reasons[row] or said
+            found, unfit = arrow(array, source, target), {}
+        if self._fails and unfit:
+            raise PermanentTaskError(f"column_types: {self._named(number, next(iter(unfit.values())))}")
+        for row, reason in (unfit | lost | unstorable(found, target)).items():
+            reasons[row] = reasons[row] or self._named(number, reason)
         return found
 
-    def _unstorable(self, row: Sequence[Any]) -> str | None:
-        for number in self._textual:
-            reason = unstorable(row[number])
-            if reason is not None:
-                return f"column {self._originals[number - 1]!r}: {reason}"
-        return None
+    def _named(self, number: int, reason: str) -> str:
+        return f"column {self._originals[number]!r}: {reason}"
 
     def _find_lost(self, batch: pa.RecordBatch, geometry: pa.Array, reasons: list[str | None]) -> None:
         """What should be a geometry and is none becomes null in GDAL, with no word of it."""

@@ -6,7 +6,6 @@ grid, winding, the column's type.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,25 +13,23 @@ from typing import TYPE_CHECKING, Any
 from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
-from . import generalising, mending, wkb, wrapping
+from . import ewkb, generalising, mending, wkb, wrapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
 Linearise = Callable[[Sequence[bytes], float], list[bytes | None]]
-BASES = {"Point": 1, "LineString": 2, "Polygon": 3}
-TYPE_IDS: dict[str, tuple[int, int, str | None]] = {
-    "Point": (0, 0, None),
-    "LineString": (1, 1, None),
-    "Polygon": (3, 3, None),
-    "MultiPoint": (4, 0, "multipoints"),
-    "MultiLineString": (5, 1, "multilinestrings"),
-    "MultiPolygon": (6, 3, "multipolygons"),
-    "GeometryCollection": (7, 7, "geometrycollections"),
+TYPE_IDS = {
+    "Point": (0, 0),
+    "LineString": (1, 1),
+    "Polygon": (3, 3),
+    "MultiPoint": (4, 0),
+    "MultiLineString": (5, 1),
+    "MultiPolygon": (6, 3),
+    "GeometryCollection": (7, 7),
 }
-"""GEOS's numbers of a column's type and of its single geometries, and what makes one of the other."""
-MULTI = {"MultiPoint": 4, "MultiLineString": 5, "MultiPolygon": 6, "GeometryCollection": 7}
+"""GEOS's numbers of a column's type and of its single geometries. Those of multi geometries are WKB's."""
 TURN = 360.0
 """Longitudes may go on over the antimeridian; beyond one turn they are mistakes."""
 EMPTY = "its geometry is empty"
@@ -42,9 +39,9 @@ POLE = 90.0 + 1e-9
 
 @dataclass
 class Shaped:
-    """The geometries of a batch as EWKB, or why a feature is rejected."""
+    """The geometries of a batch as EWKB (an array of binary), or why a feature is rejected."""
 
-    ewkb: list[bytes | None]
+    ewkb: pa.Array
     reasons: list[str | None]
     counts: ChunkCounts
 
@@ -73,6 +70,7 @@ class Shaper:
         codes = wkb.codes(column)
         given, linearised = self._linear(given, codes, reasons, linearise)
         geometries, closed = _parsed(given, reasons, close=self._options.repair == "make_valid")
+        read = geometries.copy()
         self._without_dimensions(geometries)
         wrapped = self._placed(geometries, reasons)
         repaired, area_change, repeated = self._repair(geometries, reasons)
@@ -82,12 +80,12 @@ class Shaper:
         )
         geometries[:] = shapely.orient_polygons(geometries)
         empty = ~shapely.is_missing(geometries) & shapely.is_empty(geometries)
-        self._typed(geometries, empty, reasons)
-        ewkb = self._written(geometries)
-        self._settle_empty(ewkb, geometries, empty, collapsed, reasons)
-        nulls = numpy.array([one is None for one in given], dtype=bool)
-        if self._options.null_geometries == "reject":
-            for place in numpy.flatnonzero(nulls):
+        wrap = self._typed(geometries, empty, reasons)
+        same = ewkb.unchanged(column, codes, read, geometries) & ~empty
+        made = ewkb.written(column, same, geometries, wrap, self._srid)
+        made = self._settle_empty(made, geometries, empty, collapsed, reasons)
+        if self._options.null_geometries == "reject" and column.null_count:
+            for place in numpy.flatnonzero(codes == 0):
                 reasons[place] = reasons[place] or "the feature has no geometry"
         counts = ChunkCounts(
             repaired=repaired + closed,
@@ -98,7 +96,7 @@ class Shaper:
             repeated_vertices=repeated,
             largest_area_change=area_change,
         )
-        return Shaped(ewkb, reasons, counts)
+        return Shaped(made, reasons, counts)
 
     def _linear(
         self, given: list[bytes | None], codes: Any, reasons: list[str | None], linearise: Linearise
@@ -195,61 +193,52 @@ class Shaper:
         flat = not self._z and not self._m
         return repaired, area_change, mending.without_repeated_vertices(geometries) if flat else 0
 
-    def _typed(self, geometries: Any, empty: Any, reasons: list[str | None]) -> None:
-        """Single geometries into multi ones where the column holds those; others are rejected."""
+    def _typed(self, geometries: Any, empty: Any, reasons: list[str | None]) -> NDArray[Any]:
+        """Reject what the column does not hold; which multi geometry is to be made of each single one."""
         import numpy
         import shapely
 
-        if self._base == "Geometry" and not self._bases:
-            return
         ids = shapely.get_type_id(geometries)
+        wrap = numpy.zeros(len(ids), dtype=numpy.int64)
+        if self._base == "Geometry" and not self._bases:
+            return wrap
         fits = empty | (ids < 0)
         for base in self._bases or [self._base]:
-            own, single, collect = TYPE_IDS[base]
+            own, single = TYPE_IDS[base]
             alone = (ids == single) & ~empty
             if base == "GeometryCollection":
                 # Where a layer is split, all but collections have tables of their own.
                 alone = (ids >= 0) & (ids != own) & ~empty if not self._bases else ids < -1
-            if collect is not None and alone.any():
-                geometries[alone] = getattr(shapely, collect)(geometries[alone].reshape(-1, 1))
+            if base in ewkb.MULTI:
+                wrap[alone] = ewkb.MULTI[base]
                 fits |= alone
             fits |= ids == own
         holds = f"the column holds {self._base}" if not self._bases else "there is no table for those"
         for place in numpy.flatnonzero(~fits):
             reasons[place] = reasons[place] or f"is a {geometries[place].geom_type}, and {holds}"
-
-    def _written(self, geometries: Any) -> list[bytes | None]:
-        import shapely
-
-        dimension = 2 + self._z + self._m
-        written: list[bytes | None] = shapely.to_wkb(
-            shapely.set_srid(geometries, self._srid), include_srid=True, output_dimension=dimension
-        ).tolist()
-        return written
+        return wrap
 
     def _settle_empty(
-        self,
-        ewkb: list[bytes | None],
-        geometries: Any,
-        empty: Any,
-        collapsed: Any,
-        reasons: list[str | None],
-    ) -> None:
+        self, made: pa.Array, geometries: Any, empty: Any, collapsed: Any, reasons: list[str | None]
+    ) -> pa.Array:
         import numpy
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
+        if not empty.any():
+            return made
+        instead: list[bytes | None] = []
         for place in numpy.flatnonzero(empty):
+            settled = None
             if self._options.empty_geometries == "reject":
-                why = (
-                    ": nothing is left of it, simplified or on the precision grid" if collapsed[place] else ""
-                )
-                reasons[place] = reasons[place] or f"its geometry is empty{why}"
-            elif self._options.empty_geometries == "null":
-                ewkb[place] = None
-            else:
+                reasons[place] = reasons[place] or (COLLAPSED if collapsed[place] else EMPTY)
+            elif self._options.empty_geometries != "null":
                 # Of the column's own type and dimensions, whatever the file's empty one was.
                 base = geometries[place].geom_type if self._base == "Geometry" else self._base
                 base = base if not self._bases else _of_kind(base, self._bases)
-                ewkb[place] = empty_ewkb(base, self._srid, z=self._z, m=self._m)
+                settled = ewkb.empty(base, self._srid, z=self._z, m=self._m)
+            instead.append(settled)
+        return pc.replace_with_mask(made, pa.array(empty), pa.array(instead, made.type))
 
 
 def _dimensions(kind: str) -> tuple[str, bool, bool]:
@@ -262,16 +251,6 @@ def _dimensions(kind: str) -> tuple[str, bool, bool]:
 def _of_kind(name: str, bases: Sequence[str]) -> str:
     """Of the columns' types the one that is of the kind of a geometry; itself where there is none."""
     return next((base for base in bases if base.removeprefix("Multi") == name.removeprefix("Multi")), name)
-
-
-def empty_ewkb(base: str, srid: int, *, z: bool, m: bool) -> bytes:
-    """An empty geometry as PostGIS takes it (EWKB): no parts, and for a point coordinates that are none."""
-    code = BASES.get(base) or MULTI[base]
-    flags = wkb.EWKB_SRID | (wkb.EWKB_Z if z else 0) | (wkb.EWKB_M if m else 0)
-    head = struct.pack("<BII", 1, code | flags, srid)
-    if base == "Point":
-        return head + struct.pack("<d", float("nan")) * (2 + z + m)
-    return head + struct.pack("<I", 0)
 
 
 def _parsed(given: Sequence[bytes | None], reasons: list[str | None], *, close: bool) -> tuple[Any, int]:

@@ -71,22 +71,12 @@ class Kinds:
 def codes(array: pa.Array) -> Any:
     """ISO codes of a binary array as a NumPy array of int64: 0 for null, -1 for what is too short."""
     import numpy
-    import pyarrow.types as t
 
-    count = len(array)
-    if not count:
+    if not len(array):
         return numpy.zeros(0, dtype=numpy.int64)
-    _, offsets_buffer, data_buffer = array.buffers()
-    width = numpy.int64 if t.is_large_binary(array.type) else numpy.int32
-    offsets = numpy.frombuffer(offsets_buffer, width)[array.offset : array.offset + count + 1].astype(
-        numpy.int64
-    )
-    data = (
-        numpy.frombuffer(data_buffer, numpy.uint8) if data_buffer is not None else numpy.zeros(0, numpy.uint8)
-    )
-    starts, lengths = offsets[:-1], offsets[1:] - offsets[:-1]
+    data, starts, lengths = _bytes(array)
     long_enough = lengths >= 5
-    found = numpy.full(count, -1, dtype=numpy.int64)
+    found = numpy.full(len(array), -1, dtype=numpy.int64)
     at = starts[long_enough]
     if len(at):
         head = data[at[:, None] + numpy.arange(5)].astype(numpy.int64)
@@ -96,6 +86,34 @@ def codes(array: pa.Array) -> Any:
     found = numpy.where(found >= 0, iso(found), found)
     found[array.is_null().to_numpy(zero_copy_only=False)] = 0
     return found
+
+
+def lengths_and_orders(array: pa.Array) -> tuple[Any, Any]:
+    """Of each of a binary array how many bytes it has, and whether the least significant come first."""
+    import numpy
+
+    if not len(array):
+        return numpy.zeros(0, dtype=numpy.int64), numpy.zeros(0, dtype=bool)
+    data, starts, lengths = _bytes(array)
+    little = numpy.zeros(len(array), dtype=bool)
+    there = lengths > 0
+    little[there] = data[starts[there]] == 1
+    return lengths, little
+
+
+def _bytes(array: pa.Array) -> tuple[Any, Any, Any]:
+    """All bytes of a binary array, and for each of its values where it starts and how long it is."""
+    import numpy
+    import pyarrow.types as t
+
+    _, offsets_buffer, data_buffer = array.buffers()
+    width = numpy.int64 if t.is_large_binary(array.type) else numpy.int32
+    every: Any = numpy.frombuffer(offsets_buffer, width)
+    offsets = every[array.offset : array.offset + len(array) + 1].astype(numpy.int64)
+    data = (
+        numpy.frombuffer(data_buffer, numpy.uint8) if data_buffer is not None else numpy.zeros(0, numpy.uint8)
+    )
+    return data, offsets[:-1], offsets[1:] - offsets[:-1]
 
 
 def iso(code: Any) -> Any:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pyarrow
 import pytest
 import shapely
 from psycopg.rows import dict_row
@@ -25,6 +26,12 @@ from services.vector.publishing import AbandonedStaging
 
 JOB = "a" * 64
 POINT = shapely.to_wkb(shapely.set_srid(shapely.Point(1, 2), 4326), include_srid=True)
+
+
+def batch(rows: Sequence[tuple[bytes | None, int]]) -> pyarrow.RecordBatch:
+    geometries, numbers = zip(*rows, strict=True)
+    columns = [pyarrow.array(geometries, pyarrow.binary()), pyarrow.array(numbers, pyarrow.int32())]
+    return pyarrow.RecordBatch.from_arrays(columns, names=["geom", "n"])
 
 
 class Killed(BaseException):
@@ -83,7 +90,7 @@ class Yard:
     def load(self, staging: str, owner: Owner, values: list[int], chunk: int = 0) -> dict[int, ChunkCounts]:
         """Load rows with these values, and reject a feature."""
         with self.tables.loading(staging, owner, chunk) as writer:
-            writer.write([(POINT, value) for value in values])
+            writer.write(batch([(POINT, value) for value in values]))
             writer.reject([Rejected("t.gpkg", "t", "7", "is bad", POINT)])
         return {chunk: ChunkCounts(read=len(values) + 1, loaded=len(values), rejected=1)}
 
@@ -118,7 +125,7 @@ def test_a_chunk_is_there_whole_or_not_at_all(yard: Yard) -> None:
     staging = yard.stage()
     owner = yard.attempt()
     with suppress(Killed), yard.tables.loading(staging, owner, 0) as writer:
-        writer.write([(POINT, 1), (POINT, 2)])
+        writer.write(batch([(POINT, 1), (POINT, 2)]))
         writer.reject([Rejected("t.gpkg", "t", "7", "is bad", None)])
         raise Killed
     assert yard.count(f"geo_staging.{staging}") == yard.count("geo.rejected_features") == 0
@@ -196,7 +203,7 @@ KINDS = [
 
 def load_kinds(yard: Yard, staging: str, rows: list[tuple[bytes | None, int]]) -> dict[int, ChunkCounts]:
     with yard.tables.loading(staging, yard.attempt(), 0) as writer:
-        writer.write(rows)
+        writer.write(batch(rows))
     return {0: ChunkCounts(read=len(rows), loaded=len(rows))}
 
 
@@ -326,4 +333,4 @@ def test_data_that_postgresql_refuses_fails_with_its_words(yard: Yard) -> None:
         pytest.raises(PermanentTaskError, match=r"PostgreSQL refuses the data: Geometry type \(LineString\)"),
         yard.tables.loading(staging, owner, 0) as writer,
     ):
-        writer.write([(line, 1)])
+        writer.write(batch([(line, 1)]))

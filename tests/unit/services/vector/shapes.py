@@ -53,5 +53,10 @@ def shaped(
     return shaper.shape(pyarrow.array(column, pyarrow.binary()), no_curves)
 
 
-def wkt(ewkb: bytes | None) -> str | None:
-    return None if ewkb is None else shapely.to_wkt(shapely.from_wkb(ewkb), trim=True, output_dimension=4)
+def ewkb(result: Shaped) -> list[bytes | None]:
+    made: list[bytes | None] = result.ewkb.to_pylist()
+    return made
+
+
+def wkt(one: bytes | None) -> str | None:
+    return None if one is None else shapely.to_wkt(shapely.from_wkb(one), trim=True, output_dimension=4)

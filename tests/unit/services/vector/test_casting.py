@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -31,8 +30,8 @@ ID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
         ("double precision", "1e3", 1000.0),
         ("double precision", 2**53, 2.0**53),
         ("double precision", "0.1", 0.1),
-        ("numeric", "12345678901234567890.10", Decimal("12345678901234567890.10")),
-        ("numeric", 0.1, Decimal("0.1")),
+        ("numeric", "12345678901234567890.10", "12345678901234567890.10"),
+        ("numeric", 0.1, "0.1"),
         ("boolean", "Yes", True),
         ("boolean", 0, False),
         ("date", "2024/05/01", date(2024, 5, 1)),
@@ -42,9 +41,9 @@ ID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
         ("timestamptz", NOON, NOON.replace(tzinfo=UTC)),
         ("timestamptz", "2024-05-01 12:00:00Z", NOON.replace(tzinfo=UTC)),
         ("timestamptz", NOON.replace(tzinfo=EAST), datetime(2024, 5, 1, 10, tzinfo=UTC)),
-        ("jsonb", ' {"a": 1} ', b'\x01{"a": 1}'),
-        ("jsonb", [1, None], b"\x01[1, null]"),
-        ("uuid", f"{{{ID.upper()}}}", UUID(ID)),
+        ("jsonb", ' {"a": 1} ', '{"a": 1}'),
+        ("jsonb", [1, None], "[1, null]"),
+        ("uuid", f"{{{ID.upper()}}}", UUID(ID).bytes),
         ("text", 7, "7"),
         ("text", True, "true"),
     ],
@@ -95,10 +94,11 @@ def test_what_does_not_fit_is_told_and_never_changed(target: ColumnType, value: 
 
 def test_the_reason_has_the_value_and_the_row() -> None:
     found, reasons = cast(pyarrow.array(["1", None, "x", "2.5"]), "text", "double precision")
-    assert found == [1.0, None, None, 2.5]
+    assert found.to_pylist() == [1.0, None, None, 2.5]
     assert reasons == {2: "'x' does not fit into double"}
     nested = pyarrow.array([{"a": 1}])
-    assert cast(nested, "jsonb", "text") == (['{"a": 1}'], {})
+    found, reasons = cast(nested, "jsonb", "text")
+    assert (found.to_pylist(), reasons) == (['{"a": 1}'], {})
 
 
 def test_numbers_that_a_reader_cut_to_64_bits_are_told() -> None:

@@ -106,10 +106,10 @@ def test_what_the_width_of_a_field_may_have_cost_is_noted(tmp_path: Path) -> Non
 
 def test_text_that_is_cut_in_the_midst_of_a_character_is_read_to_there() -> None:
     cut = pyarrow.array([b"ab\xc3", None, "é".encode()]).view(pyarrow.string())
-    assert columns.values(cut, "text", "text") == ["ab", None, "é"]
+    assert columns.arrow(cut, "text", "text").to_pylist() == ["ab", None, "é"]
     bad = pyarrow.array([b"\xe9b"]).view(pyarrow.string())
     with pytest.raises(PermanentTaskError, match=r"invalid continuation byte \(byte 0xe9\)"):
-        columns.values(bad, "text", "text")
+        columns.arrow(bad, "text", "text")
 
 
 @pytest.mark.parametrize(

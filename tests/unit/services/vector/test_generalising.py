@@ -11,7 +11,7 @@ import shapely
 from interfaces.vectors import GeometryOptions
 from services.vector import generalising
 
-from .shapes import shaped, wkt
+from .shapes import ewkb, shaped, wkt
 
 
 def generalised(given: str, *, tolerance: float | None = None, grid: float | None = None) -> tuple[Any, bool]:
@@ -67,7 +67,7 @@ def test_what_collapses_goes_the_way_of_empty_geometries(
     result = shaped("MultiPolygon", "POLYGON ((0 0, 0.1 0, 0.1 0.1, 0 0))", **options)
     assert (result.counts.collapsed, result.counts.empty_geometries) == (1, 1)
     if reason is None:
-        assert (result.reasons, wkt(result.ewkb[0])) == ([None], made)
+        assert (result.reasons, wkt(ewkb(result)[0])) == ([None], made)
     else:
         assert result.reasons == [f"{reason}: nothing is left of it, simplified or on the precision grid"]
 
@@ -76,11 +76,11 @@ def test_the_crs_comes_first_then_mending_then_simplifying_then_the_grid_then_th
     # A bow tie in degrees, about 111 km to a degree, with vertices that are 100 m off its lines.
     tie = "POLYGON ((0 0, 0.5 0.001, 1 0.001, 1.5 0.001, 2 0, 0 2, 2 2, 0 0))"
     result = shaped("MultiPolygon", tie, crs="EPSG:4326", target="EPSG:3857", simplify=1000, precision=1000)
-    made = shapely.from_wkb(result.ewkb[0])
+    made = shapely.from_wkb(ewkb(result)[0])
     assert (result.reasons, result.counts.repaired, made.is_valid) == ([None], 1, True)
     assert made.geom_type == "MultiPolygon"
     assert (shapely.get_coordinates(made) % 1000 == 0).all()
-    [detailed] = shaped("MultiPolygon", tie, target="EPSG:3857").ewkb
+    [detailed] = ewkb(shaped("MultiPolygon", tie, target="EPSG:3857"))
     vertices = [shapely.get_num_coordinates(one) for one in (made, shapely.from_wkb(detailed))]
     assert vertices[0] <= vertices[1] - 2
 

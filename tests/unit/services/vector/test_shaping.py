@@ -14,7 +14,7 @@ from interfaces.vectors import GeometryOptions
 from services.vector import wkb
 from services.vector.shaping import Shaper
 
-from .shapes import no_curves, plan, shaped, wkt
+from .shapes import ewkb, no_curves, plan, shaped, wkt
 
 
 @pytest.mark.parametrize(
@@ -34,9 +34,9 @@ from .shapes import no_curves, plan, shaped, wkt
 )
 def test_geometries_become_of_the_columns_type(kind: str, given: str, made: str) -> None:
     result = shaped(kind, given)
-    assert (result.reasons, [wkt(one) for one in result.ewkb]) == ([None], [made])
-    assert result.ewkb[0] is not None
-    assert shapely.get_srid(shapely.from_wkb(result.ewkb[0])) == 4326
+    assert (result.reasons, [wkt(one) for one in ewkb(result)]) == ([None], [made])
+    assert ewkb(result)[0] is not None
+    assert shapely.get_srid(shapely.from_wkb(ewkb(result)[0])) == 4326
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_mended_keeps_its_dimension_and_the_change_of_area_is_told() -> 
     result = shaped("MultiPolygon", spike, bowtie)
     assert result.reasons == [None, None]
     assert result.counts.repaired == 2
-    made = [shapely.from_wkb(one) for one in result.ewkb]
+    made = [shapely.from_wkb(one) for one in ewkb(result)]
     assert [shape.geom_type for shape in made] == ["MultiPolygon", "MultiPolygon"]
     assert [shape.area for shape in made] == [16, 2]
 
@@ -72,16 +72,16 @@ def test_transformed_geometries_that_lie_nowhere_are_rejected() -> None:
         no_curves,
     )
     assert result.reasons[0] is None
-    assert wkt(result.ewkb[0]) == "POINT (500000 0)"
+    assert wkt(ewkb(result)[0]) == "POINT (500000 0)"
     assert result.reasons[1] == "cannot be transformed into EPSG:32632"
 
 
 def test_rings_are_wound_as_ogc_and_rfc_7946_have_it_exteriors_counterclockwise() -> None:
     clockwise = "POLYGON ((0 0, 0 9, 9 9, 9 0, 0 0), (1 1, 2 1, 2 2, 1 2, 1 1))"
     right = "MULTIPOLYGON (((0 0, 9 0, 9 9, 0 9, 0 0), (1 1, 1 2, 2 2, 2 1, 1 1)))"
-    assert wkt(shaped("MultiPolygon", clockwise).ewkb[0]) == right
-    assert wkt(shaped("MultiPolygon", right, repair="off").ewkb[0]) == right
-    raised = shaped("MultiPolygonZ", "POLYGON Z ((0 0 1, 0 9 2, 9 9 3, 0 0 1))").ewkb[0]
+    assert wkt(ewkb(shaped("MultiPolygon", clockwise))[0]) == right
+    assert wkt(ewkb(shaped("MultiPolygon", right, repair="off"))[0]) == right
+    raised = ewkb(shaped("MultiPolygonZ", "POLYGON Z ((0 0 1, 0 9 2, 9 9 3, 0 0 1))"))[0]
     assert wkt(raised) == "MULTIPOLYGON Z (((0 0 1, 9 9 3, 0 9 2, 0 0 1)))"
 
 
@@ -94,7 +94,7 @@ def test_rings_that_are_not_closed_are_closed_when_geometries_are_mended(repair:
     assert result.counts.repaired == closed
     if closed:
         assert result.reasons == [None]
-        assert shapely.from_wkb(result.ewkb[0]).area == 1
+        assert shapely.from_wkb(ewkb(result)[0]).area == 1
     else:
         assert str(result.reasons[0]).startswith("its geometry cannot be read: IllegalArgument")
         assert "do not form a closed linestring" in str(result.reasons[0])
@@ -103,32 +103,29 @@ def test_rings_that_are_not_closed_are_closed_when_geometries_are_mended(repair:
 def test_vertices_that_come_twice_go_unless_they_differ_in_z_or_nothing_is_mended() -> None:
     twice = "LINESTRING (0 0, 0 0, 1 1, 1 1, 2 0)"
     result = shaped("LineString", twice, "LINESTRING (0 0, 1 1, 0 0)")
-    assert [wkt(one) for one in result.ewkb] == ["LINESTRING (0 0, 1 1, 2 0)", "LINESTRING (0 0, 1 1, 0 0)"]
+    assert [wkt(one) for one in ewkb(result)] == ["LINESTRING (0 0, 1 1, 2 0)", "LINESTRING (0 0, 1 1, 0 0)"]
     assert (result.counts.repeated_vertices, result.counts.repaired) == (1, 0)
-    assert wkt(shaped("LineString", twice, repair="off").ewkb[0]) == twice
+    assert wkt(ewkb(shaped("LineString", twice, repair="off"))[0]) == twice
     upright = "LINESTRING Z (0 0 1, 0 0 5, 1 1 1)"
-    assert wkt(shaped("LineStringZ", upright).ewkb[0]) == upright
+    assert wkt(ewkb(shaped("LineStringZ", upright))[0]) == upright
     points = "MULTIPOINT ((1 1), (1 1))"
-    assert wkt(shaped("MultiPoint", points).ewkb[0]) == points
+    assert wkt(ewkb(shaped("MultiPoint", points))[0]) == points
 
 
 def test_what_crosses_the_antimeridian_is_cut_in_degrees_before_or_after_it_is_transformed() -> None:
     fiji = "POLYGON ((178 -18, -178 -18, -178 -16, 178 -16, 178 -18))"
     result = shaped("MultiPolygon", fiji)
-    assert shapely.from_wkb(result.ewkb[0]).bounds == (-180, -18, 180, -16)
-    assert shapely.from_wkb(result.ewkb[0]).area == pytest.approx(8)
+    assert shapely.from_wkb(ewkb(result)[0]).bounds == (-180, -18, 180, -16)
+    assert shapely.from_wkb(ewkb(result)[0]).area == pytest.approx(8)
     assert result.counts.antimeridian == 1
     kept = shaped("MultiPolygon", fiji, antimeridian="keep")
-    assert (shapely.from_wkb(kept.ewkb[0]).area, kept.counts.antimeridian) == (712, 0)
+    assert (shapely.from_wkb(ewkb(kept)[0]).area, kept.counts.antimeridian) == (712, 0)
     # EPSG:3832 is a Mercator map whose middle is 150° E.
     pacific = "POLYGON ((3000000 0, 4000000 0, 4000000 1000000, 3000000 1000000, 3000000 0))"
-    [made] = shaped("MultiPolygon", pacific, crs="EPSG:3832").ewkb
+    [made] = ewkb(shaped("MultiPolygon", pacific, crs="EPSG:3832"))
     assert len(shapely.from_wkb(made).geoms) == 2
-    [mercator] = (
-        Shaper(plan("MultiPolygon", "EPSG:3857", 3857), "EPSG:4326", GeometryOptions())
-        .shape(pyarrow.array([shapely.to_wkb(shapely.from_wkt(fiji))]), no_curves)
-        .ewkb
-    )
+    shaper = Shaper(plan("MultiPolygon", "EPSG:3857", 3857), "EPSG:4326", GeometryOptions())
+    [mercator] = ewkb(shaper.shape(pyarrow.array([shapely.to_wkb(shapely.from_wkt(fiji))]), no_curves))
     assert shapely.from_wkb(mercator).area < 1e12
 
 
@@ -153,7 +150,7 @@ def test_curves_are_handed_to_whoever_knows_them() -> None:
     shaper = Shaper(plan("MultiLineString"), "EPSG:4326", GeometryOptions(curve_step_degrees=10))
     result = shaper.shape(pyarrow.array([arc]), linearise)
     assert asked == [([arc], 10)]
-    assert (wkt(result.ewkb[0]), result.counts.linearised) == ("MULTILINESTRING ((0 0, 1 1))", 1)
+    assert (wkt(ewkb(result)[0]), result.counts.linearised) == ("MULTILINESTRING ((0 0, 1 1))", 1)
 
 
 def test_kinds_of_geometries_are_read_off_their_heads() -> None:
@@ -180,7 +177,7 @@ def test_geometries_of_a_layer_that_is_split_become_of_the_types_of_their_tables
     result = Shaper(split, "EPSG:4326", GeometryOptions()).shape(
         pyarrow.array([shapely.to_wkb(shapely.from_wkt(one)) for one in given]), no_curves
     )
-    assert [wkt(one) for one in result.ewkb[:4]] == [
+    assert [wkt(one) for one in ewkb(result)[:4]] == [
         "MULTIPOINT ((1 2))",
         given[1],
         "MULTIPOINT EMPTY",
@@ -191,3 +188,40 @@ def test_geometries_of_a_layer_that_is_split_become_of_the_types_of_their_tables
         "is a MultiLineString, and there is no table for those",
         "is a Polygon, and there is no table for those",
     ]
+
+
+@pytest.mark.parametrize("column", ["Geometry", "MultiPolygonZ", "Point", "MultiLineString"])
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("flavor", ["iso", "extended"])
+def test_bytes_that_are_kept_are_those_that_would_be_written(column: str, order: int, flavor: str) -> None:
+    given = {
+        "Geometry": ["POINT (1 2)", "LINESTRING (0 0, 1 1)", "POLYGON ((0 0, 9 0, 9 9, 0 0))", "POINT EMPTY"],
+        "MultiPolygonZ": [
+            "POLYGON Z ((0 0 1, 9 0 2, 9 9 3, 0 0 1), (2 1 0, 3 2 0, 3 1 0, 2 1 0))",
+            "POLYGON Z ((0 0 1, 9 9 3, 9 0 2, 0 0 1))",
+            "MULTIPOLYGON Z (((0 0 1, 9 0 2, 9 9 3, 0 0 1)))",
+            "POLYGON ((0 0, 9 0, 9 9, 0 0))",
+        ],
+        "Point": ["POINT (1 2)", "POINT Z (1 2 3)"],
+        "MultiLineString": ["LINESTRING (0 0, 1 1)", "MULTILINESTRING ((0 0, 1 1))"],
+    }[column]
+    shapes = [shapely.from_wkt(one) for one in given]
+    for srid in (False, True):
+        made = [
+            shapely.to_wkb(shapely.set_srid(one, 4326), byte_order=order, flavor=flavor, include_srid=srid)
+            for one in shapes
+            if not (srid and flavor == "iso")
+        ]
+        # Some with bytes after their end, which readers skip.
+        batch = pyarrow.array([None, *made, *(one + bytes(16) for one in made)], pyarrow.binary())[1:]
+        result = Shaper(plan(column), "EPSG:4326", GeometryOptions()).shape(batch, no_curves)
+        assert not any(result.reasons)
+        for one in ewkb(result):
+            read = shapely.from_wkb(one)
+            assert shapely.get_srid(read) == 4326
+            assert len(one or b"") == len(shapely.to_wkb(read, include_srid=True))
+            assert column.startswith(read.geom_type) or column == "Geometry"
+        read = [shapely.from_wkb(one) for one in ewkb(result)]
+        assert [shapely.get_coordinates(one).tolist() for one in read[: len(made)]] == [
+            shapely.get_coordinates(one).tolist() for one in read[len(made) :]
+        ]
