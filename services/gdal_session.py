@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from .gdal_drivers import open_only
+
 DRIVERS = [
     "GTiff",
     "JP2OpenJPEG",
@@ -40,6 +42,9 @@ be the same afterwards (`hdf5_references`).
 
 WHOLE_DRIVERS = {"netCDF", "HDF5", "HDF5Image"}
 """Of formats that are not read by ranges: files are fetched or copied whole first."""
+
+OPENED = {*DRIVERS, *WHOLE_DRIVERS, "VRT", "COG", "MEM"}
+"""All that GDAL may open in this process, on its own account too: VRTs and COGs are what is made."""
 
 READING = {
     "CPL_VSIL_CURL_CHUNK_SIZE": "16384",
@@ -134,6 +139,7 @@ class GdalSessions:
         with self._network.counting(count), rasterio.Env(**settings):
             # Needs the options: without an account GDAL cannot tell which URL it is, and forgets all.
             self._network.forget(count.paths)
+            open_only(OPENED)
             try:
                 yield count
             finally:
@@ -146,6 +152,7 @@ class GdalSessions:
 
         self._set_cache()
         with rasterio.Env(**{**READING, **_only("nothing", []), **(options or {})}):
+            open_only(OPENED)
             yield
 
     @contextmanager
