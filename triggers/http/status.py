@@ -8,9 +8,13 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.errors import JobNotFound
+from interfaces.explanations import Explanation
 from interfaces.states import JobStatus
 
 from .dependencies import Document, HttpDependencies
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents.jobs import JobProgress
 from .explaining import explain
 from .requests import Query, Request
 from .responses import answer, job_links
@@ -22,15 +26,32 @@ POLL_SECONDS = "1"
 class StatusQuery(Query):
     """`wait`: answer when the job has ended, but after so many seconds at the latest."""
 
-    wait: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0
+    wait: Annotated[
+        float,
+        Field(ge=0, le=60, allow_inf_nan=False, description="Seconds to wait for the end of the job"),
+    ] = 0
+
+
+STATUS = Operation(
+    Tag.JOBS,
+    {200: Answer("How far the job is", JobProgress, headers=("Retry-After",))},
+    query=StatusQuery,
+    problems=(JobNotFound, *DATABASE),
+    says="With `wait`, the answer comes when the job has ended, or after that time.",
+)
+EXPLAIN = Operation(
+    Tag.JOBS, {200: Answer("Why the job is there", Explanation)}, problems=(JobNotFound, *DATABASE)
+)
 
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     status = Status(api)
     return [
-        Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": status.status}),
-        Endpoint("jobs_explain", "jobs/{job_id}/explain", {"GET": status.explain}),
+        Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": status.status}, operations={"GET": STATUS}),
+        Endpoint(
+            "jobs_explain", "jobs/{job_id}/explain", {"GET": status.explain}, operations={"GET": EXPLAIN}
+        ),
     ]
 
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Annotated
+
 import azure.functions as func
+from pydantic import Field
 
 from interfaces.contracts import JsonObject
-from interfaces.errors import FieldError, InvalidParameters
+from interfaces.errors import (
+    Conflict,
+    FieldError,
+    InvalidParameters,
+    JobNotFound,
+    PayloadTooLarge,
+    UnknownJobType,
+)
 from interfaces.jobs import Changed, Submitted
 
 from .dependencies import HttpDependencies
+from .documentation import DATABASE, Answer, JobBody, Operation, Tag
+from .documents.jobs import ChangedJob, JobTypes, SubmittedJob
 from .problems import bad_field
 from .requests import Query, Request
 from .responses import answer, job_links, path
-from .routing import Endpoint
+from .routing import Endpoint, Handler
 
 ENVELOPE_BYTES = 1024
 """What `job_type` and the names around it may add to the parameters in a body that holds both."""
@@ -22,21 +35,60 @@ POLL_SECONDS = "1"
 class SubmitQuery(Query):
     """`rerun=true`: start a new run even of a job that has completed."""
 
-    rerun: bool = False
+    rerun: Annotated[bool, Field(description="Start a new run also of a job that has completed")] = False
+
+
+ON_ITS_WAY = ("Location", "Retry-After")
+SUBMITTED = {
+    202: Answer("Queued: a new job, or a new run of it", SubmittedJob, headers=ON_ITS_WAY),
+    200: Answer("There already, live or completed: nothing was queued", SubmittedJob, headers=ON_ITS_WAY),
+}
+SUBMIT = Operation(
+    Tag.JOBS,
+    SUBMITTED,
+    query=SubmitQuery,
+    body=JobBody.ENVELOPE,
+    problems=(InvalidParameters, UnknownJobType, PayloadTooLarge, *DATABASE),
+    says="The same parameters again are the same job. An empty body is `{}`.",
+)
+SUBMIT_TYPE = replace(SUBMIT, body=JobBody.PARAMETERS)
+CANCEL = Operation(
+    Tag.JOBS,
+    {
+        202: Answer("It stops: nothing of it is begun any more", ChangedJob, headers=ON_ITS_WAY),
+        200: Answer("That was asked before", ChangedJob, headers=ON_ITS_WAY),
+    },
+    problems=(JobNotFound, Conflict, PayloadTooLarge, *DATABASE),
+)
+RETRY = replace(
+    CANCEL, answers={202: Answer("They are queued, within the same run", ChangedJob, headers=ON_ITS_WAY)}
+)
+RERUN = Operation(
+    Tag.JOBS,
+    SUBMITTED,
+    problems=(JobNotFound, Conflict, InvalidParameters, UnknownJobType, PayloadTooLarge, *DATABASE),
+)
+TYPES = Operation(Tag.JOBS, {200: Answer("What can be submitted", JobTypes)})
 
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     calls = Submission(api)
     return [
-        Endpoint("jobs_submit", "jobs/submit", {"POST": calls.submit}, dispatches=True),
-        Endpoint("jobs_submit_type", "jobs/submit/{job_type}", {"POST": calls.submit_type}, dispatches=True),
-        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}),
+        _post("jobs_submit", "jobs/submit", calls.submit, SUBMIT, dispatches=True),
+        _post("jobs_submit_type", "jobs/submit/{job_type}", calls.submit_type, SUBMIT_TYPE, dispatches=True),
+        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}, operations={"GET": TYPES}),
         # Named to come after jobs_status and jobs_submit, whose routes match jobs/status/cancel too.
-        Endpoint("jobs_with_id_cancel", "jobs/{job_id}/cancel", {"POST": calls.cancel}),
-        Endpoint("jobs_with_id_rerun", "jobs/{job_id}/rerun", {"POST": calls.rerun}, dispatches=True),
-        Endpoint("jobs_with_id_retry", "jobs/{job_id}/retry", {"POST": calls.retry}, dispatches=True),
+        _post("jobs_with_id_cancel", "jobs/{job_id}/cancel", calls.cancel, CANCEL),
+        _post("jobs_with_id_rerun", "jobs/{job_id}/rerun", calls.rerun, RERUN, dispatches=True),
+        _post("jobs_with_id_retry", "jobs/{job_id}/retry", calls.retry, RETRY, dispatches=True),
     ]
+
+
+def _post(
+    name: str, route: str, handler: Handler, operation: Operation, *, dispatches: bool = False
+) -> Endpoint:
+    return Endpoint(name, route, {"POST": handler}, dispatches=dispatches, operations={"POST": operation})
 
 
 class Submission:
