@@ -56,6 +56,8 @@ class Answer:
     model: type[BaseModel] | None = None
     also: Mapping[str, str] = field(default_factory=dict)
     """Further media types, and what is in them."""
+    or_else: type[BaseModel] | None = None
+    """Another model that it may be, without those headers."""
     headers: Sequence[str] = ()
     """Names of `openapi.HEADERS`."""
 

@@ -217,11 +217,19 @@ class _Writer:
     def _answer(self, answer: Answer) -> JsonObject:
         content: JsonObject = {}
         if answer.model is not None:
-            content["application/json"] = {"schema": self._schemas.answer(answer.model)}
+            models = [answer.model, *([answer.or_else] if answer.or_else else [])]
+            shapes: list[JsonValue] = [self._schemas.answer(model) for model in models]
+            content["application/json"] = {"schema": {"anyOf": shapes} if len(shapes) > 1 else shapes[0]}
         for media, says in answer.also.items():
             kind = "object" if media == "application/json" else "string"
             content[media] = {"schema": {"type": kind, "description": says}}
-        return {"description": answer.says, "content": content, "headers": _headers(answer.headers)}
+        headers = _headers(answer.headers)
+        if answer.or_else is not None:
+            for name in answer.headers:
+                described = HEADERS[name]
+                assert isinstance(described, dict)
+                headers[name] = {**described, "required": False}
+        return {"description": answer.says, "content": content, "headers": headers}
 
 
 def _told(endpoint: Endpoint, method: str) -> str:

@@ -9,6 +9,7 @@ import azure.functions as func
 from pydantic import Field
 
 from interfaces.contracts import JsonObject
+from interfaces.costs import DryRun
 from interfaces.errors import (
     Conflict,
     FieldError,
@@ -36,6 +37,9 @@ class SubmitQuery(Query):
     """`rerun=true`: start a new run even of a job that has completed."""
 
     rerun: Annotated[bool, Field(description="Start a new run also of a job that has completed")] = False
+    dry_run: Annotated[
+        bool, Field(description="Say what would be done and what it is likely to take; do nothing")
+    ] = False
 
 
 ON_ITS_WAY = ("Location", "Retry-After")
@@ -43,9 +47,15 @@ SUBMITTED = {
     202: Answer("Queued: a new job, or a new run of it", SubmittedJob, headers=ON_ITS_WAY),
     200: Answer("There already, live or completed: nothing was queued", SubmittedJob, headers=ON_ITS_WAY),
 }
+MAY_BE_DRY = {
+    202: SUBMITTED[202],
+    200: Answer(
+        "There already: nothing was queued. Or what `dry_run` foresees", SubmittedJob, or_else=DryRun
+    ),
+}
 SUBMIT = Operation(
     Tag.JOBS,
-    SUBMITTED,
+    MAY_BE_DRY,
     query=SubmitQuery,
     body=JobBody.ENVELOPE,
     problems=(InvalidParameters, UnknownJobType, PayloadTooLarge, *DATABASE),
@@ -112,7 +122,7 @@ class Submission:
         if not isinstance(parameters, dict):
             raise bad_field("parameters", "must be a JSON object")
         try:
-            return self._submitted(self._submit(request, job_type, parameters, query))
+            return self._submit(request, job_type, parameters, query)
         except InvalidParameters as error:
             raise _inside_parameters(error) from None
 
@@ -120,7 +130,7 @@ class Submission:
         """The type in the path; the body is the parameters."""
         query = request.query(SubmitQuery)
         parameters = request.json_object(max_bytes=self._max_bytes)
-        return self._submitted(self._submit(request, request.route("job_type"), parameters, query))
+        return self._submit(request, request.route("job_type"), parameters, query)
 
     def cancel(self, request: Request) -> func.HttpResponse:
         """Ask a job to stop: 202 when it will, 200 when it was asked before."""
@@ -155,10 +165,13 @@ class Submission:
 
     def _submit(
         self, request: Request, job_type: str, parameters: JsonObject, query: SubmitQuery
-    ) -> Submitted:
-        return self._jobs.submit(
+    ) -> func.HttpResponse:
+        if query.dry_run:
+            return answer(self._jobs.dry_run(job_type, parameters, rerun=query.rerun).model_dump(mode="json"))
+        submitted = self._jobs.submit(
             job_type, parameters, rerun=query.rerun, correlation_id=request.correlation_id
         )
+        return self._submitted(submitted)
 
     def _submitted(self, submitted: Submitted) -> func.HttpResponse:
         links = job_links(submitted.job_id)

@@ -104,6 +104,7 @@ BAD_IDS = [
 ABOUT_A_JOB = [
     ("GET", "/api/jobs/status/{}"),
     ("GET", "/api/jobs/{}/results"),
+    ("GET", "/api/jobs/{}/cost"),
     ("POST", "/api/jobs/{}/cancel"),
     ("POST", "/api/jobs/{}/retry"),
     ("POST", "/api/jobs/{}/rerun"),
@@ -170,6 +171,7 @@ METHODS = {
     ],
     "GET": [
         f"/api/jobs/{NO_JOB}/explain",
+        f"/api/jobs/{NO_JOB}/cost",
         "/api/db/limits",
         f"/api/jobs/status/{NO_JOB}",
         "/api/jobs/types",

@@ -51,6 +51,7 @@ class JobLinks(Answered):
 
     status: Path
     explain: Path
+    cost: Path
     results: Path
     cancel: Path
     retry: Path

@@ -28,7 +28,10 @@ from .common import (
 
 LINKS: JsonObject = {
     "status": f"/api/jobs/status/{JOB_ID}",
-    **{name: f"/api/jobs/{JOB_ID}/{name}" for name in ("explain", "results", "cancel", "retry", "rerun")},
+    **{
+        name: f"/api/jobs/{JOB_ID}/{name}"
+        for name in ("explain", "cost", "results", "cancel", "retry", "rerun")
+    },
     "job": f"/api/db/jobs/{JOB_ID}",
     "tasks": f"/api/db/tasks/{JOB_ID}",
     "events": f"/api/db/events/{JOB_ID}",

@@ -43,6 +43,17 @@ class Attempt(Answered):
     times: Annotated[int, Field(ge=1, description="Only of those that were put off")] | None = None
 
 
+class TaskUsage(Answered):
+    """What a task's attempts took together, without what is nothing; bytes, and GiB times seconds."""
+
+    seconds: Seconds | None = None
+    gb_seconds: Seconds | None = None
+    operations: Count | None = None
+    bytes_read: Count | None = None
+    bytes_written: Count | None = None
+    peak_bytes: Count | None = None
+
+
 class Task(TaskOutcomeState):
     """A task with its history."""
 
@@ -57,6 +68,9 @@ class Task(TaskOutcomeState):
     due_at: datetime
     lease_until: datetime | None
     duration_seconds: Seconds | None
+    usage: Annotated[
+        TaskUsage | None, Field(description="Null where nobody measured it, or it was too brief")
+    ]
 
 
 class Tasks(Page):
