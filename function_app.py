@@ -11,6 +11,7 @@ from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
 from repositories.catalog_api import CatalogApi
+from repositories.costs import CostRepository
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
@@ -73,6 +74,7 @@ app.register_functions(
             retention=engine.retention,
             inspection=Inspection(database),
             explanation=JobExplanation(database),
+            costs=CostRepository(database),
             watch=JobWatch(settings, database),
             results=Results(database),
             diagnostics=Diagnostics(database),

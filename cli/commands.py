@@ -91,6 +91,7 @@ def _watching(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="JSON, or else text.")
 @click.option("--file", "-f", "file", type=click.File("rb"), help="Parameters as a JSON object; - for stdin.")
 @click.option("--rerun", is_flag=True, help="Run it again although it has completed.")
+@click.option("--dry-run", is_flag=True, help="Print what it would do and is likely to take; do nothing.")
 @_watching
 @click.pass_obj
 @_told
@@ -100,12 +101,18 @@ def submit(
     given: tuple[str, ...],
     file: BinaryIO | None,
     rerun: bool,
+    dry_run: bool,
     wait: bool,
     timeout: float | None,
 ) -> None:
     """Post a job and print its id. The same parameters again are the same job."""
     parameters = _parameters(given, file)
     again = "true" if rerun else None
+    if dry_run:
+        if wait or timeout is not None:
+            raise click.UsageError("--dry-run starts nothing that --watch or --timeout could wait for")
+        _print(session.api.post("jobs", "submit", job_type, body=parameters, rerun=again, dry_run="true"))
+        return
     posted = session.api.post("jobs", "submit", job_type, body=parameters, repeat=not rerun, rerun=again)
     click.echo(posted["job_id"])
     if not posted["created"]:
@@ -204,6 +211,16 @@ def explain(session: Session, job_id: str, as_json: bool) -> None:
         click.echo("What can be done:")
     for repair in found["repairs"]:
         click.echo(f"* {repair['text']}: {repair['method']} {repair['href']}")
+
+
+@main.command()
+@click.argument("job_id")
+@click.option("--run", type=int, help="By default the current one.")
+@click.pass_obj
+@_told
+def cost(session: Session, job_id: str, run: int | None) -> None:
+    """Print what a job took, by stage: time, memory over time, storage operations, bytes; as JSON."""
+    _print(session.api.get("jobs", job_id, "cost", run=None if run is None else str(run)))
 
 
 @main.command()

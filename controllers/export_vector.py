@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.layer_exports import ExportTarget, LayerSelection
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.workflows import TaskResults
@@ -12,6 +12,10 @@ from interfaces.workflows import TaskResults
 
 class ExportVectorParameters(LayerSelection, ExportTarget):
     """Which features of which table, as what, and where they go."""
+
+    model_config = examples(
+        {"source_table": "stations", "target_container": "silver", "format": "geoparquet", "order": "spatial"}
+    )
 
 
 class ExportVector:

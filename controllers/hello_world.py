@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from interfaces.contracts import JobParameters, JsonObject, StageResult
+from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromResults
 from interfaces.states import FailurePolicy, TaskStatus
 from interfaces.workflows import TaskResults
@@ -20,6 +20,8 @@ BRIEF_SECONDS = 0.0001
 
 class HelloWorldParameters(JobParameters):
     """What to greet, how often, and how much of it should go wrong."""
+
+    model_config = examples({"n": 30, "message": "Hello", "name": "world"})
 
     n: Annotated[int, Field(ge=1, le=1_000_000, description="Number of greetings, and of replies")] = 1
     message: Annotated[str, Field(min_length=1, max_length=1000)] = "Hello"

@@ -16,7 +16,7 @@ from interfaces.containers import (
     count_file,
     extension_of,
 )
-from interfaces.contracts import JobParameters, JsonObject, StageResult
+from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.states import FailurePolicy
 from interfaces.workflows import TaskResults
@@ -26,6 +26,10 @@ FIRST_FILES = 10
 
 class ListContainerParameters(JobParameters):
     """Which files, and how much to find out about each."""
+
+    model_config = examples(
+        {"container": "bronze", "prefix": "2024/", "filter": "*.tif", "metadata_level": "full"}
+    )
 
     container: ContainerName
     prefix: Prefix = ""

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import FailJob, StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget, RasterSources
 from interfaces.sources import MAX_NAMED_BLOBS
@@ -20,12 +20,20 @@ from .raster_to_cog import Tally, asked, expected_seconds, items_of_cogs, regist
 class MosaicToCogParameters(RasterSources, MosaicTarget, CogOptions, MosaicOptions):
     """Which rasters, how they lie on each other, what is made of them, and where it goes."""
 
+    model_config = examples(
+        {
+            "container": "bronze",
+            "prefix": "tiles/",
+            "target_container": "silver",
+            "target_name": "mosaics/2024.tif",
+        }
+    )
+
     max_failed_fraction: Annotated[
         float,
         Field(
             ge=0,
             le=1,
-            strict=False,
             description="The job fails when more of its rasters than this cannot be read; what is left out "
             "of a mosaic makes another one",
         ),

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import JsonValue, model_validator
 
-from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskOutcome
+from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskOutcome, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.rasters import CogOptions, CogTarget, RasterSources, Target
 from interfaces.registrations import NewCollection
@@ -20,6 +20,8 @@ MAX_REASONS = 100
 
 class RasterToCogParameters(RasterSources, CogTarget, CogOptions):
     """Which rasters, what is made of them, and where it goes."""
+
+    model_config = examples({"container": "bronze", "prefix": "", "target_container": "silver"})
 
 
 class RasterToCog:
@@ -72,6 +74,10 @@ class RasterToCog:
 
 class ReprojectRasterParameters(RasterToCogParameters):
     """The same, with the grid that is wanted."""
+
+    model_config = examples(
+        {"container": "bronze", "blob": "dem.tif", "target_container": "silver", "target_crs": "EPSG:3857"}
+    )
 
     @model_validator(mode="after")
     def _something_is_asked(self) -> Self:

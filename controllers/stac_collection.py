@@ -9,7 +9,7 @@ from pydantic import Field
 
 from interfaces.catalog_items import CollectionId
 from interfaces.collection_summaries import Summaries, fields_of
-from interfaces.contracts import JobParameters, JsonObject, StageResult
+from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.workflows import TaskResults
 
@@ -19,6 +19,8 @@ RANGE = 20_000
 
 class StacCollectionParameters(JobParameters):
     """Which collection, and what of it is computed."""
+
+    model_config = examples({"collection": "silver"})
 
     collection: CollectionId
     summaries: Annotated[

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from interfaces.catalog_exports import ExportTarget
 from interfaces.catalog_items import CollectionId, ItemFilter
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.workflows import TaskResults
 
@@ -24,6 +24,8 @@ def _distinct(collections: list[str]) -> list[str]:
 
 class StacExportParameters(ItemFilter, ExportTarget):
     """Which items of which collections, as what, and where they go."""
+
+    model_config = examples({"collections": ["silver"], "target_container": "gold", "format": "geoparquet"})
 
     collections: Annotated[
         list[CollectionId], Field(min_length=1, max_length=MAX_COLLECTIONS), AfterValidator(_distinct)

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.rasters import RasterSources
 from interfaces.registrations import CollectionId, Kind, NewCollection, RasterItems
@@ -24,6 +24,10 @@ SECONDS_A_FILE, BYTES_A_SECOND = 0.03, 5_000_000
 
 class StacRegisterParameters(RasterSources, RasterItems):
     """Which files, what they are, and where their items go."""
+
+    model_config = examples(
+        {"container": "silver", "prefix": "", "collection_id": "silver", "create_collection": {}}
+    )
 
     kind: Annotated[
         Kind,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from interfaces.contracts import JobParameters, JsonObject, StageResult
+from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks
 from interfaces.workflows import TaskResults
 
@@ -39,6 +39,8 @@ class PgstacSettings(JobParameters):
 
 class StacSetupParameters(JobParameters):
     """What pgstac is told, and who may use it besides the app."""
+
+    model_config = examples({})
 
     settings: PgstacSettings = PgstacSettings()
     readers: Annotated[

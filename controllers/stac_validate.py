@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from interfaces.catalog_items import CollectionId, ItemFilter
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.states import FailurePolicy
 from interfaces.workflows import TaskResults
@@ -25,6 +25,8 @@ COUNTED = ("items", "valid", "invalid", "not_listed")
 
 class StacValidateParameters(ItemFilter):
     """Which items, and whether their files are looked for."""
+
+    model_config = examples({"collection": "silver", "check_assets": True})
 
     collection: CollectionId
     check_assets: Annotated[

@@ -8,13 +8,15 @@ from typing import Annotated
 from pydantic import Field
 
 from interfaces.containers import ContainerName, ContainerSummary, Prefix
-from interfaces.contracts import JobParameters, JsonObject, StageResult
+from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.workflows import TaskResults
 
 
 class SummarizeContainerParameters(JobParameters):
     """Which container, or which part of it."""
+
+    model_config = examples({"container": "bronze"})
 
     container: ContainerName
     prefix: Prefix = ""

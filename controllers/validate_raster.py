@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.rasters import RasterSources
 from interfaces.states import FailurePolicy
@@ -20,6 +20,8 @@ MAX_INVALID = 100
 
 class ValidateRasterParameters(RasterSources):
     """Which rasters, and how closely they are looked at."""
+
+    model_config = examples({"container": "bronze", "prefix": "", "require_cog": True})
 
     read_pixels: Annotated[
         bool, Field(description="Read every block, so that damaged ones are found; else the header alone")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from interfaces.contracts import JsonObject, StageResult
+from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.states import FailurePolicy
 from interfaces.vectors import GeometryOptions, ReadOptions, VectorSources
@@ -20,6 +20,8 @@ COUNTED = ("features", "null_geometries", "empty_geometries", "invalid_geometrie
 
 class ValidateVectorParameters(VectorSources, ReadOptions, GeometryOptions):
     """Which files, and how vector_to_postgis would be asked to read them."""
+
+    model_config = examples({"container": "bronze", "prefix": "vectors/"})
 
 
 class ValidateVector:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskOutcome
+from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskOutcome, examples
 from interfaces.layers import SUMMED_COUNTS
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.registrations import NewCollection
@@ -21,6 +21,10 @@ MAX_REASONS = 100
 
 class VectorToPostgisParameters(VectorSources, LoadOptions, TableCatalog):
     """Which files, what is read of them, and which tables they become."""
+
+    model_config = examples(
+        {"container": "bronze", "blob": "stations.gpkg", "target_table": "stations", "if_exists": "replace"}
+    )
 
 
 class VectorToPostgis:

@@ -8,11 +8,13 @@ from uuid import uuid4
 
 from interfaces.blobs import BlobRepository
 from interfaces.contracts import JobId, enforce_contract
+from interfaces.costs import DryRun
 from interfaces.jobs import Changed, JobTypeInfo, Submitted
 from interfaces.queues import JobMessage, QueueRepository, TaskMessage
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from interfaces.workflows import JobTypes, TaskTypes
+from repositories.costs import CostRepository
 from repositories.database import Database
 from repositories.jobs import JobRepository
 from repositories.limits import LimitRepository
@@ -24,8 +26,10 @@ from repositories.tasks import TaskRepository
 
 from .boundary import Arrival, Boundary
 from .execution import Executor
+from .foreseeing import Foresight
 from .leases import LeaseKeeper
 from .limits import Limits
+from .metering import Meter
 from .planning import Planner
 from .reconciliation import Reconciler
 from .relay import Relay
@@ -59,9 +63,26 @@ class Engine:
             settings, job_types, task_types, jobs, stages, self._relay, leases, self.worker
         )
         self._executor = Executor(
-            settings, task_types, tasks, stages, blobs, self._relay, self._planner, leases, self.worker
+            settings,
+            task_types,
+            tasks,
+            stages,
+            blobs,
+            self._relay,
+            self._planner,
+            leases,
+            Meter(),
+            self.worker,
         )
-        self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
+        self._submission = Submission(
+            settings,
+            job_types,
+            jobs,
+            stages,
+            self._relay,
+            self._planner,
+            Foresight(settings, CostRepository(database)),
+        )
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
         self._reconciler = Reconciler(settings, recovery, stages, queues, self.worker)
@@ -75,6 +96,10 @@ class Engine:
         Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`, `ServiceUnavailable`.
         """
         return self._submission.submit(job_type, parameters, rerun=rerun, correlation_id=correlation_id)
+
+    def dry_run(self, job_type: str, parameters: object, *, rerun: bool = False) -> DryRun:
+        """What `submit` would do and is likely to take. Writes nothing; raises as `submit` does."""
+        return self._submission.dry_run(job_type, parameters, rerun=rerun)
 
     @enforce_contract
     def cancel(self, job_id: JobId) -> Changed:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -37,9 +38,10 @@ from repositories.json_text import to_json
 from repositories.stages import SWEEP_PAGE, SWEEP_SECONDS, StageRepository
 from repositories.tasks import TaskRepository
 
-from . import result_blobs
+from . import reports, result_blobs
 from .context import RunningTask
 from .leases import Batch, Held, LeaseKeeper
+from .metering import Meter
 from .patience import patient
 from .planning import Planner
 from .redaction import describe
@@ -76,6 +78,7 @@ class Executor:
         relay: Relay,
         planner: Planner,
         leases: LeaseKeeper,
+        meter: Meter,
         worker: str,
     ) -> None:
         self._settings = settings
@@ -86,6 +89,7 @@ class Executor:
         self._relay = relay
         self._planner = planner
         self._leases = leases
+        self._meter = meter
         self._worker = worker
         self._waiting = WaitingStages()
 
@@ -110,7 +114,7 @@ class Executor:
         try:
             definition = self._task_types.get(claimed[0].task_type)
         except PermanentTaskError as error:
-            unknown = [_failed(task, describe(error)) for task in claimed]
+            unknown = [reports.failed(task, describe(error)) for task in claimed]
             return self._advance(claimed[0], self._write(claimed[0], unknown))
         with self._leases.holding(claimed, definition.timeout.total_seconds(), self._report_timeout) as batch:
             outcomes = _Outcomes(self, batch)
@@ -140,9 +144,10 @@ class Executor:
         self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
     ) -> None:
         def run(held: Held) -> None:
-            report = self._run(held, definition, correlation_id, batch.spread)
+            with self._meter.attempt() as held.reading:
+                report = self._run(held, definition, correlation_id, batch.spread)
             if report is not None:
-                outcomes.add(report)
+                outcomes.add(replace(report, usage=held.usage()))
 
         if definition.waits_for_io and len(batch.held) > 1:
             with ThreadPoolExecutor(min(CONCURRENT_HANDLERS, len(batch.held)), "handler") as pool:
@@ -163,7 +168,7 @@ class Executor:
             context = RunningTask(held, self._tasks, correlation_id, self._settings.discover_page_items)
             report = self._completed(task, definition.handler(parameters, context))
         except TaskCancelled as error:
-            report = _ended(task, TaskStatus.CANCELLED, describe(error))
+            report = reports.ended(task, TaskStatus.CANCELLED, describe(error))
         except (LeaseLost, TaskTimedOut) as error:
             if not held.timed_out and isinstance(error, TaskTimedOut):
                 # The handler noticed before the clock did.
@@ -219,7 +224,7 @@ class Executor:
         text = describe(error, self._settings.max_error_characters)
         if isinstance(error, (*PERMANENT, *policy.permanent)) or task.attempt >= task.max_attempts:
             logger.warning("job %s task %d failed: %s", task.job_id, task.task_index, text)
-            return _failed(task, text)
+            return reports.failed(task, text)
         delay = backoff(policy, task.attempt)
         logger.warning(
             "job %s task %d attempt %d failed, again in %.1f s: %s",
@@ -229,13 +234,13 @@ class Executor:
             delay,
             text,
         )
-        return _retried(task, text, delay)
+        return reports.retried(task, text, delay)
 
     def _deferral(self, task: ClaimedTask, error: DependencyUnavailable, spread: float) -> TaskReport:
         """The task waits for what it depends on, and the attempt is not counted."""
         self._waiting.put_off(task, error.retry_after)
         text = describe(error, self._settings.max_error_characters)
-        return _deferred(
+        return reports.deferred(
             task, text, deferral(error.retry_after, self._settings.breaker_pause_seconds, spread)
         )
 
@@ -256,13 +261,14 @@ class Executor:
         What ended before it is not lost with it: that is written by the clock, too.
         """
         definition = self._task_types.get(held.task.task_type)
-        reports = [self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)]
+        failure = self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)
+        given = [replace(failure, usage=held.usage())]
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
-            reports.append(_deferred(waiting.task, reason, 0.0))
+            given.append(reports.deferred(waiting.task, reason, 0.0))
         task = held.task
-        accepted = self._write(task, reports)
+        accepted = self._write(task, given)
         if TaskStatus.FAILED in accepted:
             self._sweep(task.job_id, task.run, task.stage, within=0)
         # Other batches wait for the clock, which must not plan a stage: that is left to the job's message.
@@ -325,6 +331,7 @@ class _Outcomes:
 
     def flush_due(self) -> None:
         """Called by the clock, which must wait neither for a write that goes on nor to try again."""
+        self._executor._meter.look()
         if self._lock.acquire(blocking=False):
             try:
                 if self._reports and time.monotonic() - self._since > FLUSH_SECONDS:
@@ -356,31 +363,6 @@ def deferral(retry_after: float, pause: float, spread: float) -> float:
     travelled together does so again.
     """
     return math.ceil(retry_after + spread * pause / 2)
-
-
-def _ended(task: ClaimedTask, outcome: TaskStatus, error: str) -> TaskReport:
-    return TaskReport(task_index=task.task_index, fence=task.fence, outcome=outcome, error=error)
-
-
-def _failed(task: ClaimedTask, error: str) -> TaskReport:
-    return _ended(task, TaskStatus.FAILED, error)
-
-
-def _retried(task: ClaimedTask, error: str, delay: float) -> TaskReport:
-    return TaskReport(
-        task_index=task.task_index, fence=task.fence, outcome=None, error=error, delay_seconds=delay
-    )
-
-
-def _deferred(task: ClaimedTask, error: str, delay: float) -> TaskReport:
-    return TaskReport(
-        task_index=task.task_index,
-        fence=task.fence,
-        outcome=None,
-        error=error,
-        delay_seconds=delay,
-        deferred=True,
-    )
 
 
 def _ran_too_long(held: Held) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from interfaces.costs import Usage
 from interfaces.errors import LeaseLost, ServiceUnavailable, TaskCancelled, TaskTimedOut
 from interfaces.jobs import ClaimedPlan, ClaimedTask
 from interfaces.settings import Settings
@@ -21,6 +22,7 @@ from interfaces.states import JobStatus
 from repositories.jobs import JobRepository
 from repositories.tasks import TaskRepository
 
+from .metering import Reading
 from .redaction import describe, trace
 
 logger = logging.getLogger(__name__)
@@ -48,11 +50,17 @@ class Held:
     lost: bool = False
     cancelled: bool = False
     timed_out: bool = False
+    reading: Reading | None = None
+    """What it takes, from the moment that its handler is about to begin."""
 
     def start(self) -> None:
         """The handler begins now."""
         self.started = True
         self.deadline = time.monotonic() + self.timeout
+
+    def usage(self) -> Usage | None:
+        """What it took so far; None before it began."""
+        return None if self.reading is None else self.reading.usage()
 
     def check(self) -> None:
         """Raise when there is no point in going on."""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from pydantic import ValidationError
 
 from interfaces.containers import HOST_CONTAINERS, Written
 from interfaces.contracts import JobId, JsonObject
+from interfaces.costs import DryRun
 from interfaces.errors import Conflict, FieldError, InvalidParameters, PayloadTooLarge
 from interfaces.jobs import Changed, JobTypeInfo, StageInfo, Submitted
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
-from interfaces.workflows import JobTypes
+from interfaces.workflows import JobController, JobTypes
 from repositories.jobs import JobRepository
 from repositories.stages import SWEEP_PAGE, StageRepository
 
+from .foreseeing import Foresight
 from .identity import job_id
 from .planning import Planner
 from .relay import Relay
@@ -35,6 +38,7 @@ class Submission:
         stages: StageRepository,
         relay: Relay,
         planner: Planner,
+        foresight: Foresight,
     ) -> None:
         self._settings = settings
         self._job_types = job_types
@@ -42,19 +46,14 @@ class Submission:
         self._stages = stages
         self._relay = relay
         self._planner = planner
+        self._foresight = foresight
 
     def submit(self, job_type: str, parameters: object, *, rerun: bool, correlation_id: str) -> Submitted:
         """Insert the job, or find that it is there.
 
         Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`.
         """
-        controller = self._job_types.get(job_type)
-        if not isinstance(parameters, dict):
-            reason = f"must be a JSON object, not {type(parameters).__name__}"
-            raise InvalidParameters(
-                f"parameters: {reason}", errors=[FieldError(field="parameters", reason=reason)]
-            )
-        normal = self._normalised(controller.parameters_model, parameters)
+        controller, normal = self._asked(job_type, parameters)
         submitted = self._jobs.submit(
             job_id(job_type, normal),
             job_type,
@@ -66,6 +65,11 @@ class Submission:
         if submitted.created:
             self._relay.drain(submitted.job_id)
         return submitted
+
+    def dry_run(self, job_type: str, parameters: object, *, rerun: bool) -> DryRun:
+        """What `submit` would do, which is not done. Raises as it does."""
+        controller, normal = self._asked(job_type, parameters)
+        return self._foresight.dry_run(job_id(job_type, normal), controller, normal, rerun=rerun)
 
     def rerun(self, job_id: JobId, *, correlation_id: str) -> Submitted:
         """Start a new run of an ended job. Raises `Conflict` while it is live."""
@@ -118,6 +122,15 @@ class Submission:
             )
             for controller in self._job_types.all()
         ]
+
+    def _asked(self, job_type: str, parameters: object) -> tuple[JobController[Any], JsonObject]:
+        controller = self._job_types.get(job_type)
+        if not isinstance(parameters, dict):
+            reason = f"must be a JSON object, not {type(parameters).__name__}"
+            raise InvalidParameters(
+                f"parameters: {reason}", errors=[FieldError(field="parameters", reason=reason)]
+            )
+        return controller, self._normalised(controller.parameters_model, parameters)
 
     def _normalised(self, model: type, parameters: dict[str, object]) -> JsonObject:
         """Parameters validated and complete with defaults, as JSON."""

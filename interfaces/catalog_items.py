@@ -32,7 +32,7 @@ def _bbox(box: list[float]) -> list[float]:
 
 
 Bbox = Annotated[
-    list[Annotated[float, Field(strict=False, allow_inf_nan=False)]],
+    list[Annotated[float, Field(allow_inf_nan=False)]],
     Field(
         min_length=4,
         max_length=4,

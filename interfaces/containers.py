@@ -56,7 +56,10 @@ def _container_name(name: str) -> str:
 ContainerName = Annotated[
     str,
     AfterValidator(_container_name),
-    Field(description="Name of a blob container", json_schema_extra={"minLength": 3, "maxLength": 63}),
+    Field(
+        description="Name of a blob container",
+        json_schema_extra={"minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
+    ),
 ]
 
 

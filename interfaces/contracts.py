@@ -30,6 +30,11 @@ JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 JsonObject = dict[str, JsonValue]
 
 
+def examples(*documents: JsonObject) -> ConfigDict:
+    """The configuration of a model whose JSON Schema is to show these."""
+    return ConfigDict(json_schema_extra={"examples": [*documents]})
+
+
 class Contract(BaseModel):
     """Base of all boundary models: immutable, strict about unknown fields."""
 

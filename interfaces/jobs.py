@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .contracts import Contract, JobId, JsonObject
+from .costs import Usage
 from .states import JobStatus, TaskStatus
 
 
@@ -114,3 +115,5 @@ class TaskReport:
     error: str | None = None
     delay_seconds: float = 0.0
     deferred: bool = False
+    usage: Usage | None = None
+    """What the attempt took; None for one that did not run."""

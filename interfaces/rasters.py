@@ -66,8 +66,8 @@ def _target_crs(text: str) -> str:
 
 
 TargetCrs = Annotated[str, Field(min_length=3, max_length=20_000), AfterValidator(_target_crs)]
-Positive = Annotated[float, Field(gt=0, strict=False, allow_inf_nan=False)]
-Finite = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _pair(value: Any) -> Any:
@@ -100,9 +100,9 @@ class CogProfile(JobParameters):
     quality: (
         Annotated[int, Field(ge=1, le=100, description="Of jpeg and webp; webp 100 is lossless")] | None
     ) = None
-    max_z_error: Annotated[
-        float, Field(ge=0, strict=False, allow_inf_nan=False, description="Of lerc; 0 is lossless")
-    ] = 0.0
+    max_z_error: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Of lerc; 0 is lossless")] = (
+        0.0
+    )
     predictor: Literal["auto", "none", "horizontal", "floating_point"] = "auto"
     block_size: Annotated[int, Field(ge=128, le=4096, multiple_of=16, description="Pixels")] = 512
     overviews: Annotated[

@@ -45,7 +45,7 @@ class BlobSources(JobParameters):
     limit: Annotated[int, Field(ge=1, le=1_000_000, description="At most so many files")] | None = None
     max_failed_fraction: Annotated[
         float,
-        Field(ge=0, le=1, strict=False, description="The job fails when more of its tasks than this fail"),
+        Field(ge=0, le=1, description="The job fails when more of its tasks than this fail"),
     ] = 0.5
 
     @model_validator(mode="after")

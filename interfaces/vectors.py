@@ -214,7 +214,6 @@ class GeometryOptions(JobParameters):
             float,
             Field(
                 gt=0,
-                strict=False,
                 allow_inf_nan=False,
                 description="Vertices nearer than this to the line without them go; units of the CRS",
             ),
@@ -226,7 +225,6 @@ class GeometryOptions(JobParameters):
             float,
             Field(
                 gt=0,
-                strict=False,
                 allow_inf_nan=False,
                 description="Coordinates become multiples of this; units of the CRS",
             ),
@@ -237,7 +235,7 @@ class GeometryOptions(JobParameters):
     empty_geometries: Literal["keep", "null", "reject"] = "keep"
     curve_step_degrees: Annotated[
         float,
-        Field(gt=0, le=90, strict=False, description="Curves become lines that turn so much at each vertex"),
+        Field(gt=0, le=90, description="Curves become lines that turn so much at each vertex"),
     ] = 4.0
 
     @model_validator(mode="after")

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
 
+from .blob_blocks import BLOCK_BYTES
 from .breakers import Breaker, Breakers
+from .usage import count
 
 DEPENDENCY = "blob"
 
@@ -23,21 +25,28 @@ class GuardedBlobRepository(BlobRepository):
 
     def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:
         """All blobs below `prefix`, in name order, a page at a time."""
-        return self._each(self._blobs.list_pages(container, prefix, page_size))
+        for page in self._each(self._blobs.list_pages(container, prefix, page_size)):
+            count(operations=1)
+            yield page
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobItem | str]:
         """One level below `prefix`: blobs as items, sub-prefixes (ending in "/") as text."""
+        # How many requests its pages took is not seen here.
+        count(operations=1)
         return self._each(self._blobs.list_level(container, prefix))
 
     def properties(self, container: str, name: str) -> BlobProperties:
         """The blob's properties and user metadata."""
         with self._breaker.calling():
+            count(operations=1)
             return self._blobs.properties(container, name)
 
     def read(self, container: str, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """`length` bytes from `offset`, or all that follows."""
         with self._breaker.calling():
-            return self._blobs.read(container, name, offset, length)
+            data = self._blobs.read(container, name, offset, length)
+        count(operations=1, read=len(data))
+        return data
 
     def write(
         self,
@@ -50,7 +59,9 @@ class GuardedBlobRepository(BlobRepository):
     ) -> str:
         """Write a whole blob, replacing what is there; returns its URL without any signature."""
         with self._breaker.calling():
-            return self._blobs.write(container, name, data, content_type=content_type, metadata=metadata)
+            url = self._blobs.write(container, name, data, content_type=content_type, metadata=metadata)
+        count(operations=1, written=len(data))
+        return url
 
     def write_stream(
         self,
@@ -66,7 +77,9 @@ class GuardedBlobRepository(BlobRepository):
         What fails may be whoever makes the pieces, so that the outcome says nothing about the dependency.
         """
         self._breaker.check()
-        return self._blobs.write_stream(container, name, chunks, content_type=content_type, metadata=metadata)
+        return self._blobs.write_stream(
+            container, name, _counted(chunks), content_type=content_type, metadata=metadata
+        )
 
     def copy(
         self,
@@ -82,6 +95,7 @@ class GuardedBlobRepository(BlobRepository):
     ) -> BlobProperties:
         """Copy a blob inside the account, if the target is as it was seen."""
         with self._breaker.calling():
+            count(operations=1)
             return self._blobs.copy(
                 container,
                 name,
@@ -96,11 +110,13 @@ class GuardedBlobRepository(BlobRepository):
     def delete(self, container: str, names: Sequence[str]) -> int:
         """Delete blobs; answers how many were there."""
         with self._breaker.calling():
+            count(operations=len(names))
             return self._blobs.delete(container, names)
 
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""
         with self._breaker.calling():
+            count(operations=1)
             self._blobs.ensure_container(container)
 
     def url(self, container: str, name: str) -> str:
@@ -133,3 +149,15 @@ class GuardedBlobRepository(BlobRepository):
                 except StopIteration:
                     return
             yield item
+
+
+def _counted(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces: a request for each block, and one for the list of them where they are several."""
+    written = 0
+    try:
+        for chunk in chunks:
+            written += len(chunk)
+            yield chunk
+    finally:
+        blocks = -(-written // BLOCK_BYTES)
+        count(operations=blocks + 1 if blocks > 1 else 1, written=written)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pydantic import JsonValue
 
 from interfaces.contracts import JobId
+from interfaces.costs import Usage, total
 from interfaces.jobs import ClaimedTask, TaskReport
 from interfaces.queues import TaskMessage
 from interfaces.states import JobStatus, TaskStatus
@@ -17,6 +18,7 @@ from .database import Database
 from .json_text import to_json
 from .sql_files import queries
 
+KEPT_SECONDS = 0.001
 TaskKey = tuple[str, int, int, int]
 """(job_id, run, stage, task_index)."""
 
@@ -131,6 +133,8 @@ class TaskRepository:
                     "locations": [report.location and to_json(report.location) for report in reports],
                     "errors": [report.error for report in reports],
                     "delays": [float(report.delay_seconds) for report in reports],
+                    "usages": [_kept(report.usage) for report in reports],
+                    "usage": to_json(dict(total(r.usage for r in reports if r.usage).model_dump())),
                 },
             ).fetchall()
         return {row["task_index"]: TaskStatus(row["status"]) for row in rows}
@@ -154,6 +158,16 @@ class TaskRepository:
                         to_json(dict(item)),
                     )
                 )
+
+
+def _kept(usage: Usage | None) -> str | None:
+    """What is kept of a task that took anything; of one that took a millisecond, the sum alone is."""
+    if usage is None or not (usage.seconds >= KEPT_SECONDS or usage.operations or usage.bytes_read):
+        return None
+    amounts: dict[str, JsonValue] = {
+        name: round(amount, 6) for name, amount in usage if amount and name != "attempts"
+    }
+    return to_json(amounts)
 
 
 def _outcome(report: TaskReport) -> str:

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from repositories import usage
+
 from .gdal_drivers import open_only
 
 DRIVERS = [
@@ -258,6 +260,7 @@ class NetworkStatistics:
                 files = self._files()
                 if self._gdal is not None:
                     count.value = _downloaded(files, count) - count.before
+                    usage.count(read=count.value)
                 self._running.remove(count)
                 self._since_reset += 1
                 if not self._running or self._since_reset >= FORGET_AFTER:

@@ -155,7 +155,9 @@ BEGIN
             p_on_failure, p_max_failed_fraction, p_max_attempts, v_held_from);
     INSERT INTO app.stage_counters (job_id, run, stage, slot, queued)
     SELECT p_job_id, p_run, p_stage, slot, CASE slot WHEN 0 THEN p_task_count ELSE 0 END
-    FROM generate_series(0, 7) AS slot;
+    FROM generate_series(0, 7) AS slot
+    -- Of a plan that a retry made forgotten there is what it took.
+    ON CONFLICT (job_id, run, stage, slot) DO UPDATE SET queued = excluded.queued;
     PERFORM app.dispatch_range(p_job_id, p_run, p_stage, 0, coalesce(v_held_from, p_task_count) - 1);
     DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND queue = 'jobs';
     PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_planned',

@@ -108,13 +108,14 @@ $$;
 -- Write the outcomes of a batch, where the fencing token still matches. `outcome` is completed, failed,
 -- cancelled, retry or deferred: the last two queue the task again after a delay, and an attempt that was
 -- deferred does not count; where nothing is claimed any more, its task is swept like one that never ran.
--- A task is cancelled only together with its job.
+-- A task is cancelled only together with its job. `usages` are what each attempt took, null where that is too little
+-- to be kept, and `usage` what all of them took together.
 -- Answers the tasks whose outcome was accepted, with the status they have now. Nothing waits for another
 -- worker's commit, except for the rows themselves.
 CREATE OR REPLACE FUNCTION app.finish_tasks(
     p_job_id text, p_run integer, p_stage integer, p_worker text,
     p_indexes integer[], p_fences bigint[], p_outcomes text[], p_results jsonb[], p_locations jsonb[],
-    p_errors text[], p_delays double precision[]
+    p_errors text[], p_delays double precision[], p_usages jsonb[], p_usage jsonb
 ) RETURNS TABLE (task_index integer, status app.task_status)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -143,14 +144,14 @@ BEGIN
     -- One look-up by the whole key for each task, whatever the statistics of a table just filled say.
     WITH reported AS MATERIALIZED (
         SELECT t.row_id, t.task_index, t.attempt, t.attempts, t.started_at,
-               r.outcome, r.result, r.location, r.error, r.delay,
+               r.outcome, r.result, r.location, r.error, r.delay, r.usage,
                CASE WHEN r.outcome IN ('retry', 'deferred') AND v_may_retry THEN 'queued'
                     WHEN r.outcome = 'deferred' OR (r.outcome = 'retry' AND v_job = 'cancelling') THEN 'cancelled'
                     -- A handler that gives up by itself has failed: only a person cancels.
                     WHEN r.outcome = 'retry' OR (r.outcome = 'cancelled' AND v_job <> 'cancelling') THEN 'failed'
                     ELSE r.outcome END::app.task_status AS new_status
-        FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays)
-             AS r (task_index, fence, outcome, result, location, error, delay)
+        FROM unnest(p_indexes, p_fences, p_outcomes, p_results, p_locations, p_errors, p_delays, p_usages)
+             AS r (task_index, fence, outcome, result, location, error, delay, usage)
         CROSS JOIN LATERAL (
             SELECT ctid AS row_id, task_index, attempt, attempts, started_at FROM app.tasks
             WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index = r.task_index
@@ -167,6 +168,7 @@ BEGIN
             due_at = CASE WHEN r.new_status = 'queued' THEN now() + make_interval(secs => r.delay) ELSE t.due_at END,
             result = r.result,
             result_location = r.location,
+            usage = CASE WHEN t.usage IS NULL THEN r.usage ELSE app.with_usage(t.usage, r.usage) END,
             error = CASE WHEN r.new_status IN ('failed', 'cancelled') THEN r.error END,
             attempts = CASE WHEN r.new_status = 'completed' THEN t.attempts
                             ELSE app.with_attempt(r.attempts, r.attempt, r.outcome, r.error, p_worker, r.started_at) END,
@@ -186,10 +188,10 @@ BEGIN
     IF v_indexes IS NULL THEN
         RETURN;
     END IF;
-    PERFORM app.count_tasks(p_job_id, p_run, p_stage,
+    PERFORM app.count_work(p_job_id, p_run, p_stage,
         p_queued => count(*) FILTER (WHERE x = 'queued'), p_processing => -count(*),
         p_completed => count(*) FILTER (WHERE x = 'completed'), p_failed => count(*) FILTER (WHERE x = 'failed'),
-        p_cancelled => count(*) FILTER (WHERE x = 'cancelled'))
+        p_cancelled => count(*) FILTER (WHERE x = 'cancelled'), p_usage => p_usage)
     FROM unnest(v_statuses) AS x;
     IF true = ANY (v_deferred) THEN
         PERFORM app.dispatch_deferred(p_job_id, p_run, p_stage, array_agg(x.task_index))

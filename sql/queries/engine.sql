@@ -119,7 +119,7 @@ SELECT app.postpone_dispatch(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s
 SELECT task_index, status
 FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
                       %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
-                      %(delays)s::double precision[])
+                      %(delays)s::double precision[], %(usages)s::jsonb[], %(usage)s::jsonb)
 
 -- name: copy_items
 COPY app.stage_items (job_id, run, stage, task_index, fence, seq, item) FROM STDIN

@@ -151,7 +151,14 @@ SELECT * FROM app.extend_plans(ARRAY[%(job_id)s::text], ARRAY[0]::bigint[], inte
 
 -- name: finish_tasks
 SELECT * FROM app.finish_tasks(%(job_id)s, 1, 1, 'function_test', ARRAY[0], ARRAY[0]::bigint[], ARRAY['completed'],
-                               ARRAY['{}']::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL]::text[], ARRAY[0]::float8[])
+                               ARRAY['{}']::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL]::text[], ARRAY[0]::float8[],
+                               ARRAY[NULL]::jsonb[], NULL)
+
+-- name: count_work
+SELECT app.count_work(%(job_id)s, 1, 1, 0, 0, 0, 0, 0, '{"seconds": 1}')
+
+-- name: with_usage
+SELECT app.with_usage('{"seconds": 1}', '{"seconds": 1}')
 
 -- name: failures_that_matter
 SELECT app.failures_that_matter(s) FROM app.stages s WHERE job_id = %(job_id)s

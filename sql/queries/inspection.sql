@@ -50,7 +50,7 @@ SELECT j.job_id, j.job_type, s.run, s.stage, s.task_type, t.*, j.created_at AS j
 FROM app.jobs j
 JOIN app.stages s ON s.job_id = j.job_id AND s.run = j.run
 CROSS JOIN LATERAL (
-    SELECT t.task_index, t.status, t.parameters, t.attempt, t.attempts, t.worker, t.error,
+    SELECT t.task_index, t.status, t.parameters, t.attempt, t.attempts, t.usage, t.worker, t.error,
            t.due_at, t.lease_until, t.started_at, t.completed_at
     FROM app.tasks t
     WHERE t.job_id = s.job_id AND t.run = s.run AND t.stage = s.stage
@@ -76,7 +76,7 @@ LIMIT %(limit)s
 -- name: job_tasks
 -- Tasks of one run of one job, by stage and index: the primary key's own order.
 SELECT t.job_id, t.run, t.stage, s.task_type, t.task_index, t.status, t.parameters, t.attempt,
-       t.attempts, t.worker, t.error, t.due_at, t.lease_until, t.started_at, t.completed_at
+       t.attempts, t.usage, t.worker, t.error, t.due_at, t.lease_until, t.started_at, t.completed_at
 FROM app.tasks t
 JOIN app.stages s ON s.job_id = t.job_id AND s.run = t.run AND s.stage = t.stage
 WHERE t.job_id = %(job_id)s AND t.run = %(run)s

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 import registration
 from interfaces.errors import PermanentTaskError, RegistrationError, UnknownJobType
@@ -130,3 +131,13 @@ def test_the_settings_know_the_hosts_function_timeout() -> None:
     assert Settings().function_timeout == host
     # A long transaction may wait for another one first.
     assert 2 * Settings().database_long_seconds < host.total_seconds()
+
+
+@pytest.mark.parametrize("wrong", [False, "1"])
+def test_neither_truth_nor_text_is_taken_for_a_number(wrong: object) -> None:
+    catalog = registration.job_catalog()
+    box = {"collection": "silver", "bbox": [wrong, 0, 1, 1]}
+    share = {"container": "bronze", "prefix": "", "max_failed_fraction": wrong}
+    for job_type, parameters in (("stac_validate", box), ("validate_raster", share)):
+        with pytest.raises(ValidationError, match="valid number"):
+            catalog.get(job_type).parameters_model.model_validate(parameters)

@@ -14,6 +14,7 @@ from . import (
     listings,
     maintenance,
     operations,
+    reference,
     results,
     status,
     submission,
@@ -27,7 +28,7 @@ def build(api: HttpDependencies) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
     jobs = (submission, status, results, listings, operations, limits, maintenance, health)
-    for module in (*jobs, catalog, features):
-        for endpoint in module.endpoints(api):
-            register(blueprint, endpoint, api.settings, threads)
+    found = [endpoint for module in (*jobs, catalog, features) for endpoint in module.endpoints(api)]
+    for endpoint in (*found, *reference.endpoints(api, found)):
+        register(blueprint, endpoint, api.settings, threads)
     return blueprint

@@ -18,6 +18,7 @@ from .routing import AsyncHandler, Endpoint
 
 CHANGES = (func.HttpMethod.POST, func.HttpMethod.PUT, func.HttpMethod.PATCH, func.HttpMethod.DELETE)
 LOOKS = (func.HttpMethod.GET, func.HttpMethod.HEAD, func.HttpMethod.OPTIONS)
+DOCUMENT = "stac/api"
 ALLOWED = ", ".join(sorted(method.value for method in (*CHANGES, *LOOKS)))
 
 
@@ -29,11 +30,16 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     look: dict[str, AsyncHandler] = {"GET": catalog.look, "OPTIONS": catalog.options}
     changes: dict[str, AsyncHandler] = {method.value: catalog.change for method in CHANGES}
     return [
-        Endpoint("stac_look", "stac/{*path}", look, reads, taken=LOOKS),
+        Endpoint("stac_look", "stac/{*path}", look, reads, taken=LOOKS, documented_at=DOCUMENT),
         Endpoint(
-            "stac_search", "stac/search", {"POST": catalog.search}, reads, taken=(func.HttpMethod.POST,)
+            "stac_search",
+            "stac/search",
+            {"POST": catalog.search},
+            reads,
+            taken=(func.HttpMethod.POST,),
+            documented_at=DOCUMENT,
         ),
-        Endpoint("stac_write", "stac/{*path}", changes, function, taken=CHANGES),
+        Endpoint("stac_write", "stac/{*path}", changes, function, taken=CHANGES, documented_at=DOCUMENT),
     ]
 
 

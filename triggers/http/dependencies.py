@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
+from interfaces.costs import DryRun, JobCost
 from interfaces.explanations import JobFacts
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
@@ -44,6 +45,10 @@ class Jobs(Protocol):
 
     def rerun(self, job_id: str, *, correlation_id: str) -> Submitted:
         """Start a new run of an ended job."""
+        ...
+
+    def dry_run(self, job_type: str, parameters: object, *, rerun: bool = False) -> DryRun:
+        """What a submission would do and is likely to take."""
         ...
 
     def job_types(self) -> list[JobTypeInfo]:
@@ -141,6 +146,14 @@ class JobExplanation(Protocol):
 
     def facts(self, job_id: str) -> JobFacts:
         """What the database knows of the job's current run."""
+        ...
+
+
+class Costs(Protocol):
+    """What runs took (`repositories.costs`)."""
+
+    def cost(self, job_id: str, run: int | None = None) -> JobCost:
+        """What a run took, the current one by default."""
         ...
 
 
@@ -283,6 +296,7 @@ class HttpDependencies:
     retention: Retention
     inspection: Inspection
     explanation: JobExplanation
+    costs: Costs
     watch: Watch
     results: Results
     diagnostics: Diagnostics

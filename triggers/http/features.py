@@ -21,7 +21,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     anonymous = api.settings.features_anonymous_reads
     reads = func.AuthLevel.ANONYMOUS if anonymous else func.AuthLevel.FUNCTION
     methods: dict[str, AsyncHandler] = {"GET": features.look, "OPTIONS": features.options}
-    return [Endpoint("features", "features/{*path}", methods, reads)]
+    return [Endpoint("features", "features/{*path}", methods, reads, documented_at="features/api")]
 
 
 class FeaturesEndpoint:

@@ -16,6 +16,8 @@ import azure.functions as func
 from interfaces.errors import NotFound, OrchestratorError
 
 from .dependencies import Document, HttpDependencies
+from .documentation import Answer, Operation, Tag
+from .documents import health as documents
 from .problems import known
 from .requests import Query, Request
 from .responses import answer
@@ -29,15 +31,24 @@ READY_FOR_SECONDS = 2.0
 NOT_SET_UP = "not set up: run the job stac_setup"
 PACKAGES = ("azure-functions", "azure-storage-blob", "azure-storage-queue", "psycopg", "pydantic", "rasterio")
 
+HEALTH = Operation(
+    Tag.HEALTH,
+    {200: Answer("Everything is well", documents.Health), 503: Answer("Something is not", documents.Health)},
+)
+LIVEZ = Operation(Tag.HEALTH, {200: Answer("It is alive", documents.Alive)})
+READYZ = Operation(
+    Tag.HEALTH, {200: Answer("It is ready", documents.Ready), 503: Answer("It is not", documents.Ready)}
+)
+
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     health = Health(api)
     anonymous = func.AuthLevel.ANONYMOUS
     return [
-        Endpoint("health", "health", {"GET": health.health}),
-        Endpoint("livez", "livez", {"GET": health.livez}, anonymous),
-        Endpoint("readyz", "readyz", {"GET": health.readyz}, anonymous),
+        Endpoint("health", "health", {"GET": health.health}, operations={"GET": HEALTH}),
+        Endpoint("livez", "livez", {"GET": health.livez}, anonymous, operations={"GET": LIVEZ}),
+        Endpoint("readyz", "readyz", {"GET": health.readyz}, anonymous, operations={"GET": READYZ}),
     ]
 
 

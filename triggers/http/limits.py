@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from interfaces.contracts import JsonObject
-from interfaces.errors import InvalidRequest, field_errors
+from interfaces.errors import InvalidRequest, NotFound, PayloadTooLarge, UnknownJobType, field_errors
 
 from .dependencies import HttpDependencies
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents import operations as documents
 from .requests import Query, Request
 from .responses import answer
 from .routing import Endpoint
@@ -24,12 +27,32 @@ class LimitBody(BaseModel):
     at_most: Annotated[int, Field(ge=0, le=1_000_000)] | None
 
 
+ALL = Operation(
+    Tag.DATABASE,
+    {200: Answer("Every limit, with what runs and waits", documents.ConcurrencyLimits)},
+    problems=DATABASE,
+)
+PUT = replace(
+    ALL,
+    body=LimitBody,
+    problems=(UnknownJobType, NotFound, PayloadTooLarge, *DATABASE),
+    says="It holds for all workers at once: what runs goes on, what may run now is woken.",
+    path={"kind": ("job", "task")},
+)
+
+
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     limits = ConcurrencyLimits(api)
     return [
-        Endpoint("db_limits", "db/limits", {"GET": limits.all}),
-        Endpoint("db_limits_of_type", "db/limits/{kind}/{name}", {"PUT": limits.put}, dispatches=True),
+        Endpoint("db_limits", "db/limits", {"GET": limits.all}, operations={"GET": ALL}),
+        Endpoint(
+            "db_limits_of_type",
+            "db/limits/{kind}/{name}",
+            {"PUT": limits.put},
+            dispatches=True,
+            operations={"PUT": PUT},
+        ),
     ]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import azure.functions as func
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from interfaces.errors import JobNotFound, OrchestratorError
 from interfaces.states import JobStatus, TaskStatus
 
 from .dependencies import HttpDependencies, Page
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents import listings as documents
 from .requests import (
     Hours,
     Limit,
@@ -24,7 +28,7 @@ from .requests import (
     position_of,
 )
 from .responses import answer, job_links, path
-from .routing import Endpoint
+from .routing import Endpoint, Handler
 
 
 class PageQuery(Query):
@@ -58,16 +62,35 @@ class JobTasksQuery(TasksQuery):
     run: Run | None = None
 
 
+OF_JOB: Sequence[type[OrchestratorError]] = (JobNotFound, *DATABASE)
+
+
+def _operation(says: str, model: type[BaseModel], query: type[Query], *, of_job: bool) -> Operation:
+    answer = Answer(says, model, headers=() if query is Query else ("Link",))
+    return Operation(Tag.DATABASE, {200: answer}, query=query, problems=OF_JOB if of_job else DATABASE)
+
+
+JOBS = _operation("A page of jobs", documents.Jobs, JobsQuery, of_job=False)
+JOB = _operation("The job", documents.Job, Query, of_job=True)
+TASKS = _operation("A page of tasks", documents.Tasks, TasksQuery, of_job=False)
+JOB_TASKS = _operation("A page of the job's tasks", documents.Tasks, JobTasksQuery, of_job=True)
+EVENTS = _operation("A page of events", documents.Events, PageQuery, of_job=True)
+
+
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     lists = Listings(api)
     return [
-        Endpoint("db_jobs", "db/jobs", {"GET": lists.jobs}),
-        Endpoint("db_jobs_with_id", "db/jobs/{job_id}", {"GET": lists.job}),
-        Endpoint("db_tasks", "db/tasks", {"GET": lists.tasks}),
-        Endpoint("db_tasks_with_id", "db/tasks/{job_id}", {"GET": lists.job_tasks}),
-        Endpoint("db_events", "db/events/{job_id}", {"GET": lists.events}),
+        _get("db_jobs", "db/jobs", lists.jobs, JOBS),
+        _get("db_jobs_with_id", "db/jobs/{job_id}", lists.job, JOB),
+        _get("db_tasks", "db/tasks", lists.tasks, TASKS),
+        _get("db_tasks_with_id", "db/tasks/{job_id}", lists.job_tasks, JOB_TASKS),
+        _get("db_events", "db/events/{job_id}", lists.events, EVENTS),
     ]
+
+
+def _get(name: str, route: str, handler: Handler, operation: Operation) -> Endpoint:
+    return Endpoint(name, route, {"GET": handler}, operations={"GET": operation})
 
 
 class Listings:

@@ -8,9 +8,11 @@ import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from interfaces.contracts import JsonObject
-from interfaces.errors import InvalidRequest, field_errors
+from interfaces.errors import InvalidRequest, PayloadTooLarge, field_errors
+from interfaces.retention import Cleanup
 
 from .dependencies import HttpDependencies
+from .documentation import DATABASE, Answer, Operation, Tag
 from .requests import Query, Request
 from .responses import answer
 from .routing import Endpoint
@@ -28,10 +30,26 @@ class CleanupBody(BaseModel):
     """Runs."""
 
 
+CLEANUP = Operation(
+    Tag.DATABASE,
+    {200: Answer("What was removed, or would be", Cleanup)},
+    body=CleanupBody,
+    problems=(PayloadTooLarge, *DATABASE),
+    says='Without `"dry_run": false` nothing is removed. The answer comes after about 20 s at the latest.',
+)
+
+
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     maintenance = Maintenance(api)
-    return [Endpoint("db_cleanup", "db/maintenance/cleanup", {"POST": maintenance.cleanup})]
+    return [
+        Endpoint(
+            "db_cleanup",
+            "db/maintenance/cleanup",
+            {"POST": maintenance.cleanup},
+            operations={"POST": CLEANUP},
+        )
+    ]
 
 
 class Maintenance:

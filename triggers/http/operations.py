@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import azure.functions as func
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from interfaces.errors import FieldError, Forbidden
+from interfaces.errors import FieldError, Forbidden, PayloadTooLarge
 
 from .dependencies import Document, HttpDependencies
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents import operations as documents
 from .requests import Limit, Query, Request, page_size
 from .responses import answer
-from .routing import Endpoint
+from .routing import Endpoint, Handler
 
 SETTING = "ALLOW_DESTRUCTIVE_SCHEMA_OPERATIONS"
 DEBUG_ROWS = 50
@@ -31,21 +33,48 @@ class ConfirmQuery(Query):
     confirm: Annotated[str, Field(max_length=20)] = ""
 
 
+def _look(says: str, model: type[BaseModel], query: type[Query] = Query) -> Operation:
+    return Operation(Tag.DATABASE, {200: Answer(says, model)}, query=query, problems=DATABASE)
+
+
+STATS = _look("Counts and sizes", documents.Stats)
+ENUMS = _look("Both sides of each enum", documents.Enums)
+FUNCTIONS = _look("What became of each", documents.SqlFunctions)
+INVARIANTS = _look("What is found in them", documents.Invariants)
+DEBUG = _look("A bounded part of everything", documents.Debug, RecentQuery)
+POISON = _look("Counts, and the newest", documents.PoisonMessages, RecentQuery)
+CHANGE = Operation(
+    Tag.DATABASE,
+    {200: Answer("What was done", documents.SchemaChange)},
+    query=ConfirmQuery,
+    problems=(Forbidden, PayloadTooLarge, *DATABASE),
+    says=f"Asks for the admin key, `confirm=yes` and the setting `{SETTING}`. Happens whole or not at all.",
+)
+
+
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     look, change = Operations(api), SchemaChanges(api)
-    admin = func.AuthLevel.ADMIN
     return [
-        Endpoint("db_stats", "db/stats", {"GET": look.stats}),
-        Endpoint("db_enums", "db/enums/diagnostic", {"GET": look.enums}),
-        Endpoint("db_functions", "db/functions/test", {"GET": look.functions}),
-        Endpoint("db_invariants", "db/invariants", {"GET": look.invariants}),
-        Endpoint("db_debug", "db/debug/all", {"GET": look.debug}),
-        Endpoint("monitor_poison", "monitor/poison", {"GET": look.poison}),
-        Endpoint("db_schema_migrate", "db/schema/migrate", {"POST": change.migrate}, admin),
-        Endpoint("db_schema_redeploy", "db/schema/redeploy", {"POST": change.redeploy}, admin),
-        Endpoint("db_schema_nuke", "db/schema/nuke", {"POST": change.nuke}, admin),
+        _get("db_stats", "db/stats", look.stats, STATS),
+        _get("db_enums", "db/enums/diagnostic", look.enums, ENUMS),
+        _get("db_functions", "db/functions/test", look.functions, FUNCTIONS),
+        _get("db_invariants", "db/invariants", look.invariants, INVARIANTS),
+        _get("db_debug", "db/debug/all", look.debug, DEBUG),
+        _get("monitor_poison", "monitor/poison", look.poison, POISON),
+        _change("migrate", change.migrate),
+        _change("redeploy", change.redeploy),
+        _change("nuke", change.nuke),
     ]
+
+
+def _get(name: str, route: str, handler: Handler, operation: Operation) -> Endpoint:
+    return Endpoint(name, route, {"GET": handler}, operations={"GET": operation})
+
+
+def _change(name: str, handler: Handler) -> Endpoint:
+    route, admin = f"db/schema/{name}", func.AuthLevel.ADMIN
+    return Endpoint(f"db_schema_{name}", route, {"POST": handler}, admin, operations={"POST": CHANGE})
 
 
 class Operations:

@@ -49,6 +49,7 @@ def job_links(job_id: str) -> dict[str, str]:
     return {
         "status": path("jobs", "status", job_id),
         "explain": path("jobs", job_id, "explain"),
+        "cost": path("jobs", job_id, "cost"),
         "results": path("jobs", job_id, "results"),
         "cancel": path("jobs", job_id, "cancel"),
         "retry": path("jobs", job_id, "retry"),

@@ -8,9 +8,12 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.errors import JobNotFound
 from interfaces.states import TaskStatus
 
 from .dependencies import Document, HttpDependencies, Position, StageScope
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents import jobs as documents
 from .downloads import Download, csv_download, ndjson_download, outcome_json
 from .requests import Limit, Query, Request, Run, Stage, Words, cursor_of, page_size, position_of
 from .responses import job_links, path, to_json
@@ -40,9 +43,36 @@ class ResultsQuery(Query):
     format: Format = Format.JSON
 
 
+RESULTS = Operation(
+    Tag.JOBS,
+    {
+        200: Answer(
+            "Outcomes of the tasks of one stage",
+            documents.Results,
+            also={
+                "application/x-ndjson": "One outcome a line, as in `results`",
+                "text/csv": "A line for each outcome, with a column for each key of the results",
+            },
+            headers=("Link",),
+        )
+    },
+    query=ResultsQuery,
+    problems=(JobNotFound, *DATABASE),
+    says="NDJSON and CSV are downloads of the whole stage. What does not fit one answer is at its `Link`.",
+)
+
+
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoint of this module."""
-    return [Endpoint("jobs_with_id_results", "jobs/{job_id}/results", {"GET": ResultPages(api).results})]
+    pages = ResultPages(api)
+    return [
+        Endpoint(
+            "jobs_with_id_results",
+            "jobs/{job_id}/results",
+            {"GET": pages.results},
+            operations={"GET": RESULTS},
+        )
+    ]
 
 
 class ResultPages:

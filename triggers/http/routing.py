@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import azure.functions as func
@@ -21,6 +21,7 @@ from interfaces.settings import Settings
 from triggers.outputs import wake, with_outputs
 from triggers.threads import Threads
 
+from .documentation import Operation
 from .problems import known, problem
 from .requests import Request
 
@@ -50,6 +51,10 @@ class Endpoint:
     """Whether a handler sends messages, whose listeners are to be woken."""
     taken: Sequence[func.HttpMethod] = tuple(func.HttpMethod)
     """The methods that get here at all. Fewer where another function has the same route and another key."""
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    """What the OpenAPI document says of each method."""
+    documented_at: str = ""
+    """Where an application that answers everything below the route describes itself, in place of that."""
 
     @property
     def allowed(self) -> str:

@@ -8,11 +8,16 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.costs import JobCost
+from interfaces.errors import JobNotFound
+from interfaces.explanations import Explanation
 from interfaces.states import JobStatus
 
 from .dependencies import Document, HttpDependencies
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents.jobs import JobProgress
 from .explaining import explain
-from .requests import Query, Request
+from .requests import Query, Request, Run
 from .responses import answer, job_links
 from .routing import Endpoint
 
@@ -22,15 +27,47 @@ POLL_SECONDS = "1"
 class StatusQuery(Query):
     """`wait`: answer when the job has ended, but after so many seconds at the latest."""
 
-    wait: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0
+    wait: Annotated[
+        float,
+        Field(ge=0, le=60, allow_inf_nan=False, description="Seconds to wait for the end of the job"),
+    ] = 0
+
+
+class CostQuery(Query):
+    """`run`: which one; the current one by default."""
+
+    run: Run | None = None
+
+
+STATUS = Operation(
+    Tag.JOBS,
+    {200: Answer("How far the job is", JobProgress, headers=("Retry-After",))},
+    query=StatusQuery,
+    problems=(JobNotFound, *DATABASE),
+    says="With `wait`, the answer comes when the job has ended, or after that time.",
+)
+EXPLAIN = Operation(
+    Tag.JOBS, {200: Answer("Why the job is there", Explanation)}, problems=(JobNotFound, *DATABASE)
+)
+
+COST = Operation(
+    Tag.JOBS,
+    {200: Answer("What it took", JobCost)},
+    query=CostQuery,
+    problems=(JobNotFound, *DATABASE),
+    says="Everything that attempts took which reported how they ended, failed ones among them.",
+)
 
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     status = Status(api)
     return [
-        Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": status.status}),
-        Endpoint("jobs_explain", "jobs/{job_id}/explain", {"GET": status.explain}),
+        Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": status.status}, operations={"GET": STATUS}),
+        Endpoint("jobs_cost", "jobs/{job_id}/cost", {"GET": status.cost}, operations={"GET": COST}),
+        Endpoint(
+            "jobs_explain", "jobs/{job_id}/explain", {"GET": status.explain}, operations={"GET": EXPLAIN}
+        ),
     ]
 
 
@@ -42,6 +79,7 @@ class Status:
         self._watch = api.watch
         self._explanation = api.explanation
         self._breakers = api.breakers
+        self._costs = api.costs
 
     async def status(self, request: Request) -> func.HttpResponse:
         """State, stages, progress, result and times."""
@@ -60,6 +98,11 @@ class Status:
         request.query(Query)
         facts = self._explanation.facts(request.job_id())
         return answer(explain(facts, self._breakers.status()).model_dump())
+
+    def cost(self, request: Request) -> func.HttpResponse:
+        """What a run of the job took: time, memory over time, storage operations, bytes, by stage."""
+        query = request.query(CostQuery)
+        return answer(self._costs.cost(request.job_id(), query.run).model_dump(mode="json"))
 
 
 def _shown(document: Document, job_id: str) -> Document:

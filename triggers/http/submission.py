@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Annotated
+
 import azure.functions as func
+from pydantic import Field
 
 from interfaces.contracts import JsonObject
-from interfaces.errors import FieldError, InvalidParameters
+from interfaces.costs import DryRun
+from interfaces.errors import (
+    Conflict,
+    FieldError,
+    InvalidParameters,
+    JobNotFound,
+    PayloadTooLarge,
+    UnknownJobType,
+)
 from interfaces.jobs import Changed, Submitted
 
 from .dependencies import HttpDependencies
+from .documentation import DATABASE, Answer, JobBody, Operation, Tag
+from .documents.jobs import ChangedJob, JobTypes, SubmittedJob
 from .problems import bad_field
 from .requests import Query, Request
 from .responses import answer, job_links, path
-from .routing import Endpoint
+from .routing import Endpoint, Handler
 
 ENVELOPE_BYTES = 1024
 """What `job_type` and the names around it may add to the parameters in a body that holds both."""
@@ -22,21 +36,69 @@ POLL_SECONDS = "1"
 class SubmitQuery(Query):
     """`rerun=true`: start a new run even of a job that has completed."""
 
-    rerun: bool = False
+    rerun: Annotated[bool, Field(description="Start a new run also of a job that has completed")] = False
+    dry_run: Annotated[
+        bool, Field(description="Say what would be done and what it is likely to take; do nothing")
+    ] = False
+
+
+ON_ITS_WAY = ("Location", "Retry-After")
+SUBMITTED = {
+    202: Answer("Queued: a new job, or a new run of it", SubmittedJob, headers=ON_ITS_WAY),
+    200: Answer("There already, live or completed: nothing was queued", SubmittedJob, headers=ON_ITS_WAY),
+}
+MAY_BE_DRY = {
+    202: SUBMITTED[202],
+    200: Answer(
+        "There already: nothing was queued. Or what `dry_run` foresees", SubmittedJob, or_else=DryRun
+    ),
+}
+SUBMIT = Operation(
+    Tag.JOBS,
+    MAY_BE_DRY,
+    query=SubmitQuery,
+    body=JobBody.ENVELOPE,
+    problems=(InvalidParameters, UnknownJobType, PayloadTooLarge, *DATABASE),
+    says="The same parameters again are the same job. An empty body is `{}`.",
+)
+SUBMIT_TYPE = replace(SUBMIT, body=JobBody.PARAMETERS)
+CANCEL = Operation(
+    Tag.JOBS,
+    {
+        202: Answer("It stops: nothing of it is begun any more", ChangedJob, headers=ON_ITS_WAY),
+        200: Answer("That was asked before", ChangedJob, headers=ON_ITS_WAY),
+    },
+    problems=(JobNotFound, Conflict, PayloadTooLarge, *DATABASE),
+)
+RETRY = replace(
+    CANCEL, answers={202: Answer("They are queued, within the same run", ChangedJob, headers=ON_ITS_WAY)}
+)
+RERUN = Operation(
+    Tag.JOBS,
+    SUBMITTED,
+    problems=(JobNotFound, Conflict, InvalidParameters, UnknownJobType, PayloadTooLarge, *DATABASE),
+)
+TYPES = Operation(Tag.JOBS, {200: Answer("What can be submitted", JobTypes)})
 
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     calls = Submission(api)
     return [
-        Endpoint("jobs_submit", "jobs/submit", {"POST": calls.submit}, dispatches=True),
-        Endpoint("jobs_submit_type", "jobs/submit/{job_type}", {"POST": calls.submit_type}, dispatches=True),
-        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}),
+        _post("jobs_submit", "jobs/submit", calls.submit, SUBMIT, dispatches=True),
+        _post("jobs_submit_type", "jobs/submit/{job_type}", calls.submit_type, SUBMIT_TYPE, dispatches=True),
+        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}, operations={"GET": TYPES}),
         # Named to come after jobs_status and jobs_submit, whose routes match jobs/status/cancel too.
-        Endpoint("jobs_with_id_cancel", "jobs/{job_id}/cancel", {"POST": calls.cancel}),
-        Endpoint("jobs_with_id_rerun", "jobs/{job_id}/rerun", {"POST": calls.rerun}, dispatches=True),
-        Endpoint("jobs_with_id_retry", "jobs/{job_id}/retry", {"POST": calls.retry}, dispatches=True),
+        _post("jobs_with_id_cancel", "jobs/{job_id}/cancel", calls.cancel, CANCEL),
+        _post("jobs_with_id_rerun", "jobs/{job_id}/rerun", calls.rerun, RERUN, dispatches=True),
+        _post("jobs_with_id_retry", "jobs/{job_id}/retry", calls.retry, RETRY, dispatches=True),
     ]
+
+
+def _post(
+    name: str, route: str, handler: Handler, operation: Operation, *, dispatches: bool = False
+) -> Endpoint:
+    return Endpoint(name, route, {"POST": handler}, dispatches=dispatches, operations={"POST": operation})
 
 
 class Submission:
@@ -60,7 +122,7 @@ class Submission:
         if not isinstance(parameters, dict):
             raise bad_field("parameters", "must be a JSON object")
         try:
-            return self._submitted(self._submit(request, job_type, parameters, query))
+            return self._submit(request, job_type, parameters, query)
         except InvalidParameters as error:
             raise _inside_parameters(error) from None
 
@@ -68,7 +130,7 @@ class Submission:
         """The type in the path; the body is the parameters."""
         query = request.query(SubmitQuery)
         parameters = request.json_object(max_bytes=self._max_bytes)
-        return self._submitted(self._submit(request, request.route("job_type"), parameters, query))
+        return self._submit(request, request.route("job_type"), parameters, query)
 
     def cancel(self, request: Request) -> func.HttpResponse:
         """Ask a job to stop: 202 when it will, 200 when it was asked before."""
@@ -103,10 +165,13 @@ class Submission:
 
     def _submit(
         self, request: Request, job_type: str, parameters: JsonObject, query: SubmitQuery
-    ) -> Submitted:
-        return self._jobs.submit(
+    ) -> func.HttpResponse:
+        if query.dry_run:
+            return answer(self._jobs.dry_run(job_type, parameters, rerun=query.rerun).model_dump(mode="json"))
+        submitted = self._jobs.submit(
             job_type, parameters, rerun=query.rerun, correlation_id=request.correlation_id
         )
+        return self._submitted(submitted)
 
     def _submitted(self, submitted: Submitted) -> func.HttpResponse:
         links = job_links(submitted.job_id)

@@ -259,6 +259,9 @@ HOT = (
     ),
     Case("inspection", "results", 100, parameters={"statuses": "{completed,processing,queued}"}),
     Case("inspection", "events", 100),
+    Case("costs", "run", 1),
+    Case("costs", "stages", 1),
+    Case("costs", "standing", 1),
     Case(
         "inspection",
         "events",

@@ -44,6 +44,8 @@ def parameters(tasks: int) -> dict[str, Any]:
         "locations": [None] * HELD,
         "errors": ["why"] * HELD,
         "delays": [0.0] * HELD,
+        "usages": ['{"seconds": 1.5}'] * HELD,
+        "usage": '{"attempts": 50, "seconds": 75.0}',
         "dispatch_ids": list(range(1, 21)),
         "redelivery": datetime.timedelta(seconds=30),
         "longest": datetime.timedelta(seconds=900),

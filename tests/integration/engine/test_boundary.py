@@ -235,7 +235,8 @@ def test_a_running_task_that_is_failed_cannot_complete_any_more(shared: World) -
     arrive(shared, shared.settings.tasks_queue, f"{job_id}-1-1-0 is broken")
     late = shared.rows(
         "SELECT * FROM app.finish_tasks(%s, 1, 1, 'w', ARRAY[0], ARRAY[%s], ARRAY['completed'],"
-        " ARRAY['{}']::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL], ARRAY[0])",
+        " ARRAY['{}']::jsonb[], ARRAY[NULL]::jsonb[], ARRAY[NULL], ARRAY[0],"
+        " ARRAY[NULL]::jsonb[], NULL)",
         job_id,
         claimed["fence"],
     )

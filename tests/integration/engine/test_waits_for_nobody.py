@@ -21,7 +21,7 @@ CLAIM = "SELECT fence FROM app.claim_tasks(%s, 1, 1, %s, %s, 'w', interval '10 m
 FINISH = """
 SELECT task_index, status::text FROM app.finish_tasks(
     %s, 1, 1, 'w', ARRAY[%s::int], ARRAY[%s::bigint], ARRAY['completed'], ARRAY['{}']::jsonb[],
-    ARRAY[NULL]::jsonb[], ARRAY[NULL]::text[], ARRAY[0]::float8[])
+    ARRAY[NULL]::jsonb[], ARRAY[NULL]::text[], ARRAY[0]::float8[], ARRAY[NULL]::jsonb[], NULL)
 """
 PROBE = "SELECT app.finish_stage(%s, 1, 1, 'w')"
 

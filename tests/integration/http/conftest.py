@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from repositories.catalog_api import CatalogApi
+from repositories.costs import CostRepository
 from repositories.diagnostics import Diagnostics
 from repositories.explanation import JobExplanation
 from repositories.features_api import FeaturesApi
@@ -33,6 +34,7 @@ def client_of(world: World) -> Client:
                 retention=world.engine.retention,
                 inspection=Inspection(database),
                 explanation=JobExplanation(database),
+                costs=CostRepository(database),
                 watch=JobWatch(world.settings, database),
                 results=Results(database),
                 diagnostics=Diagnostics(database),

@@ -183,6 +183,15 @@ def test_parts_of_a_download_are_put_together(run: Run, transport: Transport) ->
     assert transport.asked[-1].url.params["cursor"] == "x"
 
 
+def test_what_a_job_would_do_and_what_it_took_are_printed(run: Run, world: World) -> None:
+    foreseen = json.loads(run("submit", "lenient", "-p", "n=3", "--dry-run").stdout)
+    assert (foreseen["would_create"], foreseen["stages"][0]["tasks"]["mean"]) == (True, 3)
+    assert world.rows("SELECT job_id FROM app.jobs") == []
+    assert run("submit", "lenient", "--dry-run", "--watch").exit_code == 2
+    job = submitted(run, "lenient", "-p", "n=3")
+    assert json.loads(run("cost", job, "--run", "1").stdout)["total"]["attempts"] == 3
+
+
 def test_an_explanation_is_for_people(run: Run, transport: Transport) -> None:
     transport.idle = True
     job = submitted(run, "hello_world", "-p", "n=2")

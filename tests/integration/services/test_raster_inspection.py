@@ -16,6 +16,7 @@ from azure.storage.blob import ContainerClient
 from rasterio.transform import from_origin
 
 from interfaces.errors import BlobNotFound, ServiceUnavailable
+from repositories import usage
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from services.gdal_session import FORGET_AFTER, GdalSessions
@@ -84,12 +85,16 @@ def test_less_than_a_tenth_of_a_large_raster_is_read(
 ) -> None:
     data = raster_bytes(tmp_path, size=2048, **profile)
     blobs.write(name, "a.tif", data)
+    tally, token = usage.begin()
 
     report = inspect(inspector, blobs, name, "a.tif")
 
+    usage.end(token)
     assert isinstance(report, RasterMetadata)
     assert report.bytes_read is not None
     assert 0 < report.bytes_read < 0.1 * len(data)
+    # What GDAL reads is a part of it, and of what its task took; these blobs count nothing themselves.
+    assert 0 < tally.bytes_read <= report.bytes_read
     assert report.fraction_read == pytest.approx(report.bytes_read / len(data))
     assert report.cog is not None
     assert report.cog.strict_valid is (profile.get("driver") == "COG")
