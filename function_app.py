@@ -6,6 +6,7 @@ import azure.functions as func
 
 import registration
 from engine import Engine
+from engine.signals import Signals
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
@@ -81,6 +82,7 @@ app.register_functions(
             queues=queues,
             blobs=blobs,
             breakers=breakers,
+            signals=Signals(settings, database, queues, breakers, engine.worker),
             catalog=PgstacSchema(database),
             catalog_api=CatalogApi(settings, token),
             features_api=FeaturesApi(settings, token),

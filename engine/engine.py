@@ -19,6 +19,7 @@ from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
 from repositories.recovery import RecoveryRepository
 from repositories.retention import RetentionRepository
+from repositories.signals import SignalRepository
 from repositories.stages import StageRepository
 from repositories.tasks import TaskRepository
 
@@ -64,7 +65,9 @@ class Engine:
         self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
-        self._reconciler = Reconciler(settings, recovery, stages, queues, self.worker)
+        self._reconciler = Reconciler(
+            settings, recovery, stages, queues, SignalRepository(database), self.worker
+        )
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(

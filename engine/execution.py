@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -177,7 +178,7 @@ class Executor:
             report = self._failure(held, error, definition.retry)
         finally:
             held.deadline = None
-        return None if held.timed_out else report
+        return None if held.timed_out else replace(report, seconds=held.seconds())
 
     def _completed(self, task: ClaimedTask, answer: object) -> TaskReport:
         try:
@@ -256,7 +257,8 @@ class Executor:
         What ended before it is not lost with it: that is written by the clock, too.
         """
         definition = self._task_types.get(held.task.task_type)
-        reports = [self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)]
+        failure = self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)
+        reports = [replace(failure, seconds=held.seconds())]
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"

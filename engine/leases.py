@@ -45,6 +45,8 @@ class Held:
     deadline: float | None = None
     """Monotonic time at which the handler has run too long; None while it does not run."""
     started: bool = False
+    began: float = 0.0
+    """Monotonic time at which it did."""
     lost: bool = False
     cancelled: bool = False
     timed_out: bool = False
@@ -52,7 +54,12 @@ class Held:
     def start(self) -> None:
         """The handler begins now."""
         self.started = True
-        self.deadline = time.monotonic() + self.timeout
+        self.began = time.monotonic()
+        self.deadline = self.began + self.timeout
+
+    def seconds(self) -> float | None:
+        """So far in the handler; None where it has not begun."""
+        return time.monotonic() - self.began if self.started else None
 
     def check(self) -> None:
         """Raise when there is no point in going on."""

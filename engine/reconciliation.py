@@ -10,6 +10,7 @@ from interfaces.errors import NotFound, ServiceUnavailable
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from repositories.recovery import RecoveryRepository
+from repositories.signals import SignalRepository
 from repositories.stages import SWEEP_SECONDS, StageRepository
 
 from .redaction import describe
@@ -28,6 +29,7 @@ class Reconciler:
         recovery: RecoveryRepository,
         stages: StageRepository,
         queues: QueueRepository,
+        signals: SignalRepository,
         worker: str,
     ) -> None:
         # The leases of a process that died end within a heartbeat, and the time that one takes.
@@ -38,6 +40,7 @@ class Reconciler:
         self._queues = queues
         self._recovery = recovery
         self._stages = stages
+        self._signals = signals
         self._worker = worker
 
     def run(self) -> dict[str, int]:
@@ -60,6 +63,7 @@ class Reconciler:
         }
         if any(moved.values()):
             logger.info("reconciled: %s", ", ".join(f"{rule} {n}" for rule, n in moved.items() if n))
+        self._signals.add_reconciled(moved)
         return moved
 
     def _ended_leases(self) -> int:

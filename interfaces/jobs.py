@@ -114,3 +114,5 @@ class TaskReport:
     error: str | None = None
     delay_seconds: float = 0.0
     deferred: bool = False
+    seconds: float | None = None
+    """In the handler; None where it never began."""

@@ -131,6 +131,7 @@ class TaskRepository:
                     "locations": [report.location and to_json(report.location) for report in reports],
                     "errors": [report.error for report in reports],
                     "delays": [float(report.delay_seconds) for report in reports],
+                    "seconds": [report.seconds for report in reports],
                 },
             ).fetchall()
         return {row["task_index"]: TaskStatus(row["status"]) for row in rows}

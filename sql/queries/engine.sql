@@ -116,10 +116,24 @@ SELECT job_id, fence FROM app.extend_plans(%(job_ids)s::text[], %(fences)s::bigi
 SELECT app.postpone_dispatch(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(delay)s) AS postponed
 
 -- name: finish_tasks
-SELECT task_index, status
-FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
-                      %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
-                      %(delays)s::double precision[])
+-- What was accepted is counted in the same transaction; attempts that never began are not.
+WITH finished AS MATERIALIZED (
+    SELECT task_index, status
+    FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
+                          %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
+                          %(delays)s::double precision[])
+), counted AS MATERIALIZED (
+    SELECT app.add_totals('attempts', array_agg(s.task_type),
+                          array_agg(CASE f.status WHEN 'queued' THEN r.outcome ELSE f.status::text END),
+                          array_agg(1::bigint), array_agg(r.seconds)) AS totals
+    FROM finished f
+    JOIN unnest(%(indexes)s::integer[], %(outcomes)s::text[], %(seconds)s::double precision[])
+         AS r (task_index, outcome, seconds) USING (task_index)
+    CROSS JOIN (SELECT task_type FROM app.stages
+                WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
+    WHERE r.seconds IS NOT NULL
+)
+SELECT f.task_index, f.status FROM finished f CROSS JOIN counted
 
 -- name: copy_items
 COPY app.stage_items (job_id, run, stage, task_index, fence, seq, item) FROM STDIN
@@ -135,7 +149,16 @@ SELECT app.mark_sent(%(dispatch_ids)s::bigint[], %(redelivery)s, %(longest)s)
 SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
 
 -- name: reconcile_leases
-SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
+WITH lost AS MATERIALIZED (
+    SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
+), counted AS MATERIALIZED (
+    SELECT app.add_totals('attempts', array_agg(s.task_type), array_agg('lease_lost'::text), array_agg(l.n), NULL) AS totals
+    FROM (SELECT job_id, run, stage, count(*) AS n FROM lost GROUP BY job_id, run, stage) AS l
+    -- OFFSET keeps this a look-up by the whole key, whatever the statistics say.
+    CROSS JOIN LATERAL (SELECT task_type FROM app.stages
+                        WHERE job_id = l.job_id AND run = l.run AND stage = l.stage OFFSET 0) AS s
+)
+SELECT l.job_id, l.run, l.stage, l.task_index, l.status FROM lost l CROSS JOIN counted
 
 -- name: expect_passed
 SELECT app.expect_passed(%(queue)s, %(front)s, %(margin)s, %(limit)s) AS n
@@ -154,6 +177,10 @@ SELECT job_id, run, stage, dispatched FROM app.reconcile_undispatched()
 
 -- name: reconcile_counters
 SELECT job_id, run, stage FROM app.reconcile_counters()
+
+-- name: add_reconciled
+-- A total for each rule that moved something, and one for the run of the reconciler itself.
+SELECT app.add_totals('reconciled', %(rules)s::text[], %(outcomes)s::text[], %(counts)s::bigint[], NULL) AS totals
 
 -- name: record_poison
 SELECT app.record_poison(%(queue)s, %(message_id)s, %(reason)s, %(raw)s, %(bytes)s, %(dequeue_count)s,

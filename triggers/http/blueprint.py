@@ -13,6 +13,7 @@ from . import (
     limits,
     listings,
     maintenance,
+    metrics,
     operations,
     results,
     status,
@@ -26,7 +27,7 @@ def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
-    jobs = (submission, status, results, listings, operations, limits, maintenance, health)
+    jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
     for module in (*jobs, catalog, features):
         for endpoint in module.endpoints(api):
             register(blueprint, endpoint, api.settings, threads)

@@ -44,6 +44,7 @@ def parameters(tasks: int) -> dict[str, Any]:
         "locations": [None] * HELD,
         "errors": ["why"] * HELD,
         "delays": [0.0] * HELD,
+        "seconds": [0.1] * HELD,
         "dispatch_ids": list(range(1, 21)),
         "redelivery": datetime.timedelta(seconds=30),
         "longest": datetime.timedelta(seconds=900),

@@ -27,6 +27,7 @@ from engine.reconciliation import Reconciler
 from interfaces.jobs import ClaimedPlan
 from interfaces.settings import Settings
 from repositories.outbox import OutboxRepository
+from repositories.signals import SignalRepository
 from tests.doubles.memory_queues import MemoryQueues
 
 from . import protocol_database as database
@@ -69,7 +70,12 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.sessions = [Session(options, f"worker-{n}") for n in range(3)]
         self.outbox = OutboxRepository(self.sessions[2].database)
         self.reconciler = Reconciler(
-            options, self.sessions[2].recovery, self.sessions[2].stages, MemoryQueues(), "reconciler"
+            options,
+            self.sessions[2].recovery,
+            self.sessions[2].stages,
+            MemoryQueues(),
+            SignalRepository(self.sessions[2].database),
+            "reconciler",
         )
         self.thread = ThreadPoolExecutor(1)
         self.model = Model()
