@@ -12,6 +12,7 @@ from interfaces.jobs import Changed, JobTypeInfo, Submitted
 from interfaces.queues import JobMessage, QueueRepository, TaskMessage
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
+from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.workflows import JobTypes, TaskTypes
 from repositories.database import Database
 from repositories.jobs import JobRepository
@@ -27,6 +28,7 @@ from .boundary import Arrival, Boundary
 from .execution import Executor
 from .leases import LeaseKeeper
 from .limits import Limits
+from .observing import Observer
 from .planning import Planner
 from .reconciliation import Reconciler
 from .relay import Relay
@@ -46,27 +48,38 @@ class Engine:
         job_types: JobTypes,
         task_types: TaskTypes,
         leavings: Sequence[Leavings] = (),
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._settings = settings
         jobs, stages, tasks = JobRepository(database), StageRepository(database), TaskRepository(database)
         recovery = RecoveryRepository(database)
+        observer = Observer(tracing, stages)
         heartbeat = database.reserved()
         leases = LeaseKeeper(
             settings, TaskRepository(heartbeat), JobRepository(heartbeat), rest=heartbeat.close
         )
         self._relay = Relay(settings, OutboxRepository(database), queues)
         self._planner = Planner(
-            settings, job_types, task_types, jobs, stages, self._relay, leases, self.worker
+            settings, job_types, task_types, jobs, stages, self._relay, leases, observer, self.worker
         )
         self._executor = Executor(
-            settings, task_types, tasks, stages, blobs, self._relay, self._planner, leases, self.worker
+            settings,
+            task_types,
+            tasks,
+            stages,
+            blobs,
+            self._relay,
+            self._planner,
+            leases,
+            observer,
+            self.worker,
         )
         self._submission = Submission(settings, job_types, jobs, stages, self._relay, self._planner)
-        self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
+        self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner, observer)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
         self._reconciler = Reconciler(
-            settings, recovery, stages, queues, SignalRepository(database), self.worker
+            settings, recovery, stages, queues, SignalRepository(database), observer, self.worker
         )
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 

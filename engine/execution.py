@@ -33,6 +33,7 @@ from interfaces.jobs import ClaimedTask, TaskReport
 from interfaces.queues import TaskMessage
 from interfaces.settings import Settings
 from interfaces.states import TaskStatus
+from interfaces.tracing import current_traceparent
 from interfaces.workflows import RetryPolicy, TaskDefinition, TaskTypes
 from repositories.json_text import to_json
 from repositories.stages import SWEEP_PAGE, SWEEP_SECONDS, StageRepository
@@ -41,6 +42,7 @@ from repositories.tasks import TaskRepository
 from . import result_blobs
 from .context import RunningTask
 from .leases import Batch, Held, LeaseKeeper
+from .observing import Observer
 from .patience import patient
 from .planning import Planner
 from .redaction import describe
@@ -77,6 +79,7 @@ class Executor:
         relay: Relay,
         planner: Planner,
         leases: LeaseKeeper,
+        observer: Observer,
         worker: str,
     ) -> None:
         self._settings = settings
@@ -87,6 +90,7 @@ class Executor:
         self._relay = relay
         self._planner = planner
         self._leases = leases
+        self._observer = observer
         self._worker = worker
         self._waiting = WaitingStages()
 
@@ -140,8 +144,12 @@ class Executor:
     def _run_all(
         self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
     ) -> None:
+        led_by = current_traceparent()
+
         def run(held: Held) -> None:
-            report = self._run(held, definition, correlation_id, batch.spread)
+            with self._observer.attempt(held.task, correlation_id, led_by) as attempt:
+                report = self._run(held, definition, correlation_id, batch.spread)
+                attempt.ended(report)
             if report is not None:
                 outcomes.add(report)
 
@@ -268,7 +276,8 @@ class Executor:
         if TaskStatus.FAILED in accepted:
             self._sweep(task.job_id, task.run, task.stage, within=0)
         # Other batches wait for the clock, which must not plan a stage: that is left to the job's message.
-        self._stages.finish(task.job_id, task.run, task.stage, self._worker)
+        if self._stages.finish(task.job_id, task.run, task.stage, self._worker):
+            self._observer.stage_ended(task.job_id, task.run, task.stage)
         self._relay.drain(task.job_id)
 
     def _write(

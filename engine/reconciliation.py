@@ -13,6 +13,7 @@ from repositories.recovery import RecoveryRepository
 from repositories.signals import SignalRepository
 from repositories.stages import SWEEP_SECONDS, StageRepository
 
+from .observing import Observer
 from .redaction import describe
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Reconciler:
         stages: StageRepository,
         queues: QueueRepository,
         signals: SignalRepository,
+        observer: Observer,
         worker: str,
     ) -> None:
         # The leases of a process that died end within a heartbeat, and the time that one takes.
@@ -41,6 +43,7 @@ class Reconciler:
         self._recovery = recovery
         self._stages = stages
         self._signals = signals
+        self._observer = observer
         self._worker = worker
 
     def run(self) -> dict[str, int]:
@@ -82,7 +85,9 @@ class Reconciler:
             if stalled.rule != "advance":
                 # A canary that failed leaves tasks to be swept; nothing is swept of a stage that goes on.
                 swept += self._stages.sweep(*place, within=end - monotonic())
-            advanced += self._stages.finish(*place, self._worker)
+            if self._stages.finish(*place, self._worker):
+                advanced += 1
+                self._observer.stage_ended(*place)
         return {"tasks_swept": swept, "canaries_judged": judged, "stages_advanced": advanced}
 
     def _passed_messages(self) -> int:

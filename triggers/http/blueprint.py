@@ -30,5 +30,5 @@ def build(api: HttpDependencies) -> func.Blueprint:
     jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
     for module in (*jobs, catalog, features):
         for endpoint in module.endpoints(api):
-            register(blueprint, endpoint, api.settings, threads)
+            register(blueprint, endpoint, api.settings, threads, api.tracing)
     return blueprint

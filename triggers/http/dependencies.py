@@ -17,6 +17,7 @@ from interfaces.retention import Cleanup
 from interfaces.settings import Settings
 from interfaces.signals import Family
 from interfaces.states import JobStatus
+from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.web_requests import WebAnswer, WebRequest
 
 Document = dict[str, object]
@@ -304,3 +305,4 @@ class HttpDependencies:
     catalog: Catalog
     catalog_api: WebApi
     features_api: WebApi
+    tracing: Tracing = NO_TRACING

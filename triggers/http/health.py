@@ -36,8 +36,8 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     anonymous = func.AuthLevel.ANONYMOUS
     return [
         Endpoint("health", "health", {"GET": health.health}),
-        Endpoint("livez", "livez", {"GET": health.livez}, anonymous),
-        Endpoint("readyz", "readyz", {"GET": health.readyz}, anonymous),
+        Endpoint("livez", "livez", {"GET": health.livez}, anonymous, traced=False),
+        Endpoint("readyz", "readyz", {"GET": health.readyz}, anonymous, traced=False),
     ]
 
 

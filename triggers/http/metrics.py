@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
-    return [Endpoint("metrics", "metrics", {"GET": Metrics(api).metrics})]
+    return [Endpoint("metrics", "metrics", {"GET": Metrics(api).metrics}, traced=False)]
 
 
 class Metrics:

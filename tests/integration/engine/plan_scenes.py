@@ -29,6 +29,7 @@ def parameters(tasks: int) -> dict[str, Any]:
         "run": 1,
         "stage": 1,
         "worker": "w",
+        "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01",
         "first": middle + HELD,
         "last": middle + 2 * HELD - 1,
         "lease": datetime.timedelta(seconds=30),

@@ -23,9 +23,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
+from engine.observing import Observer
 from engine.reconciliation import Reconciler
 from interfaces.jobs import ClaimedPlan
 from interfaces.settings import Settings
+from interfaces.tracing import NO_TRACING
 from repositories.outbox import OutboxRepository
 from repositories.signals import SignalRepository
 from tests.doubles.memory_queues import MemoryQueues
@@ -75,6 +77,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.sessions[2].stages,
             MemoryQueues(),
             SignalRepository(self.sessions[2].database),
+            Observer(NO_TRACING, self.sessions[2].stages),
             "reconciler",
         )
         self.thread = ThreadPoolExecutor(1)
