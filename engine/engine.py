@@ -54,7 +54,7 @@ class Engine:
         self._settings = settings
         jobs, stages, tasks = JobRepository(database), StageRepository(database), TaskRepository(database)
         recovery = RecoveryRepository(database)
-        observer = Observer(tracing, stages)
+        observer = Observer(tracing, stages, tells=settings.log_format == "json")
         heartbeat = database.reserved()
         leases = LeaseKeeper(
             settings, TaskRepository(heartbeat), JobRepository(heartbeat), rest=heartbeat.close
