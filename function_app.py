@@ -5,7 +5,8 @@ from __future__ import annotations
 import azure.functions as func
 
 import registration
-from engine import Engine
+from engine import Engine, logs
+from engine.signals import Signals
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from repositories.blobs import AzureBlobRepository
@@ -32,6 +33,7 @@ from repositories.publications import PostgresPublicationRepository
 from repositories.queues import AzureQueueRepository
 from repositories.results import Results
 from repositories.schema import Schema
+from repositories.telemetry.service import telemetry
 from services.cog.unfinished import UnfinishedPublications
 from services.vector.publishing import AbandonedStaging
 from triggers import http
@@ -60,11 +62,17 @@ ports = registration.Ports(
 task_types = registration.task_catalog(settings, ports)
 registration.check(job_types, task_types, settings.function_timeout)
 leavings: list[Leavings] = [UnfinishedPublications(blobs, publications), AbandonedStaging(tables)]
-engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings)
+signalling = telemetry(settings)
+logs.set_up(settings, signalling.log_handler)
+engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings, signalling.tracing)
+signals = Signals(settings, database, queues, breakers, engine.worker, dropped=signalling.dropped)
+signalling.repeat(signals.process)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 app.register_functions(queue_triggers.build(engine, settings))
-app.register_functions(timer_triggers.build(engine))
+app.register_functions(
+    timer_triggers.build(engine, signals.sent_by(signalling.send) if signalling.on else None)
+)
 app.register_functions(
     http.build(
         http.HttpDependencies(
@@ -83,9 +91,11 @@ app.register_functions(
             queues=queues,
             blobs=blobs,
             breakers=breakers,
+            signals=signals,
             catalog=PgstacSchema(database),
             catalog_api=CatalogApi(settings, token),
             features_api=FeaturesApi(settings, token),
+            tracing=signalling.tracing,
         )
     )
 )

@@ -25,6 +25,7 @@ from repositories.jobs import JobRepository
 from repositories.recovery import PoisonMessage, RecoveryRepository
 from repositories.stages import StageRepository
 
+from .observing import Observer
 from .planning import Planner
 from .redaction import describe, redact, trace
 from .relay import Relay
@@ -66,12 +67,14 @@ class Boundary:
         stages: StageRepository,
         relay: Relay,
         planner: Planner,
+        observer: Observer,
     ) -> None:
         self._recovery = recovery
         self._jobs = jobs
         self._stages = stages
         self._relay = relay
         self._planner = planner
+        self._observer = observer
 
     def receive(self, arrival: Arrival, model: type[M], process: Callable[[M], None]) -> None:
         """Parse and process a message. Raises what `process` raises, so that the host delivers it again."""
@@ -82,6 +85,12 @@ class Boundary:
         except Malformed as error:
             self._reject(arrival, str(error), correlation_id)
             return
+        with self._observer.message(arrival.queue, arrival.message_id, arrival.dequeue_count, message):
+            self._process(arrival, message, process, correlation_id)
+
+    def _process(
+        self, arrival: Arrival, message: M, process: Callable[[M], None], correlation_id: str
+    ) -> None:
         try:
             process(message)
         except Exception as error:

@@ -13,6 +13,7 @@ from interfaces.jobs import Changed, JobTypeInfo, Submitted
 from interfaces.queues import JobMessage, QueueRepository, TaskMessage
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
+from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.workflows import JobTypes, TaskTypes
 from repositories.costs import CostRepository
 from repositories.database import Database
@@ -21,6 +22,7 @@ from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
 from repositories.recovery import RecoveryRepository
 from repositories.retention import RetentionRepository
+from repositories.signals import SignalRepository
 from repositories.stages import StageRepository
 from repositories.tasks import TaskRepository
 
@@ -30,6 +32,7 @@ from .foreseeing import Foresight
 from .leases import LeaseKeeper
 from .limits import Limits
 from .metering import Meter
+from .observing import Observer
 from .planning import Planner
 from .reconciliation import Reconciler
 from .relay import Relay
@@ -49,18 +52,20 @@ class Engine:
         job_types: JobTypes,
         task_types: TaskTypes,
         leavings: Sequence[Leavings] = (),
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._settings = settings
         jobs, stages, tasks = JobRepository(database), StageRepository(database), TaskRepository(database)
         recovery = RecoveryRepository(database)
+        observer = Observer(tracing, stages, tells=settings.log_format == "json")
         heartbeat = database.reserved()
         leases = LeaseKeeper(
             settings, TaskRepository(heartbeat), JobRepository(heartbeat), rest=heartbeat.close
         )
         self._relay = Relay(settings, OutboxRepository(database), queues)
         self._planner = Planner(
-            settings, job_types, task_types, jobs, stages, self._relay, leases, self.worker
+            settings, job_types, task_types, jobs, stages, self._relay, leases, observer, self.worker
         )
         self._executor = Executor(
             settings,
@@ -72,6 +77,7 @@ class Engine:
             self._planner,
             leases,
             Meter(),
+            observer,
             self.worker,
         )
         self._submission = Submission(
@@ -83,9 +89,11 @@ class Engine:
             self._planner,
             Foresight(settings, CostRepository(database)),
         )
-        self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner)
+        self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner, observer)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
-        self._reconciler = Reconciler(settings, recovery, stages, queues, self.worker)
+        self._reconciler = Reconciler(
+            settings, recovery, stages, queues, SignalRepository(database), observer, self.worker
+        )
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(

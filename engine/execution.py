@@ -33,6 +33,7 @@ from interfaces.jobs import ClaimedTask, TaskReport
 from interfaces.queues import TaskMessage
 from interfaces.settings import Settings
 from interfaces.states import TaskStatus
+from interfaces.tracing import current_traceparent
 from interfaces.workflows import RetryPolicy, TaskDefinition, TaskTypes
 from repositories.json_text import to_json
 from repositories.stages import SWEEP_PAGE, SWEEP_SECONDS, StageRepository
@@ -42,6 +43,7 @@ from . import reports, result_blobs
 from .context import RunningTask
 from .leases import Batch, Held, LeaseKeeper
 from .metering import Meter
+from .observing import Observer
 from .patience import patient
 from .planning import Planner
 from .redaction import describe
@@ -79,6 +81,7 @@ class Executor:
         planner: Planner,
         leases: LeaseKeeper,
         meter: Meter,
+        observer: Observer,
         worker: str,
     ) -> None:
         self._settings = settings
@@ -90,6 +93,7 @@ class Executor:
         self._planner = planner
         self._leases = leases
         self._meter = meter
+        self._observer = observer
         self._worker = worker
         self._waiting = WaitingStages()
 
@@ -143,9 +147,15 @@ class Executor:
     def _run_all(
         self, batch: Batch, definition: TaskDefinition[Any], correlation_id: str, outcomes: _Outcomes
     ) -> None:
+        led_by = current_traceparent()
+
         def run(held: Held) -> None:
-            with self._meter.attempt() as held.reading:
+            with (
+                self._observer.attempt(held.task, correlation_id, led_by) as attempt,
+                self._meter.attempt() as held.reading,
+            ):
                 report = self._run(held, definition, correlation_id, batch.spread)
+                attempt.ended(report)
             if report is not None:
                 outcomes.add(replace(report, usage=held.usage()))
 
@@ -272,7 +282,8 @@ class Executor:
         if TaskStatus.FAILED in accepted:
             self._sweep(task.job_id, task.run, task.stage, within=0)
         # Other batches wait for the clock, which must not plan a stage: that is left to the job's message.
-        self._stages.finish(task.job_id, task.run, task.stage, self._worker)
+        if self._stages.finish(task.job_id, task.run, task.stage, self._worker):
+            self._observer.stage_ended(task.job_id, task.run, task.stage)
         self._relay.drain(task.job_id)
 
     def _write(

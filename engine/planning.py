@@ -23,6 +23,7 @@ from repositories.stages import NewStage, StageRepository, TooManyTasks
 
 from .batching import Batching
 from .leases import LeaseKeeper
+from .observing import Observer
 from .patience import patient
 from .redaction import describe, trace
 from .relay import Relay
@@ -42,6 +43,7 @@ class Planner:
         stages: StageRepository,
         relay: Relay,
         leases: LeaseKeeper,
+        observer: Observer,
         worker: str,
     ) -> None:
         self._settings = settings
@@ -51,6 +53,7 @@ class Planner:
         self._stages = stages
         self._relay = relay
         self._leases = leases
+        self._observer = observer
         self._worker = worker
 
     def process(self, message: JobMessage) -> TaskMessage | None:
@@ -74,7 +77,7 @@ class Planner:
             logger.info("job %s run %d stage %d: nothing to plan", message.job_id, message.run, message.stage)
             return None
         try:
-            with self._leases.planning(plan):
+            with self._observer.planning(plan), self._leases.planning(plan):
                 return self._try(plan)
         except ServiceUnavailable:
             raise
@@ -91,6 +94,7 @@ class Planner:
         """
         if not self._stages.finish(job_id, run, stage, self._worker):
             return None
+        self._observer.stage_ended(job_id, run, stage)
         try:
             return self.process(JobMessage(job_id=job_id, run=run, stage=stage + 1))
         except ServiceUnavailable as error:

@@ -10,8 +10,10 @@ from interfaces.errors import NotFound, ServiceUnavailable
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from repositories.recovery import RecoveryRepository
+from repositories.signals import SignalRepository
 from repositories.stages import SWEEP_SECONDS, StageRepository
 
+from .observing import Observer
 from .redaction import describe
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ class Reconciler:
         recovery: RecoveryRepository,
         stages: StageRepository,
         queues: QueueRepository,
+        signals: SignalRepository,
+        observer: Observer,
         worker: str,
     ) -> None:
         # The leases of a process that died end within a heartbeat, and the time that one takes.
@@ -38,6 +42,8 @@ class Reconciler:
         self._queues = queues
         self._recovery = recovery
         self._stages = stages
+        self._signals = signals
+        self._observer = observer
         self._worker = worker
 
     def run(self) -> dict[str, int]:
@@ -60,6 +66,7 @@ class Reconciler:
         }
         if any(moved.values()):
             logger.info("reconciled: %s", ", ".join(f"{rule} {n}" for rule, n in moved.items() if n))
+        self._signals.add_reconciled(moved)
         return moved
 
     def _ended_leases(self) -> int:
@@ -78,7 +85,9 @@ class Reconciler:
             if stalled.rule != "advance":
                 # A canary that failed leaves tasks to be swept; nothing is swept of a stage that goes on.
                 swept += self._stages.sweep(*place, within=end - monotonic())
-            advanced += self._stages.finish(*place, self._worker)
+            if self._stages.finish(*place, self._worker):
+                advanced += 1
+                self._observer.stage_ended(*place)
         return {"tasks_swept": swept, "canaries_judged": judged, "stages_advanced": advanced}
 
     def _passed_messages(self) -> int:

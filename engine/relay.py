@@ -101,6 +101,7 @@ class Relay:
                 run=dispatch.run,
                 stage=dispatch.stage,
                 correlation_id=dispatch.correlation_id,
+                traceparent=dispatch.traceparent,
             )
         else:
             message = TaskMessage(
@@ -108,11 +109,12 @@ class Relay:
                 run=dispatch.run,
                 stage=dispatch.stage,
                 correlation_id=dispatch.correlation_id,
+                traceparent=dispatch.traceparent,
                 first=dispatch.first,
                 last=dispatch.last,
             )
         return OutgoingMessage(
             queue=self._names[dispatch.queue],
-            body=message.model_dump_json(),
+            body=message.model_dump_json(exclude_none=True),
             delay_seconds=dispatch.delay_seconds,
         )

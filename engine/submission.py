@@ -14,6 +14,7 @@ from interfaces.errors import Conflict, FieldError, InvalidParameters, PayloadTo
 from interfaces.jobs import Changed, JobTypeInfo, StageInfo, Submitted
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
+from interfaces.tracing import current_traceparent
 from interfaces.workflows import JobController, JobTypes
 from repositories.jobs import JobRepository
 from repositories.stages import SWEEP_PAGE, StageRepository
@@ -61,6 +62,7 @@ class Submission:
             total_stages=len(controller.stages),
             correlation_id=correlation_id,
             rerun=rerun,
+            traceparent=current_traceparent(),
         )
         if submitted.created:
             self._relay.drain(submitted.job_id)
@@ -98,7 +100,7 @@ class Submission:
 
     def retry(self, job_id: JobId, *, correlation_id: str) -> Changed:
         """Queue the failed and cancelled tasks of an ended job again. Raises `Conflict` for other states."""
-        changed = self._jobs.retry(job_id, correlation_id)
+        changed = self._jobs.retry(job_id, correlation_id, current_traceparent())
         if not changed.changed:
             raise Conflict(
                 f"the job is {changed.status}; only failed, cancelled or partly failed jobs are retried"

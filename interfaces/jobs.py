@@ -77,6 +77,7 @@ class ClaimedPlan(Contract):
     correlation_id: str
     limited: bool
     """Whether only so many jobs of this type may run at once, so that its end lets another go."""
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ class ClaimedTask:
     """Whether other tasks of the stage wait for this one."""
     limited: bool = False
     """Whether only so many tasks of this type may run at once, so that its end lets another go."""
+    job_type: str = ""
+    traceparent: str | None = None
+    """Of the request that started the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from math import inf
 from typing import Annotated, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from .contracts import JobId
+from .tracing import TraceContext
+
+
+def _traceparent(value: object) -> str | None:
+    """What is no traceparent is none: no message is refused for what is only looked at."""
+    return str(value) if isinstance(value, str) and TraceContext.parse(value) else None
 
 
 class QueueMessage(BaseModel):
@@ -20,6 +26,8 @@ class QueueMessage(BaseModel):
     run: Annotated[int, Field(ge=1, le=2**31 - 1)]
     stage: Annotated[int, Field(ge=1, le=2**15 - 1)]
     correlation_id: Annotated[str, Field(max_length=128)] = ""
+    traceparent: Annotated[str | None, BeforeValidator(_traceparent)] = None
+    """Of the request that started the run. The job's row has it too, which no lost message takes along."""
 
 
 class JobMessage(QueueMessage):

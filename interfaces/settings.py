@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -130,7 +130,24 @@ class Settings(BaseSettings):
     """Where clients find the features API; empty: where they asked."""
     features_title: str = "Feature layers"
 
+    otel_exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """A collector that takes OTLP over HTTP, such as `http://collector:4318` (docs/signals.md)."""
+    applicationinsights_connection_string: SecretStr = SecretStr("")
+    """An Application Insights resource that signals are sent to."""
+    otel_sdk_disabled: bool = False
+    """Sends nothing, whatever the two above say."""
+    telemetry_logs: bool = True
+    """Whether log lines are sent along. The Functions host sends them to its Application Insights as well."""
+    log_format: Literal["text", "json"] = "text"
+    """Of log lines: one JSON object each, with job, task, attempt and correlation id, or the text alone."""
+
     allow_destructive_schema_operations: bool = False
+
+    @property
+    def sends_signals(self) -> bool:
+        """Whether any collector is configured."""
+        azure = self.applicationinsights_connection_string.get_secret_value()
+        return bool(self.otel_exporter_otlp_endpoint or azure) and not self.otel_sdk_disabled
 
     @property
     def lease(self) -> timedelta:

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .traffic import BLOB_TRAFFIC
+
 if TYPE_CHECKING:
     from azure.storage.blob import BlobBlock, BlobClient
 
@@ -32,6 +34,7 @@ class Blocks:
         """Upload a block with its MD5: the service refuses what was damaged on the way."""
         self._client.stage_block(self._next_id(), data, length=len(data), validate_content=True)
         self._md5.update(data)
+        BLOB_TRAFFIC.add(written=len(data))
 
     def stage_from_url(self, url: str, offset: int, length: int, **options: Any) -> None:
         """Let the service take a block from another blob."""

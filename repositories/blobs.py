@@ -15,6 +15,7 @@ from .blob_blocks import BLOCK_BYTES, Blocks, cut
 from .blob_copies import BlobCopies
 from .storage_account import StorageAccount
 from .storage_errors import refused, storage_errors
+from .traffic import BLOB_TRAFFIC
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
@@ -79,11 +80,13 @@ class AzureBlobRepository:
         with storage_errors(container, name):
             client = self._account.blob_service().get_blob_client(container, name)
             try:
-                return client.download_blob(offset=offset, length=length).readall()
+                data = client.download_blob(offset=offset, length=length).readall()
             except HttpResponseError as error:
                 if error.status_code == 416:  # the range starts behind the end of the blob
                     return b""
                 raise
+        BLOB_TRAFFIC.add(read=len(data))
+        return data
 
     def write(
         self,
@@ -105,6 +108,7 @@ class AzureBlobRepository:
                 content_settings=ContentSettings(content_type=content_type),
                 metadata=dict(metadata) if metadata else None,
             )
+            BLOB_TRAFFIC.add(written=len(data))
             return str(client.url).split("?", 1)[0]
 
     def write_stream(
@@ -239,6 +243,7 @@ def _put(client: BlobClient, data: bytes, content_type: str, metadata: Mapping[s
         content_settings=ContentSettings(content_type=content_type, content_md5=md5),
         metadata=dict(metadata) if metadata else None,
     )
+    BLOB_TRAFFIC.add(written=len(data))
 
 
 def _item(blob: SdkBlobProperties) -> BlobItem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
 from time import monotonic
 from typing import Any
@@ -28,6 +29,18 @@ MAX_LIFETIME = 1800.0
 """Seconds after which a connection is made anew, as tokens and the servers behind a name change."""
 LEAST_PATIENCE = 1.0
 """The heartbeat does not take a server for silent that is only busy."""
+
+
+@dataclass(frozen=True)
+class PoolUse:
+    """Connections of a pool, threads that wait for one now, and how often and how long any has waited."""
+
+    most: int
+    idle: int
+    in_use: int
+    waiting: int
+    requests: int
+    waited_seconds: float
 
 
 class Database:
@@ -110,6 +123,20 @@ class Database:
         made = ReservedConnection(self._settings, self._token)
         self._reserved.append(made)
         return made
+
+    def use(self) -> PoolUse:
+        """How the pool is used now; all zero while it is closed. Asks nobody."""
+        with self._lock:
+            stats = self._pool.get_stats() if self._pool is not None else {}
+        size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+        return PoolUse(
+            most=self._size,
+            idle=idle,
+            in_use=max(size - idle, 0),
+            waiting=stats.get("requests_waiting", 0),
+            requests=stats.get("requests_num", 0),
+            waited_seconds=stats.get("requests_wait_ms", 0) / 1000,
+        )
 
     def close(self) -> None:
         """Close the pool; it opens again when next used."""

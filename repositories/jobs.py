@@ -30,6 +30,7 @@ class JobRepository:
         total_stages: int,
         correlation_id: str,
         rerun: bool,
+        traceparent: str | None = None,
     ) -> Submitted:
         """Insert the job or start its next run, with the dispatch of its message."""
         row = self._one(
@@ -40,6 +41,7 @@ class JobRepository:
             total_stages=total_stages,
             correlation_id=correlation_id,
             rerun=rerun,
+            traceparent=traceparent,
         )
         return Submitted(job_id=job_id, job_type=job_type, **row)
 
@@ -54,9 +56,10 @@ class JobRepository:
         """Ask the job to stop. Raises `JobNotFound`."""
         return self._changed(job_id, self._row("cancel_job", job_id=job_id))
 
-    def retry(self, job_id: JobId, correlation_id: str) -> Changed:
+    def retry(self, job_id: JobId, correlation_id: str, traceparent: str | None = None) -> Changed:
         """Queue the failed and cancelled tasks of an ended job again. Raises `JobNotFound`."""
-        return self._changed(job_id, self._row("retry_job", job_id=job_id, correlation_id=correlation_id))
+        row = self._row("retry_job", job_id=job_id, correlation_id=correlation_id, traceparent=traceparent)
+        return self._changed(job_id, row)
 
     def fail(self, job_id: JobId, error: str, *, run: int | None = None, stage: int | None = None) -> bool:
         """Fail the job, if it is at this run and stage (None: whichever) and not ending already."""

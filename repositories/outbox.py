@@ -23,6 +23,7 @@ class Dispatch:
     last: int | None
     delay_seconds: int
     correlation_id: str
+    traceparent: str | None = None
 
 
 class OutboxRepository:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from time import monotonic
 
@@ -50,6 +50,21 @@ class NewStage:
     max_failed_fraction: float | None
     max_attempts: int
     canary: int
+
+
+@dataclass(frozen=True)
+class EndedStage:
+    """How a stage went. `traceparent`: of the request that started its run."""
+
+    job_type: str
+    traceparent: str
+    stage_key: str
+    task_type: str
+    status: str
+    task_count: int
+    error: str | None
+    created_at: datetime
+    completed_at: datetime
 
 
 class StageRepository:
@@ -126,6 +141,14 @@ class StageRepository:
                 self._sql["finish_stage"], {"job_id": job_id, "run": run, "stage": stage, "worker": worker}
             ).fetchone()
             return row is not None and bool(row["moved"])
+
+    def span(self, job_id: JobId, run: int, stage: int) -> EndedStage | None:
+        """What a trace says of a stage that has ended; None where it has not, or its run is not traced."""
+        with self._database.connection() as connection:
+            row = connection.execute(
+                self._sql["stage_span"], {"job_id": job_id, "run": run, "stage": stage}
+            ).fetchone()
+        return None if row is None else EndedStage(**row)
 
     def judge_canary(self, job_id: JobId, run: int, stage: int, worker: str) -> bool:
         """Once the canary has ended: let the rest of the stage go, or fail it; true when it was decided."""

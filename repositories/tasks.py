@@ -135,6 +135,7 @@ class TaskRepository:
                     "delays": [float(report.delay_seconds) for report in reports],
                     "usages": [_kept(report.usage) for report in reports],
                     "usage": to_json(dict(total(r.usage for r in reports if r.usage).model_dump())),
+                    "seconds": [report.usage and report.usage.seconds for report in reports],
                 },
             ).fetchall()
         return {row["task_index"]: TaskStatus(row["status"]) for row in rows}

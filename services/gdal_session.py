@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from repositories import usage
+from repositories.traffic import BLOB_TRAFFIC
 
 from .gdal_drivers import open_only
 
@@ -220,6 +221,8 @@ class NetworkStatistics:
         self._lock = threading.Lock()
         self._running: list[BytesRead] = []
         self._since_reset = 0
+        self._told = 0
+        """Of the bytes since the last reset, those that the process's traffic has."""
 
     @cached_property
     def _gdal(self) -> ctypes.CDLL | None:
@@ -261,6 +264,7 @@ class NetworkStatistics:
                 if self._gdal is not None:
                     count.value = _downloaded(files, count) - count.before
                     usage.count(read=count.value)
+                    self._tell(files)
                 self._running.remove(count)
                 self._since_reset += 1
                 if not self._running or self._since_reset >= FORGET_AFTER:
@@ -287,8 +291,16 @@ class NetworkStatistics:
             for name, file in handler.get("files", {}).items()
         }
 
+    def _tell(self, files: Mapping[str, int]) -> None:
+        """Of all files, since a file that two threads read is counted for both of them."""
+        total = sum(files.values())
+        BLOB_TRAFFIC.add(read=max(total - self._told, 0))
+        self._told = total
+
     def _reset(self, files: Mapping[str, int]) -> None:
         """The text names every file since the last reset, so it must not grow for ever."""
+        self._tell(files)
+        self._told = 0
         for count in self._running:
             count.before -= _downloaded(files, count)
         if self._gdal is not None:

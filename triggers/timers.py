@@ -13,11 +13,15 @@ from .threads import Threads
 EVERY_5_SECONDS = "*/5 * * * * *"
 EVERY_15_SECONDS = "3-59/15 * * * * *"
 """Not at the same moment as the relay, which would pass before what is reconciled is there to be sent."""
+EVERY_MINUTE = "20 * * * * *"
 EVERY_HOUR = "0 7 * * * *"
 
 
-def build(engine: Engine) -> func.Blueprint:
-    """The timers. All do what any number of others may be doing at the same time."""
+def build(engine: Engine, send_signals: Callable[[], object] | None = None) -> func.Blueprint:
+    """The timers. All do what any number of others may be doing at the same time.
+
+    `send_signals`: sends what the whole app tells of itself; None where it goes nowhere.
+    """
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
     def on_timer(name: str, schedule: str, work: Callable[[], object], *, at_start: bool = False) -> None:
@@ -35,4 +39,7 @@ def build(engine: Engine) -> func.Blueprint:
     on_timer("relay_outbox", EVERY_5_SECONDS, engine.relay)
     on_timer("reconcile", EVERY_15_SECONDS, engine.reconcile, at_start=True)
     on_timer("retention", EVERY_HOUR, engine.retention.run)
+    if send_signals is not None:
+        # Whichever instance the timer runs on sends for all of them.
+        on_timer("send_signals", EVERY_MINUTE, send_signals)
     return blueprint

@@ -71,13 +71,17 @@ END $$;
 CREATE OR REPLACE FUNCTION app.end_job(
     p_job_id text, p_run integer, p_status app.job_status, p_result jsonb, p_error text
 ) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE v_type text;
+DECLARE
+    v_type text;
+    v_job_type text;
+    v_seconds double precision;
 BEGIN
     UPDATE app.jobs
     SET status = p_status, result = p_result, error = p_error, completed_at = now(), updated_at = now(),
         plan_fence = NULL, plan_lease_until = NULL
     WHERE job_id = p_job_id AND run = p_run AND status IN ('queued', 'processing', 'cancelling')
-    RETURNING app.limited('job:' || job_type) INTO v_type;
+    RETURNING app.limited('job:' || job_type), job_type, extract(epoch FROM now() - started_at)
+    INTO v_type, v_job_type, v_seconds;
     IF FOUND THEN
         PERFORM app.record_event(p_job_id, p_run, NULL, 'job_' || p_status,
                                  jsonb_strip_nulls(jsonb_build_object('error', p_error)));
@@ -86,6 +90,7 @@ BEGIN
             PERFORM app.unpark(v_type);
         END IF;
         PERFORM pg_notify('app_job_ended', p_job_id);
+        PERFORM app.add_totals('jobs', ARRAY[v_job_type], ARRAY[p_status::text], ARRAY[1], ARRAY[v_seconds]);
     END IF;
 END $$;
 

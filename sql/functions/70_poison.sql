@@ -19,6 +19,9 @@ BEGIN
             jsonb_build_object('queue', p_queue, 'message_id', p_message_id, 'reason', p_reason))
         FROM app.jobs j WHERE j.job_id = p_job_id;
     END IF;
+    IF v_new THEN
+        PERFORM app.add_totals('poison', ARRAY[p_queue], ARRAY[p_action], ARRAY[1], NULL);
+    END IF;
     RETURN v_new;
 END $$;
 

@@ -1,14 +1,17 @@
 -- The engine's calls into the protocol (sql/functions), one for each step.
 
 -- name: submit_job
+-- Which trace it belongs to is kept in the same transaction; the condition is always true.
 SELECT * FROM app.submit_job(%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s,
-                             %(correlation_id)s, %(rerun)s)
+                             %(correlation_id)s, %(rerun)s) AS s
+WHERE app.keep_trace(%(job_id)s, s.created, %(traceparent)s) IS NOT NULL
 
 -- name: cancel_job
 SELECT * FROM app.cancel_job(%(job_id)s)
 
 -- name: retry_job
-SELECT * FROM app.retry_job(%(job_id)s, %(correlation_id)s)
+SELECT * FROM app.retry_job(%(job_id)s, %(correlation_id)s) AS s
+WHERE app.keep_trace(%(job_id)s, s.changed, %(traceparent)s) IS NOT NULL
 
 -- name: job_request
 -- What was asked: enough to ask for it again.
@@ -21,7 +24,7 @@ SELECT app.fail_job(%(job_id)s, %(run)s, %(stage)s, %(error)s) AS changed
 SELECT run, stage FROM app.jobs WHERE job_id = %(job_id)s
 
 -- name: claim_plan
-SELECT job_id, job_type, parameters, run, stage, total_stages, plan_fence, correlation_id,
+SELECT job_id, job_type, parameters, run, stage, total_stages, plan_fence, correlation_id, traceparent,
        app.limited('job:' || job_type) IS NOT NULL AS limited
 FROM app.claim_plan(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(lease)s, %(max_attempts)s)
 
@@ -65,6 +68,13 @@ SELECT app.judge_canary(%(job_id)s, %(run)s, %(stage)s, %(worker)s) AS judged
 -- name: finish_stage
 SELECT app.finish_stage(%(job_id)s, %(run)s, %(stage)s, %(worker)s) AS moved
 
+-- name: stage_span
+-- What the span of a stage says that has ended; no row where it has not.
+SELECT j.job_type, j.traceparent, s.stage_key, s.task_type, s.status, s.task_count, s.error, s.created_at, s.completed_at
+FROM app.stages s JOIN app.jobs j USING (job_id, run)
+WHERE s.job_id = %(job_id)s AND s.run = %(run)s AND s.stage = %(stage)s
+  AND s.completed_at IS NOT NULL AND j.traceparent IS NOT NULL
+
 -- name: sweep_stage
 SELECT app.sweep_stage(%(job_id)s, %(run)s, %(stage)s, %(limit)s) AS swept
 
@@ -81,10 +91,12 @@ ORDER BY task_index LIMIT %(limit)s
 
 -- name: claim_tasks
 SELECT c.task_index, c.attempt, c.fence, c.parameters::text AS parameters, c.task_type, c.max_attempts,
-       s.canary, s.limited
+       s.canary, s.limited, s.job_type, s.traceparent
 FROM app.claim_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(worker)s, %(lease)s) AS c
-CROSS JOIN (SELECT held_from IS NOT NULL AS canary, app.limited('task:' || task_type) IS NOT NULL AS limited
-            FROM app.stages WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
+CROSS JOIN (SELECT held_from IS NOT NULL AS canary, app.limited('task:' || task_type) IS NOT NULL AS limited,
+                   job_type, traceparent
+            FROM app.stages JOIN app.jobs USING (job_id, run, stage)
+            WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
 ORDER BY c.task_index
 
 -- name: after_no_claim
@@ -116,17 +128,32 @@ SELECT job_id, fence FROM app.extend_plans(%(job_ids)s::text[], %(fences)s::bigi
 SELECT app.postpone_dispatch(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(delay)s) AS postponed
 
 -- name: finish_tasks
-SELECT task_index, status
-FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
-                      %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
-                      %(delays)s::double precision[], %(usages)s::jsonb[], %(usage)s::jsonb)
+-- What was accepted is counted in the same transaction, except for what was given back before it began.
+WITH finished AS MATERIALIZED (
+    SELECT task_index, status
+    FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
+                          %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
+                          %(delays)s::double precision[], %(usages)s::jsonb[], %(usage)s::jsonb)
+), counted AS MATERIALIZED (
+    SELECT app.add_totals('attempts', array_agg(s.task_type),
+                          array_agg(CASE f.status WHEN 'queued' THEN r.outcome ELSE f.status::text END),
+                          array_agg(1::bigint), array_agg(r.seconds)) AS totals
+    FROM finished f
+    JOIN unnest(%(indexes)s::integer[], %(outcomes)s::text[], %(seconds)s::double precision[])
+         AS r (task_index, outcome, seconds) USING (task_index)
+    CROSS JOIN (SELECT task_type FROM app.stages
+                WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
+    WHERE r.seconds IS NOT NULL OR r.outcome <> 'deferred'
+)
+SELECT f.task_index, f.status FROM finished f CROSS JOIN counted
 
 -- name: copy_items
 COPY app.stage_items (job_id, run, stage, task_index, fence, seq, item) FROM STDIN
 
 -- name: take_dispatches
-SELECT dispatch_id, queue, job_id, run, stage, first, last, delay_seconds, correlation_id
-FROM app.take_dispatches(%(job_id)s, %(limit)s, %(hold)s)
+SELECT dispatch_id, queue, job_id, run, stage, first, last, delay_seconds, correlation_id,
+       (SELECT traceparent FROM app.jobs j WHERE j.job_id = d.job_id) AS traceparent
+FROM app.take_dispatches(%(job_id)s, %(limit)s, %(hold)s) AS d
 
 -- name: mark_sent
 SELECT app.mark_sent(%(dispatch_ids)s::bigint[], %(redelivery)s, %(longest)s)
@@ -135,7 +162,16 @@ SELECT app.mark_sent(%(dispatch_ids)s::bigint[], %(redelivery)s, %(longest)s)
 SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
 
 -- name: reconcile_leases
-SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
+WITH lost AS MATERIALIZED (
+    SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
+), counted AS MATERIALIZED (
+    SELECT app.add_totals('attempts', array_agg(s.task_type), array_agg('lease_lost'::text), array_agg(l.n), NULL) AS totals
+    FROM (SELECT job_id, run, stage, count(*) AS n FROM lost GROUP BY job_id, run, stage) AS l
+    -- OFFSET keeps this a look-up by the whole key, whatever the statistics say.
+    CROSS JOIN LATERAL (SELECT task_type FROM app.stages
+                        WHERE job_id = l.job_id AND run = l.run AND stage = l.stage OFFSET 0) AS s
+)
+SELECT l.job_id, l.run, l.stage, l.task_index, l.status FROM lost l CROSS JOIN counted
 
 -- name: expect_passed
 SELECT app.expect_passed(%(queue)s, %(front)s, %(margin)s, %(limit)s) AS n
@@ -154,6 +190,10 @@ SELECT job_id, run, stage, dispatched FROM app.reconcile_undispatched()
 
 -- name: reconcile_counters
 SELECT job_id, run, stage FROM app.reconcile_counters()
+
+-- name: add_reconciled
+-- A total for each rule that moved something, and one for the run of the reconciler itself.
+SELECT app.add_totals('reconciled', %(rules)s::text[], %(outcomes)s::text[], %(counts)s::bigint[], NULL) AS totals
 
 -- name: record_poison
 SELECT app.record_poison(%(queue)s, %(message_id)s, %(reason)s, %(raw)s, %(bytes)s, %(dequeue_count)s,

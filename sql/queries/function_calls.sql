@@ -14,6 +14,18 @@ SELECT app.count_tasks(%(job_id)s, 1, 1)
 -- name: recount_stage
 SELECT app.recount_stage(%(job_id)s, 1, 1)
 
+-- name: duration_bounds
+SELECT app.duration_bounds()
+
+-- name: add_buckets
+SELECT app.add_buckets('{1, 2}', '{}')
+
+-- name: add_totals
+SELECT app.add_totals('function_test', ARRAY['x'], ARRAY['y'], ARRAY[1], ARRAY[0.1])
+
+-- name: keep_trace
+SELECT app.keep_trace(%(job_id)s, true, NULL)
+
 -- name: lock_job
 SELECT app.lock_job(%(job_id)s)
 

@@ -13,6 +13,7 @@ from . import (
     limits,
     listings,
     maintenance,
+    metrics,
     operations,
     reference,
     results,
@@ -27,8 +28,8 @@ def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
-    jobs = (submission, status, results, listings, operations, limits, maintenance, health)
+    jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
     found = [endpoint for module in (*jobs, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
-        register(blueprint, endpoint, api.settings, threads)
+        register(blueprint, endpoint, api.settings, threads, api.tracing)
     return blueprint

@@ -16,7 +16,9 @@ from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.retention import Cleanup
 from interfaces.settings import Settings
+from interfaces.signals import Family
 from interfaces.states import JobStatus
+from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.web_requests import WebAnswer, WebRequest
 
 Document = dict[str, object]
@@ -286,6 +288,14 @@ class Breakers(Protocol):
         ...
 
 
+class Signals(Protocol):
+    """The app in numbers (`engine.signals`)."""
+
+    def all(self) -> list[Family]:
+        """Every metric that this process can tell."""
+        ...
+
+
 @dataclass(frozen=True)
 class HttpDependencies:
     """Everything the endpoints call."""
@@ -305,6 +315,8 @@ class HttpDependencies:
     queues: QueueRepository
     blobs: BlobRepository
     breakers: Breakers
+    signals: Signals
     catalog: Catalog
     catalog_api: WebApi
     features_api: WebApi
+    tracing: Tracing = NO_TRACING

@@ -47,8 +47,12 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     anonymous = func.AuthLevel.ANONYMOUS
     return [
         Endpoint("health", "health", {"GET": health.health}, operations={"GET": HEALTH}),
-        Endpoint("livez", "livez", {"GET": health.livez}, anonymous, operations={"GET": LIVEZ}),
-        Endpoint("readyz", "readyz", {"GET": health.readyz}, anonymous, operations={"GET": READYZ}),
+        Endpoint(
+            "livez", "livez", {"GET": health.livez}, anonymous, operations={"GET": LIVEZ}, traced=False
+        ),
+        Endpoint(
+            "readyz", "readyz", {"GET": health.readyz}, anonymous, operations={"GET": READYZ}, traced=False
+        ),
     ]
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 from interfaces.contracts import JsonObject
 from interfaces.errors import InvalidRequest, field_errors
 from interfaces.settings import Settings
+from interfaces.tracing import TraceContext
 
 from .dependencies import Position
 from .json_body import json_object
@@ -24,8 +25,6 @@ from .problems import bad_field
 
 JOB_ID = re.compile(r"[0-9a-f]{64}")
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-"""https://www.w3.org/TR/trace-context/#traceparent-header"""
 KEY_PARAMETERS = {"code", "clientid"}
 """Query parameters in which the Functions host accepts keys; they are its own business."""
 MAX_CURSOR_CHARACTERS = 1000
@@ -67,6 +66,9 @@ class Request:
         self.method = raw.method
         self.path = urlsplit(raw.url).path
         self.correlation_id = _correlation_id(raw)
+        given = raw.headers.get("traceparent", "")
+        self.traceparent = given if TraceContext.parse(given) else None
+        """Of the caller (https://www.w3.org/TR/trace-context/); None without a well-formed one."""
 
     def route(self, name: str) -> str:
         """A segment of the path."""
@@ -154,5 +156,5 @@ def _correlation_id(raw: func.HttpRequest) -> str:
     given = raw.headers.get("x-correlation-id", "")
     if CORRELATION_ID.fullmatch(given):
         return str(given)
-    trace = TRACEPARENT.fullmatch(raw.headers.get("traceparent", ""))
-    return trace.group(1) if trace else str(uuid4())
+    trace = TraceContext.parse(raw.headers.get("traceparent", ""))
+    return trace.trace_id if trace else str(uuid4())

@@ -11,19 +11,23 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import cast
 
 import azure.functions as func
 
 from engine import waking
+from engine.observing import about, attributes
 from engine.redaction import trace
 from interfaces.errors import MethodNotAllowed
 from interfaces.settings import Settings
+from interfaces.tracing import NO_TRACING, SpanKind, Tracing, Value
 from triggers.outputs import wake, with_outputs
 from triggers.threads import Threads
 
 from .documentation import Operation
 from .problems import known, problem
 from .requests import Request
+from .responses import ROUTE_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +53,8 @@ class Endpoint:
     auth_level: func.AuthLevel = func.AuthLevel.FUNCTION
     dispatches: bool = False
     """Whether a handler sends messages, whose listeners are to be woken."""
+    traced: bool = True
+    """Whether a request is a span; not where machines ask every few seconds."""
     taken: Sequence[func.HttpMethod] = tuple(func.HttpMethod)
     """The methods that get here at all. Fewer where another function has the same route and another key."""
     operations: Mapping[str, Operation] = field(default_factory=dict)
@@ -62,12 +68,18 @@ class Endpoint:
         return ", ".join(sorted({*self.methods, "OPTIONS", *(["HEAD"] if "GET" in self.methods else [])}))
 
 
-def register(blueprint: func.Blueprint, endpoint: Endpoint, settings: Settings, threads: Threads) -> None:
+def register(
+    blueprint: func.Blueprint,
+    endpoint: Endpoint,
+    settings: Settings,
+    threads: Threads,
+    tracing: Tracing = NO_TRACING,
+) -> None:
     """Add the endpoint as a function that takes every method.
 
     A handler that is a coroutine runs on the event loop and must not block it, others on `threads`.
     """
-    answer = _answering(endpoint, threads)
+    answer = _answering(endpoint, threads, tracing if endpoint.traced else NO_TRACING)
     entry = _waking(answer) if endpoint.dispatches else answer
     entry.__name__ = endpoint.name
     routed = blueprint.route(
@@ -90,18 +102,32 @@ def _waking(answer: Answer) -> Callable[..., Awaitable[func.HttpResponse]]:
     return entry
 
 
-def _answering(endpoint: Endpoint, threads: Threads) -> Answer:
-    async def entry(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        request, started = Request(req), perf_counter()
+def _answering(endpoint: Endpoint, threads: Threads, tracing: Tracing) -> Answer:
+    async def answer(request: Request, context: func.Context) -> func.HttpResponse:
         try:
             handler = _chosen(endpoint, request)
             if inspect.iscoroutinefunction(handler):
-                response = await handler(request)
-            else:
-                response = await threads.run(context, handler, request)
+                return cast(func.HttpResponse, await handler(request))
+            return cast(func.HttpResponse, await threads.run(context, handler, request))
         except Exception as error:  # noqa: BLE001 - the caller gets a problem, never a trace
-            response = _failed(request, error)
-        return _finished(endpoint, request, response, started)
+            return _failed(request, error)
+
+    async def entry(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        request, started = Request(req), perf_counter()
+        route = f"{ROUTE_PREFIX}/{endpoint.route}"
+        known: dict[str, Value] = {"http.request.method": request.method, "http.route": route}
+        correlated = attributes({"correlation_id": request.correlation_id})
+        with (
+            about(correlation_id=request.correlation_id),
+            tracing.span(
+                f"{request.method} {route}", request.traceparent, known | correlated, kind=SpanKind.SERVER
+            ) as span,
+        ):
+            response = await answer(request, context)
+            span.set({"http.response.status_code": response.status_code})
+            if response.status_code >= 500:
+                span.failed(f"answered {response.status_code}")
+            return _finished(endpoint, request, response, started)
 
     return entry
 

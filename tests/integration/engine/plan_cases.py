@@ -270,6 +270,13 @@ HOT = (
         {**_BRIEF, "after_event_id": 0},
         needs=("job_events_of_job",),
     ),
+    # What tools ask every few seconds.
+    Case("signals", "totals", 0),
+    Case("signals", "jobs", 2, needs=("jobs_live",)),
+    Case("signals", "tasks", 2, needs=("stages_live_of_type",)),
+    Case("signals", "outbox", 1),
+    Case("signals", "parked", 0, needs=("outbox_parked",)),
+    Case("signals", "stuck", 3, needs=("tasks_processing", "jobs_live", "outbox_sent")),
     # Retention.
     Case(
         "retention",

@@ -23,10 +23,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
+from engine.observing import Observer
 from engine.reconciliation import Reconciler
 from interfaces.jobs import ClaimedPlan
 from interfaces.settings import Settings
+from interfaces.tracing import NO_TRACING
 from repositories.outbox import OutboxRepository
+from repositories.signals import SignalRepository
 from tests.doubles.memory_queues import MemoryQueues
 
 from . import protocol_database as database
@@ -69,7 +72,13 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.sessions = [Session(options, f"worker-{n}") for n in range(3)]
         self.outbox = OutboxRepository(self.sessions[2].database)
         self.reconciler = Reconciler(
-            options, self.sessions[2].recovery, self.sessions[2].stages, MemoryQueues(), "reconciler"
+            options,
+            self.sessions[2].recovery,
+            self.sessions[2].stages,
+            MemoryQueues(),
+            SignalRepository(self.sessions[2].database),
+            Observer(NO_TRACING, self.sessions[2].stages),
+            "reconciler",
         )
         self.thread = ThreadPoolExecutor(1)
         self.model = Model()

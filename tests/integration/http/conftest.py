@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from engine.signals import Signals
 from repositories.catalog_api import CatalogApi
 from repositories.costs import CostRepository
 from repositories.diagnostics import Diagnostics
@@ -43,6 +44,7 @@ def client_of(world: World) -> Client:
                 queues=world.queues,
                 blobs=world.blobs,
                 breakers=world.breakers,
+                signals=Signals(world.settings, database, world.queues, world.breakers, world.engine.worker),
                 catalog=PgstacSchema(database),
                 catalog_api=CatalogApi(world.settings),
                 features_api=FeaturesApi(world.settings),

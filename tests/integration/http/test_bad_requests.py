@@ -187,6 +187,7 @@ METHODS = {
         "/api/db/invariants",
         "/api/db/debug/all",
         "/api/health",
+        "/api/metrics",
         "/api/livez",
         "/api/readyz",
         "/api/monitor/poison",
@@ -319,7 +320,9 @@ def test_every_function_of_the_api_is_in_the_table_of_methods(api: Client) -> No
     assert len(own) == listed
 
 
-WITHOUT_DATABASE = ("livez", "readyz", "health", "jobs/types", "openapi.json", "docs", "docs/start.js")
+WITHOUT_DATABASE = (
+    *("livez", "readyz", "health", "metrics", "jobs/types", "openapi.json", "docs", "docs/start.js"),
+)
 
 
 def test_without_the_schema_every_endpoint_says_what_to_do(api: Client, database_url: str) -> None:
@@ -327,6 +330,7 @@ def test_without_the_schema_every_endpoint_says_what_to_do(api: Client, database
         connection.execute("DROP SCHEMA app CASCADE")
     for method, urls in METHODS.items():
         for url in urls:
+            # What answers all the same, or says so in words of its own.
             if "schema" in url or url.removeprefix("/api/") in WITHOUT_DATABASE:
                 continue
             bodies: dict[str, object] = {SUBMIT: {"job_type": "hello_world"}, LIMIT: {"at_most": 1}}
