@@ -47,9 +47,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     anonymous = func.AuthLevel.ANONYMOUS
     return [
         Endpoint("health", "health", {"GET": health.health}, operations={"GET": HEALTH}),
-        Endpoint(
-            "livez", "livez", {"GET": health.livez}, anonymous, operations={"GET": LIVEZ}, traced=False
-        ),
+        Endpoint("livez", "livez", {"GET": health.livez}, anonymous, operations={"GET": LIVEZ}, traced=False),
         Endpoint(
             "readyz", "readyz", {"GET": health.readyz}, anonymous, operations={"GET": READYZ}, traced=False
         ),

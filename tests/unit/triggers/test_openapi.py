@@ -18,6 +18,7 @@ import registration
 from interfaces.errors import InvalidRequest, OrchestratorError
 from interfaces.jobs import JobTypeInfo
 from interfaces.settings import Settings
+from interfaces.tracing import NO_TRACING
 from tests.fix_stack import CHECKOUT
 from tests.unit.triggers.http_client import Client
 from triggers.http import HttpDependencies, build, documents, openapi, problem_types, reference
@@ -42,7 +43,7 @@ def dependencies() -> HttpDependencies:
         )
         for one in JOB_TYPES
     ]
-    return HttpDependencies(**others | {"settings": Settings()})
+    return HttpDependencies(**others | {"settings": Settings(), "tracing": NO_TRACING})
 
 
 @pytest.fixture(scope="module")
