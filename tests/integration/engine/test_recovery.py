@@ -185,7 +185,7 @@ def test_a_crash_between_completing_and_advancing_is_mended(world: World) -> Non
     world.rows(
         "SELECT * FROM app.finish_tasks(%s, 1, 1, 'w', ARRAY[0, 1], ARRAY[%s, %s],"
         " ARRAY['completed', 'completed'], ARRAY['{}', '{}']::jsonb[],"
-        " ARRAY[NULL, NULL]::jsonb[], ARRAY[NULL, NULL], ARRAY[0, 0])",
+        " ARRAY[NULL, NULL]::jsonb[], ARRAY[NULL, NULL], ARRAY[0, 0], ARRAY[NULL, NULL]::jsonb[], NULL)",
         job.job_id,
         *[task.fence for task in claimed],
     )

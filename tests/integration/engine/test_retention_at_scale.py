@@ -37,7 +37,7 @@ FINISH = """
 SELECT count(*) FROM app.finish_tasks(
     %s, 1, 1, 'w', %s::integer[], %s::bigint[], array_fill('completed'::text, ARRAY[10]),
     array_fill('{}'::jsonb, ARRAY[10]), array_fill(NULL::jsonb, ARRAY[10]), array_fill(NULL::text, ARRAY[10]),
-    array_fill(0::float8, ARRAY[10]))
+    array_fill(0::float8, ARRAY[10]), array_fill(NULL::jsonb, ARRAY[10]), NULL)
 """
 
 
