@@ -19,8 +19,10 @@ from interfaces.errors import (
     InvalidRequest,
     ServiceUnavailable,
 )
+from repositories.blob_blocks import BLOCK_BYTES
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
+from repositories.traffic import BLOB_TRAFFIC
 
 MakeContainer = Callable[[], ContainerClient]
 
@@ -44,6 +46,17 @@ def test_what_is_written_is_read_whole_or_in_part(blobs: AzureBlobRepository, na
     assert blobs.read(name, "a", 8, 10) == b"89"
     assert blobs.read(name, "a", 10, 1) == b""
     assert blobs.read(name, "a", 0, 0) == b""
+
+
+def test_bytes_read_and_written_are_counted(blobs: AzureBlobRepository, name: str) -> None:
+    read, written = BLOB_TRAFFIC.read, BLOB_TRAFFIC.written
+    blobs.write(name, "a", b"0123456789")
+    blobs.write_stream(name, "b", [b"x" * 1000])
+    blobs.write_stream(name, "c", [b"x" * (BLOCK_BYTES + 1)])
+    assert BLOB_TRAFFIC.written - written == 10 + 1000 + BLOCK_BYTES + 1
+    blobs.read(name, "a", 3)
+    blobs.read(name, "a", 20, 5)
+    assert BLOB_TRAFFIC.read - read == 7
 
 
 def test_an_empty_blob_reads_as_nothing(blobs: AzureBlobRepository, name: str) -> None:

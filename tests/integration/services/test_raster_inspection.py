@@ -19,6 +19,7 @@ from interfaces.errors import BlobNotFound, ServiceUnavailable
 from repositories import usage
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
+from repositories.traffic import BLOB_TRAFFIC
 from services.gdal_session import FORGET_AFTER, GdalSessions
 from services.raster_inspection import RasterInspector
 from services.raster_opening import RasterOpener
@@ -86,6 +87,7 @@ def test_less_than_a_tenth_of_a_large_raster_is_read(
     data = raster_bytes(tmp_path, size=2048, **profile)
     blobs.write(name, "a.tif", data)
     tally, token = usage.begin()
+    before = BLOB_TRAFFIC.read
 
     report = inspect(inspector, blobs, name, "a.tif")
 
@@ -95,6 +97,8 @@ def test_less_than_a_tenth_of_a_large_raster_is_read(
     assert 0 < report.bytes_read < 0.1 * len(data)
     # What GDAL reads is a part of it, and of what its task took; these blobs count nothing themselves.
     assert 0 < tally.bytes_read <= report.bytes_read
+    # What operators are told of the process has it all, what GDAL read by range among it.
+    assert BLOB_TRAFFIC.read - before == report.bytes_read
     assert report.fraction_read == pytest.approx(report.bytes_read / len(data))
     assert report.cog is not None
     assert report.cog.strict_valid is (profile.get("driver") == "COG")
