@@ -14,11 +14,13 @@ from . import (
     listings,
     maintenance,
     metrics,
+    monitoring,
     operations,
     reference,
     results,
     status,
     submission,
+    views,
 )
 from .dependencies import HttpDependencies
 from .routing import register
@@ -29,7 +31,8 @@ def build(api: HttpDependencies) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
     jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
-    found = [endpoint for module in (*jobs, catalog, features) for endpoint in module.endpoints(api)]
+    looks = (views, monitoring)
+    found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
         register(blueprint, endpoint, api.settings, threads, api.tracing)
     return blueprint
