@@ -8,6 +8,7 @@ from triggers.threads import REQUESTS_AT_ONCE, Threads
 
 from . import (
     catalog,
+    dashboard,
     features,
     health,
     limits,
@@ -31,7 +32,7 @@ def build(api: HttpDependencies) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
     jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
-    looks = (views, monitoring)
+    looks = (views, monitoring, dashboard)
     found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
         register(blueprint, endpoint, api.settings, threads, api.tracing)

@@ -164,6 +164,7 @@ QUERIES = [
 ]
 
 LIMIT = "/api/db/limits/job/hello_world"
+PAGE = "/api/dashboard"
 THUMBNAIL = "/api/cogs/thumbnail?container=silver&name=a.tif"
 METHODS = {
     "PUT": [LIMIT],
@@ -185,6 +186,7 @@ METHODS = {
         THUMBNAIL,
         "/api/monitor/activity",
         "/api/monitor/queues",
+        PAGE,
         "/api/db/limits",
         f"/api/jobs/status/{NO_JOB}",
         "/api/jobs/types",
@@ -335,7 +337,7 @@ def test_every_function_of_the_api_is_in_the_table_of_methods(api: Client) -> No
 
 WITHOUT_DATABASE = (
     *("livez", "readyz", "health", "metrics", "jobs/types", "openapi.json", "docs", "docs/start.js"),
-    THUMBNAIL.removeprefix("/api/"),
+    *("dashboard", THUMBNAIL.removeprefix("/api/")),
 )
 
 

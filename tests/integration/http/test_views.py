@@ -220,6 +220,7 @@ BAD = [
     ("/api/cogs/thumbnail", "container=silver", "name"),
     ("/api/cogs/thumbnail", "container=silver&name=%00", "name"),
     ("/api/monitor/activity", "minutes=1441", "minutes"),
+    ("/api/dashboard", "x=1", "x"),
 ]
 
 
