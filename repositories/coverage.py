@@ -15,6 +15,8 @@ from .keyset import Document
 from .sql_files import queries
 
 WGS84 = 4326
+LOOKED_AT = 50_000
+"""Tasks and items of a run among which rasters and STAC items are looked for."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Coverage:
         `kind` is `cog`, `item`, `raster` or `layer`. Items of COGs that are shown are left out. `truncated`
         says that there are more; `without_place` counts what has none on the Earth.
         """
-        key = {"job_id": job_id, "limit": limit + 1}
+        key = {"job_id": job_id, "limit": limit + 1, "looked_at": LOOKED_AT}
         with self._database.connection() as connection:
 
             def rows(query: str, **more: object) -> list[dict[str, Any]]:

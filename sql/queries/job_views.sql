@@ -82,23 +82,24 @@ FROM geo.cogs WHERE job_id = %(job_id)s
 ORDER BY container, name LIMIT %(limit)s
 
 -- name: items
--- STAC items that travelled between the run's stages: those that count are of attempts that completed.
+-- STAC items that travelled between the run's stages: those that count are of attempts that completed. Of a run that
+-- found something else, not all of it is looked at.
 SELECT i.item -> 'item' -> 'id' AS item_id, i.item -> 'item' ->> 'collection' AS collection,
        i.item -> 'item' -> 'geometry' AS geometry, i.item -> 'item' -> 'bbox' AS bbox
-FROM app.stage_items i
+FROM (SELECT * FROM app.stage_items WHERE job_id = %(job_id)s AND run = %(run)s
+      ORDER BY stage, task_index, fence, seq LIMIT %(looked_at)s) AS i
 JOIN app.tasks t USING (job_id, run, stage, task_index)
-WHERE i.job_id = %(job_id)s AND i.run = %(run)s AND t.status = 'completed' AND t.fence = i.fence
-  AND i.item -> 'item' ->> 'type' = 'Feature'
+WHERE t.status = 'completed' AND t.fence = i.fence AND i.item -> 'item' ->> 'type' = 'Feature'
 ORDER BY i.stage, i.task_index, i.seq LIMIT %(limit)s
 
 -- name: rasters
--- Rasters that the run's tasks described, by the report in their result or the result itself.
+-- Rasters that the run's tasks described, by the report in their result or the result itself; of a run about something
+-- else, not all results are looked at.
 SELECT t.stage, t.task_index, coalesce(t.result ->> 'name', t.parameters ->> 'name') AS name,
-       coalesce(t.result #> '{raster,bounds_wgs84}', t.result #> '{report,bounds_wgs84}', t.result -> 'bounds_wgs84') AS bbox
-FROM app.tasks t
-WHERE t.job_id = %(job_id)s AND t.run = %(run)s AND t.status = 'completed'
-  AND jsonb_typeof(coalesce(t.result #> '{raster,bounds_wgs84}', t.result #> '{report,bounds_wgs84}',
-                            t.result -> 'bounds_wgs84')) = 'array'
+       coalesce(t.result #> '{raster,bounds_wgs84}', t.result -> 'bounds_wgs84') AS bbox
+FROM (SELECT * FROM app.tasks WHERE job_id = %(job_id)s AND run = %(run)s AND status = 'completed'
+      ORDER BY stage, task_index LIMIT %(looked_at)s) AS t
+WHERE jsonb_typeof(coalesce(t.result #> '{raster,bounds_wgs84}', t.result -> 'bounds_wgs84')) = 'array'
 ORDER BY t.stage, t.task_index LIMIT %(limit)s
 
 -- name: layers
