@@ -9,10 +9,12 @@ from engine import Engine, logs
 from engine.signals import Signals
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
+from repositories.activity import Activity
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
 from repositories.catalog_api import CatalogApi
 from repositories.costs import CostRepository
+from repositories.coverage import Coverage
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
@@ -23,6 +25,7 @@ from repositories.guarded_blobs import GuardedBlobRepository
 from repositories.guarded_catalog import GuardedCatalog
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
+from repositories.job_views import JobViews
 from repositories.job_watch import JobWatch
 from repositories.layer_exports import PostgresLayerReader
 from repositories.pgstac import PgstacCatalog
@@ -81,6 +84,9 @@ app.register_functions(
             limits=engine.limits,
             retention=engine.retention,
             inspection=Inspection(database),
+            views=JobViews(database),
+            coverage=Coverage(database),
+            activity=Activity(database),
             explanation=JobExplanation(database),
             costs=CostRepository(database),
             watch=JobWatch(settings, database),

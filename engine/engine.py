@@ -36,6 +36,7 @@ from .observing import Observer
 from .planning import Planner
 from .reconciliation import Reconciler
 from .relay import Relay
+from .replay import Replay
 from .retention import Retention
 from .submission import Submission
 
@@ -90,6 +91,7 @@ class Engine:
             Foresight(settings, CostRepository(database)),
         )
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner, observer)
+        self._replay = Replay(recovery, self._submission, self._relay)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
         self._reconciler = Reconciler(
             settings, recovery, stages, queues, SignalRepository(database), observer, self.worker
@@ -123,6 +125,11 @@ class Engine:
     def rerun(self, job_id: JobId, *, correlation_id: str) -> Submitted:
         """Start a new run of an ended job. Raises `JobNotFound`, `Conflict`."""
         return self._submission.rerun(job_id, correlation_id=correlation_id)
+
+    @enforce_contract
+    def replay(self, poison_id: int, *, correlation_id: str) -> Changed:
+        """Take up again what a recorded poison message was about. Raises `NotFound`, `Conflict`."""
+        return self._replay.replay(poison_id, correlation_id=correlation_id)
 
     def job_types(self) -> list[JobTypeInfo]:
         """Every job type with the JSON Schema of its parameters."""

@@ -52,6 +52,11 @@ class Diagnostics:
                 "server": self._rows(connection, "server")[0],
             }
 
+    def outbox(self) -> Document:
+        """Messages that wait to be sent, are held back, or were sent and not acted upon."""
+        with self._database.connection() as connection:
+            return _outbox(self._rows(connection, "outbox"))
+
     def recent(self, limit: int) -> Document:
         """What lives, what failed, what waits and what happened last; at most `limit` of each."""
         names = ("live_jobs", "running_tasks", "failed_tasks", "oldest_dispatches", "newest_events")

@@ -15,7 +15,7 @@ from interfaces.states import JobStatus
 
 from .database import Database
 from .keyset import Document, Page, Position, array, page, position
-from .progress import job_progress, stage_document, task_document
+from .progress import job_progress, listed_job, stage_document, task_document
 from .sql_files import queries
 
 POISON_REASONS = 100
@@ -56,10 +56,16 @@ class Inspection:
         job_type: str | None,
         stage: int | None,
         hours: float | None,
+        search: str | None = None,
+        parameter: tuple[str, str] | None = None,
         after: Position | None,
         limit: int,
     ) -> Page:
-        """Jobs, newest first; `hours` selects those that changed within that time."""
+        """Jobs, newest first; `hours` selects those that changed within that time.
+
+        `search`: those whose id begins with it, or that have it in a value of their parameters, in any case.
+        `parameter`: those in which the parameter of this name has this value, as text.
+        """
         at, job_id = position(after, "time", "text") or (None, None)
         rows = self._rows(
             "jobs",
@@ -67,11 +73,15 @@ class Inspection:
             job_type=job_type,
             stage=stage,
             hours=hours,
+            search=search,
+            name=parameter[0] if parameter else None,
+            value=parameter[1] if parameter else None,
             after_at=at,
             after_job_id=job_id,
             limit=limit + 1,
         )
-        return page(rows, limit, lambda row: [row["created_at"].isoformat(), row["job_id"]])
+        found, following = page(rows, limit, lambda row: [row["created_at"].isoformat(), row["job_id"]])
+        return [listed_job(row) for row in found], following
 
     def tasks(
         self,

@@ -44,6 +44,16 @@ def job_progress(job: Row, stages: Sequence[Row]) -> Document:
     }
 
 
+def listed_job(row: Row) -> Document:
+    """A job of a listing, with its tasks by state and `percent` as in `job_progress`."""
+    counts = {str(state): row[state] for state in TaskStatus}
+    done = row["done"] / row["total_stages"]
+    if row["status"] in (JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS):
+        done = 1.0
+    shown = {key: value for key, value in row.items() if key not in {*counts, "total", "done"}}
+    return {**shown, "progress": {**counts, "total": row["total"], "percent": _percent(done)}}
+
+
 def stage_document(stage: Row) -> Document:
     """A stage with its counts per state folded into `progress`."""
     shown = {key: value for key, value in stage.items() if key not in set(TaskStatus)}

@@ -41,6 +41,20 @@ class PoisonMessage:
     last: int | None = None
 
 
+@dataclass(frozen=True)
+class NamedWork:
+    """What a recorded message named, and the state of that job; it has none when it is gone."""
+
+    job_id: JobId | None
+    run: int | None
+    stage: int | None
+    first: int | None
+    last: int | None
+    status: str | None
+    current_run: int | None
+    current_stage: int | None
+
+
 class RecoveryRepository:
     """One call for each rule of the reconciler; each answers how much it moved."""
 
@@ -106,6 +120,12 @@ class RecoveryRepository:
             action=action,
         )
         return bool(row["recorded"])
+
+    def named_by_poison(self, poison_id: int) -> NamedWork | None:
+        """What a recorded message named; None where none has this number."""
+        with self._database.connection() as connection:
+            row = connection.execute(self._sql["named_by_poison"], {"poison_id": poison_id}).fetchone()
+        return NamedWork(**row) if row else None
 
     def times_raised(self, message: PoisonMessage) -> tuple[int, str]:
         """How many messages about this work raised an error since it was last taken up; the newest error."""

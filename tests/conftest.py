@@ -7,7 +7,13 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.fix_stack", "tests.fix_engine", "tests.fix_app", "tests.fix_publishing"]
+pytest_plugins = [
+    "tests.fix_stack",
+    "tests.fix_engine",
+    "tests.fix_app",
+    "tests.fix_publishing",
+    "tests.fix_browser",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -200,6 +200,11 @@ SELECT app.record_poison(%(queue)s, %(message_id)s, %(reason)s, %(raw)s, %(bytes
                          %(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(correlation_id)s,
                          %(action)s) AS recorded
 
+-- name: named_by_poison
+SELECT p.job_id, p.run, p.stage, p.first, p.last, j.status, j.run AS current_run, j.stage AS current_stage
+FROM app.poison_messages p LEFT JOIN app.jobs j USING (job_id)
+WHERE p.poison_id = %(poison_id)s
+
 -- name: count_raised
 -- How many messages about this work raised an error of its own since somebody last took it up, and the newest error.
 SELECT count(*) AS n, (array_agg(p.reason ORDER BY p.poison_id DESC))[1] AS reason

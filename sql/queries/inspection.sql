@@ -30,7 +30,11 @@ WHERE job_id = %(job_id)s AND run = %(run)s
 ORDER BY stage
 
 -- name: jobs
--- Jobs, newest first. `hours`: changed within that time, so that a new run of an old job is found.
+-- Jobs, newest first. `hours`: changed within that time, so that a new run of an old job is found. `search`: the
+-- beginning of the id, or text anywhere in the parameters' values; `name`, `value`: a parameter of that name, at the
+-- top, which is that text or JSON. Neither has an index: jobs are read from the newest on until the page is full.
+SELECT j.*, p.queued, p.processing, p.completed, p.failed, p.cancelled, p.total, p.done
+FROM (
 SELECT job_id, job_type, status, run, least(stage, total_stages) AS stage, total_stages, error, correlation_id,
        created_at, queued_at, started_at, updated_at, completed_at
 FROM app.jobs
@@ -40,8 +44,24 @@ WHERE (%(after_at)s::timestamptz IS NULL
   AND (%(job_type)s::text IS NULL OR job_type = %(job_type)s::text)
   AND (%(stage)s::integer IS NULL OR least(stage, total_stages) = %(stage)s::integer)
   AND (%(hours)s::float8 IS NULL OR updated_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
+  AND (%(search)s::text IS NULL OR starts_with(job_id, lower(%(search)s::text)) OR EXISTS (
+       SELECT 1 FROM jsonb_path_query(parameters, 'lax $.**') AS v
+       WHERE jsonb_typeof(v) IN ('string', 'number')
+         AND position(lower(%(search)s::text) IN lower(v #>> '{}')) > 0))
+  AND (%(name)s::text IS NULL OR parameters ->> %(name)s::text = %(value)s::text)
 ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s
+) AS j
+CROSS JOIN LATERAL (
+    -- The tasks of the run by state, and the sum of what part of each planned stage is done.
+    SELECT coalesce(sum(queued), 0)::bigint AS queued, coalesce(sum(processing), 0)::bigint AS processing,
+           coalesce(sum(completed), 0)::bigint AS completed, coalesce(sum(failed), 0)::bigint AS failed,
+           coalesce(sum(cancelled), 0)::bigint AS cancelled, coalesce(sum(task_count), 0)::bigint AS total,
+           coalesce(sum(CASE WHEN s.status IN ('completed', 'completed_with_errors') OR task_count = 0 THEN 1
+                             ELSE least((completed + failed + cancelled)::float8 / task_count, 1) END), 0)::float8 AS done
+    FROM app.stage_progress s WHERE s.job_id = j.job_id AND s.run = j.run
+) AS p
+ORDER BY j.created_at DESC, j.job_id DESC
 
 -- name: tasks
 -- Tasks of the current runs of all jobs: newest job first, in each by stage and index. Only the stage in which

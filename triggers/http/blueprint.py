@@ -8,17 +8,20 @@ from triggers.threads import REQUESTS_AT_ONCE, Threads
 
 from . import (
     catalog,
+    dashboard,
     features,
     health,
     limits,
     listings,
     maintenance,
     metrics,
+    monitoring,
     operations,
     reference,
     results,
     status,
     submission,
+    views,
 )
 from .dependencies import HttpDependencies
 from .routing import register
@@ -29,7 +32,8 @@ def build(api: HttpDependencies) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
     jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
-    found = [endpoint for module in (*jobs, catalog, features) for endpoint in module.endpoints(api)]
+    looks = (views, monitoring, dashboard)
+    found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
         register(blueprint, endpoint, api.settings, threads, api.tracing)
     return blueprint

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic import JsonValue
-
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
 from interfaces.costs import DryRun, JobCost
@@ -21,11 +19,10 @@ from interfaces.states import JobStatus
 from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.web_requests import WebAnswer, WebRequest
 
-Document = dict[str, object]
-"""An answer or a part of one: JSON values and datetimes."""
-Position = list[JsonValue]
-"""Where a listing's next page starts; opaque to the API, which only carries it in a cursor."""
-Page = tuple[list[Document], Position | None]
+from .answer_types import Document, Page, Position
+from .view_dependencies import Activity, Coverage, JobViews
+
+__all__ = ["Document", "HttpDependencies", "Page", "Position", "StageScope", "WebApi"]
 
 
 class Jobs(Protocol):
@@ -51,6 +48,10 @@ class Jobs(Protocol):
 
     def dry_run(self, job_type: str, parameters: object, *, rerun: bool = False) -> DryRun:
         """What a submission would do and is likely to take."""
+        ...
+
+    def replay(self, poison_id: int, *, correlation_id: str) -> Changed:
+        """Take up again what a recorded poison message was about."""
         ...
 
     def job_types(self) -> list[JobTypeInfo]:
@@ -100,6 +101,8 @@ class Inspection(Protocol):
         job_type: str | None,
         stage: int | None,
         hours: float | None,
+        search: str | None,
+        parameter: tuple[str, str] | None,
         after: Position | None,
         limit: int,
     ) -> Page:
@@ -215,6 +218,10 @@ class Diagnostics(Protocol):
         """What lives, failed, waits and happened last."""
         ...
 
+    def outbox(self) -> Document:
+        """What waits to be sent."""
+        ...
+
     def server_version(self) -> str:
         """The version of PostgreSQL."""
         ...
@@ -305,6 +312,9 @@ class HttpDependencies:
     limits: Limits
     retention: Retention
     inspection: Inspection
+    views: JobViews
+    coverage: Coverage
+    activity: Activity
     explanation: JobExplanation
     costs: Costs
     watch: Watch

@@ -39,12 +39,22 @@ class PageQuery(Query):
 
 
 class JobsQuery(PageQuery):
-    """Which jobs: by state, type, current stage, and changed within so many hours."""
+    """Which jobs: by state, type, current stage, changed within so many hours, and by their parameters."""
 
     status: Annotated[list[JobStatus], Words] = Field(default_factory=list)
     type: Text | None = None
     stage: Stage | None = None
     hours: Hours | None = None
+    search: Text | None = None
+    parameter: Annotated[Text, Field(pattern=r"^[^=]+=")] | None = None
+
+    @property
+    def named(self) -> tuple[str, str] | None:
+        """The name and the value in `parameter`."""
+        if self.parameter is None:
+            return None
+        name, _, value = self.parameter.partition("=")
+        return name, value
 
 
 class TasksQuery(PageQuery):
@@ -108,6 +118,8 @@ class Listings:
             job_type=query.type,
             stage=query.stage,
             hours=query.hours,
+            search=query.search or None,
+            parameter=query.named,
             after=position_of("jobs", query.cursor),
             limit=page_size(query.limit, self._settings),
         )

@@ -32,6 +32,10 @@ carries `x-correlation-id`: the request's own, or a new one.
 MOUNTED = {
     "stac/api": ("STAC API", "The catalog, below `/api/stac`. It has an OpenAPI document of its own."),
     "features/api": ("Features API", "Vector layers, below `/api/features`, with a document of its own."),
+    "dashboard": (
+        "Operations page",
+        "A page for people, which asks this API with a key they type in.",
+    ),
 }
 """Applications of libraries, by where they describe themselves."""
 HEADERS: JsonObject = {

@@ -74,6 +74,10 @@ class Request:
         """A segment of the path."""
         return str(self._raw.route_params[name])
 
+    def optional(self, name: str) -> str:
+        """What of the path a route's last parameter took; empty where that is nothing."""
+        return str(self._raw.route_params.get(name) or "")
+
     def job_id(self) -> str:
         """The job id in the path."""
         text = self.route("job_id")

@@ -57,6 +57,8 @@ def _outcome(outcome: str) -> dict[str, Any]:
 _BRIEF = {"job_id": "1" * 64}
 """Another job that runs, with a history of three events."""
 
+NO_SEARCH = {"search": None, "name": None, "value": None}
+
 # What is not always there: each grows with the size, and is none of the business of who is measured.
 _JOBS_WAIT = (
     "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages)"
@@ -247,7 +249,10 @@ HOT = (
     Case("inspection", "job_status", 1),
     Case("inspection", "job_progress", 1),
     Case("inspection", "stages", 1),
-    Case("inspection", "jobs", 100, parameters={"stage": None}, needs=("jobs_newest",)),
+    Case("inspection", "jobs", 100, parameters={"stage": None} | NO_SEARCH, needs=("jobs_newest",)),
+    Case("job_views", "run_origin", 1),
+    Case("job_views", "task", 1, parameters={"task_index": 0}),
+    Case("job_views", "timeline", 100, parameters={"origin": datetime.now(UTC), "since": None}),
     Case("inspection", "tasks", 100, "of all jobs", {"stage": None}, needs=("jobs_newest",)),
     Case(
         "inspection",

@@ -7,13 +7,16 @@ from collections.abc import Callable
 import pytest
 
 from engine.signals import Signals
+from repositories.activity import Activity
 from repositories.catalog_api import CatalogApi
 from repositories.costs import CostRepository
+from repositories.coverage import Coverage
 from repositories.diagnostics import Diagnostics
 from repositories.explanation import JobExplanation
 from repositories.features_api import FeaturesApi
 from repositories.inspection import Inspection
 from repositories.invariants import Invariants
+from repositories.job_views import JobViews
 from repositories.job_watch import JobWatch
 from repositories.pgstac_schema import PgstacSchema
 from repositories.results import Results
@@ -34,6 +37,9 @@ def client_of(world: World) -> Client:
                 limits=world.engine.limits,
                 retention=world.engine.retention,
                 inspection=Inspection(database),
+                views=JobViews(database),
+                coverage=Coverage(database),
+                activity=Activity(database),
                 explanation=JobExplanation(database),
                 costs=CostRepository(database),
                 watch=JobWatch(world.settings, database),

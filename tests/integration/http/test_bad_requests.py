@@ -105,6 +105,10 @@ ABOUT_A_JOB = [
     ("GET", "/api/jobs/status/{}"),
     ("GET", "/api/jobs/{}/results"),
     ("GET", "/api/jobs/{}/cost"),
+    ("GET", "/api/jobs/{}/timeline"),
+    ("GET", "/api/jobs/{}/failures"),
+    ("GET", "/api/jobs/{}/coverage"),
+    ("GET", "/api/jobs/{}/tasks/1/0"),
     ("POST", "/api/jobs/{}/cancel"),
     ("POST", "/api/jobs/{}/retry"),
     ("POST", "/api/jobs/{}/rerun"),
@@ -160,6 +164,8 @@ QUERIES = [
 ]
 
 LIMIT = "/api/db/limits/job/hello_world"
+PAGE = "/api/dashboard"
+THUMBNAIL = "/api/cogs/thumbnail?container=silver&name=a.tif"
 METHODS = {
     "PUT": [LIMIT],
     "POST": [
@@ -168,10 +174,19 @@ METHODS = {
         *(f"/api/jobs/{NO_JOB}/{action}" for action in ("cancel", "retry", "rerun")),
         *(f"/api/db/schema/{operation}" for operation in ("migrate", "redeploy", "nuke")),
         "/api/db/maintenance/cleanup",
+        "/api/monitor/poison/1/replay",
     ],
     "GET": [
         f"/api/jobs/{NO_JOB}/explain",
         f"/api/jobs/{NO_JOB}/cost",
+        f"/api/jobs/{NO_JOB}/timeline",
+        f"/api/jobs/{NO_JOB}/failures",
+        f"/api/jobs/{NO_JOB}/coverage",
+        f"/api/jobs/{NO_JOB}/tasks/1/0",
+        THUMBNAIL,
+        "/api/monitor/activity",
+        "/api/monitor/queues",
+        PAGE,
         "/api/db/limits",
         f"/api/jobs/status/{NO_JOB}",
         "/api/jobs/types",
@@ -322,6 +337,7 @@ def test_every_function_of_the_api_is_in_the_table_of_methods(api: Client) -> No
 
 WITHOUT_DATABASE = (
     *("livez", "readyz", "health", "metrics", "jobs/types", "openapi.json", "docs", "docs/start.js"),
+    *("dashboard", THUMBNAIL.removeprefix("/api/")),
 )
 
 

@@ -72,6 +72,11 @@ def test_jobs_are_filtered(api: Client, jobs: dict[str, str], query: str, expect
         assert [job["status"] for page in listed for job in page] == expected
 
 
+def test_listed_jobs_have_the_progress_that_their_status_has(api: Client, jobs: dict[str, str]) -> None:
+    for listed in api.get("/api/db/jobs").json()["jobs"]:
+        assert listed["progress"] == api.get(f"/api/jobs/status/{listed['job_id']}").json()["progress"]
+
+
 def test_jobs_of_long_ago_are_found_again_after_they_changed(
     api: Client, world: World, jobs: dict[str, str]
 ) -> None:

@@ -200,7 +200,7 @@ def test_schema_operations_need_the_setting_and_the_confirmation(
 def test_schema_operations_ask_for_the_admin_key(api: Client) -> None:
     levels = {route.template: route.auth_level.lower() for route in api.routes}
     assert {levels.pop(f"db/schema/{operation}") for operation in MORE} == {"admin"}
-    open_to_all = ("livez", "readyz", "openapi.json", "docs", "docs/{file}")
+    open_to_all = ("livez", "readyz", "openapi.json", "docs", "docs/{file}", "dashboard/{*path}")
     assert {levels.pop(route) for route in open_to_all} == {"anonymous"}
     assert set(levels.values()) == {"function"}
 

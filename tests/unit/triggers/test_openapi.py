@@ -111,7 +111,7 @@ def test_keys_are_asked_for_as_the_functions_ask_for_them(api: Client, document:
 
 def test_mounted_applications_are_linked_to_their_own_documents(document: dict[str, Any]) -> None:
     links = [tag["externalDocs"]["url"] for tag in document["tags"] if "externalDocs" in tag]
-    assert links == ["stac/api", "features/api"]
+    assert links == ["dashboard", "stac/api", "features/api"]
 
 
 def test_each_operation_has_a_summary_of_its_own_and_an_id(document: dict[str, Any]) -> None:

@@ -9,13 +9,19 @@ from pydantic import Field
 
 from interfaces.contracts import JobId, JsonObject
 
-from .common import Answered, Count, JobLinks, JobRow, Next, Page, Seconds, Stage, TaskOutcomeState
+from .common import Answered, Count, JobLinks, JobRow, Next, Page, Progress, Seconds, Stage, TaskOutcomeState
+
+
+class ListedJob(JobRow):
+    """A job with its progress."""
+
+    progress: Progress
 
 
 class Jobs(Page):
     """Jobs, newest first."""
 
-    jobs: list[JobRow]
+    jobs: list[ListedJob]
     links: Next
 
 
