@@ -7,6 +7,7 @@ import azure.functions as func
 from triggers.threads import REQUESTS_AT_ONCE, Threads
 
 from . import (
+    callbacks,
     catalog,
     features,
     health,
@@ -17,6 +18,7 @@ from . import (
     operations,
     reference,
     results,
+    schedules,
     status,
     submission,
 )
@@ -28,7 +30,19 @@ def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
-    jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
+    jobs = (
+        submission,
+        status,
+        results,
+        listings,
+        operations,
+        limits,
+        callbacks,
+        schedules,
+        maintenance,
+        health,
+        metrics,
+    )
     found = [endpoint for module in (*jobs, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
         register(blueprint, endpoint, api.settings, threads, api.tracing)

@@ -111,7 +111,7 @@ class Listings:
             after=position_of("jobs", query.cursor),
             limit=page_size(query.limit, self._settings),
         )
-        return _listed(request, "jobs", page, "db", "jobs")
+        return listed(request, "jobs", page, "db", "jobs")
 
     def job(self, request: Request) -> func.HttpResponse:
         """One job's row, with its parameters and stages."""
@@ -130,7 +130,7 @@ class Listings:
             after=position_of("tasks", query.cursor),
             limit=page_size(query.limit, self._settings),
         )
-        return _listed(request, "tasks", page, "db", "tasks")
+        return listed(request, "tasks", page, "db", "tasks")
 
     def job_tasks(self, request: Request) -> func.HttpResponse:
         """Tasks of one run of a job."""
@@ -145,7 +145,7 @@ class Listings:
             after=position_of("job_tasks", query.cursor),
             limit=page_size(query.limit, self._settings),
         )
-        return _listed(request, "tasks", page, "db", "tasks", job_id, cursor_kind="job_tasks")
+        return listed(request, "tasks", page, "db", "tasks", job_id, cursor_kind="job_tasks")
 
     def events(self, request: Request) -> func.HttpResponse:
         """A job's history, oldest first."""
@@ -155,12 +155,13 @@ class Listings:
             after=position_of("events", query.cursor),
             limit=page_size(query.limit, self._settings),
         )
-        return _listed(request, "events", page, "db", "events", job_id)
+        return listed(request, "events", page, "db", "events", job_id)
 
 
-def _listed(
+def listed(
     request: Request, name: str, page: Page, *segments: str, cursor_kind: str = ""
 ) -> func.HttpResponse:
+    """A page of rows under their name, with a link to the next one."""
     rows, following = page
     cursor = cursor_of(cursor_kind or name, following)
     link = path(*segments, **request.repeated(cursor=cursor)) if cursor else None
