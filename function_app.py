@@ -82,6 +82,8 @@ app.register_functions(
             settings=settings,
             jobs=engine,
             limits=engine.limits,
+            callbacks=engine.callbacks,
+            schedules=engine.schedules,
             retention=engine.retention,
             inspection=Inspection(database),
             views=JobViews(database),

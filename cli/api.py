@@ -52,6 +52,10 @@ class Api:
         document: Document = ask("POST", _path(segments), query, body).json()
         return document
 
+    def delete(self, *segments: str) -> None:
+        """Remove something."""
+        self._ask("DELETE", _path(segments), {}, None)
+
     def pages(self, *segments: str, **query: str | None) -> Iterator[bytes]:
         """Bodies of a download and of what follows it, in order."""
         address, given = _path(segments), query

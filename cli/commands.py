@@ -38,7 +38,7 @@ class Session:
         self.api = Api(url, key, self.transport)
 
 
-def _told(command: Callable[..., None]) -> Callable[..., None]:
+def told(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what the API refuses into a line and an exit code."""
 
     @wraps(command)
@@ -92,9 +92,12 @@ def _watching(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--file", "-f", "file", type=click.File("rb"), help="Parameters as a JSON object; - for stdin.")
 @click.option("--rerun", is_flag=True, help="Run it again although it has completed.")
 @click.option("--dry-run", is_flag=True, help="Print what it would do and is likely to take; do nothing.")
+@click.option("--callback-url", metavar="URL", help="Who is told when the run, or a stage of it, ends.")
+@click.option("--callback-events", metavar="KINDS", help="Of completed, failed, cancelled, stage; by commas.")
+@click.option("--then", "then", metavar="JSON", help="What follows the run: a JSON object, or @FILE.")
 @_watching
 @click.pass_obj
-@_told
+@told
 def submit(
     session: Session,
     job_type: str,
@@ -102,18 +105,30 @@ def submit(
     file: BinaryIO | None,
     rerun: bool,
     dry_run: bool,
+    callback_url: str | None,
+    callback_events: str | None,
+    then: str | None,
     wait: bool,
     timeout: float | None,
 ) -> None:
     """Post a job and print its id. The same parameters again are the same job."""
-    parameters = _parameters(given, file)
-    again = "true" if rerun else None
+    query = {
+        "rerun": "true" if rerun else None,
+        "callback_url": callback_url,
+        "callback_events": callback_events,
+    }
+    parameters = parameters_of(given, file)
     if dry_run:
         if wait or timeout is not None:
             raise click.UsageError("--dry-run starts nothing that --watch or --timeout could wait for")
-        _print(session.api.post("jobs", "submit", job_type, body=parameters, rerun=again, dry_run="true"))
+        query["dry_run"] = "true"
+        show(session.api.post("jobs", "submit", job_type, body=parameters, repeat=True, **query))
         return
-    posted = session.api.post("jobs", "submit", job_type, body=parameters, repeat=not rerun, rerun=again)
+    if then is None:
+        posted = session.api.post("jobs", "submit", job_type, body=parameters, repeat=not rerun, **query)
+    else:
+        body = {"job_type": job_type, "parameters": parameters, "then": _then(then)}
+        posted = session.api.post("jobs", "submit", body=body, repeat=not rerun, **query)
     click.echo(posted["job_id"])
     if not posted["created"]:
         click.echo(f"it was submitted before, and is {posted['status']}", err=True)
@@ -125,14 +140,14 @@ def submit(
 @click.argument("job_id")
 @_watching
 @click.pass_obj
-@_told
+@told
 def status(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
     """Print how far a job is, as JSON."""
     if wait or timeout is not None:
         found = watch(session.api, job_id, timeout, errors)
-        _print(found)
+        show(found)
         sys.exit(EXIT_CODES[found["status"]])
-    _print(session.api.get("jobs", "status", job_id))
+    show(session.api.get("jobs", "status", job_id))
 
 
 @main.command()
@@ -142,7 +157,7 @@ def status(session: Session, job_id: str, wait: bool, timeout: float | None) -> 
 @click.option("--stage", type=int, help="By default the last one that has tasks.")
 @click.option("--status", "states", help="Of the tasks: completed, failed, …, separated by commas.")
 @click.pass_obj
-@_told
+@told
 def results(
     session: Session, job_id: str, output: Path | None, kind: str, stage: int | None, states: str | None
 ) -> None:
@@ -167,17 +182,17 @@ def results(
 @main.command()
 @click.argument("job_id")
 @click.pass_obj
-@_told
+@told
 def cancel(session: Session, job_id: str) -> None:
     """Stop a job."""
-    _print(session.api.post("jobs", job_id, "cancel"))
+    show(session.api.post("jobs", job_id, "cancel"))
 
 
 @main.command()
 @click.argument("job_id")
 @_watching
 @click.pass_obj
-@_told
+@told
 def retry(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
     """Run the failed tasks of an ended job again."""
     _again(session, job_id, "retry", wait, timeout)
@@ -187,7 +202,7 @@ def retry(session: Session, job_id: str, wait: bool, timeout: float | None) -> N
 @click.argument("job_id")
 @_watching
 @click.pass_obj
-@_told
+@told
 def rerun(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
     """Run a whole job again."""
     _again(session, job_id, "rerun", wait, timeout)
@@ -197,12 +212,12 @@ def rerun(session: Session, job_id: str, wait: bool, timeout: float | None) -> N
 @click.argument("job_id")
 @click.option("--json", "as_json", is_flag=True, help="The whole document.")
 @click.pass_obj
-@_told
+@told
 def explain(session: Session, job_id: str, as_json: bool) -> None:
     """Say why a job is where it is, and what can be done about it."""
     found = session.api.get("jobs", job_id, "explain")
     if as_json:
-        _print(found)
+        show(found)
         return
     click.echo(found["summary"])
     for reason in found["reasons"]:
@@ -217,16 +232,16 @@ def explain(session: Session, job_id: str, as_json: bool) -> None:
 @click.argument("job_id")
 @click.option("--run", type=int, help="By default the current one.")
 @click.pass_obj
-@_told
+@told
 def cost(session: Session, job_id: str, run: int | None) -> None:
     """Print what a job took, by stage: time, memory over time, storage operations, bytes; as JSON."""
-    _print(session.api.get("jobs", job_id, "cost", run=None if run is None else str(run)))
+    show(session.api.get("jobs", job_id, "cost", run=None if run is None else str(run)))
 
 
 @main.command()
 @click.argument("job_type", required=False)
 @click.pass_obj
-@_told
+@told
 def types(session: Session, job_type: str | None) -> None:
     """List the job types; of one, print the JSON Schema of its parameters."""
     found = {one["job_type"]: one for one in session.api.get("jobs", "types")["job_types"]}
@@ -234,7 +249,7 @@ def types(session: Session, job_type: str | None) -> None:
         for name, one in found.items():
             click.echo(f"{name:24} {one['description']}")
     elif job_type in found:
-        _print(found[job_type]["parameters_schema"])
+        show(found[job_type]["parameters_schema"])
     else:
         raise Refused(f"no job type {job_type!r}; there are {', '.join(found)}")
 
@@ -244,7 +259,7 @@ def _again(session: Session, job_id: str, how: str, wait: bool, timeout: float |
     if wait or timeout is not None:
         _wait(session, job_id, timeout)
     else:
-        _print(changed)
+        show(changed)
 
 
 def _wait(session: Session, job_id: str, timeout: float | None) -> None:
@@ -254,7 +269,18 @@ def _wait(session: Session, job_id: str, timeout: float | None) -> None:
     sys.exit(EXIT_CODES[found["status"]])
 
 
-def _parameters(given: tuple[str, ...], file: BinaryIO | None) -> Document:
+def _then(text: str) -> Document:
+    try:
+        found = json.loads(Path(text[1:]).read_bytes() if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"cannot be read: {error}", param_hint="--then") from error
+    if not isinstance(found, dict):
+        raise click.BadParameter("must be a JSON object", param_hint="--then")
+    return found
+
+
+def parameters_of(given: tuple[str, ...], file: BinaryIO | None) -> Document:
+    """Parameters from a file, and from NAME=VALUE over them."""
     parameters: Document = {}
     if file is not None:
         try:
@@ -279,5 +305,6 @@ def _without_header(page: bytes, kind: str, number: int) -> bytes:
     return page.partition(b"\n")[2] if kind == "csv" and number else page
 
 
-def _print(document: Document) -> None:
+def show(document: Document) -> None:
+    """Print a document for a program, or a person."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from interfaces.blobs import BlobRepository
+from interfaces.callbacks import CallbackRequest, CallbackSender
 from interfaces.contracts import JobId, enforce_contract
 from interfaces.costs import DryRun
+from interfaces.follow_ups import Then
 from interfaces.jobs import Changed, JobTypeInfo, Submitted
 from interfaces.queues import JobMessage, QueueRepository, TaskMessage
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.workflows import JobTypes, TaskTypes
+from repositories.callbacks import CallbackRepository, HttpCallbackSender
 from repositories.costs import CostRepository
 from repositories.database import Database
+from repositories.follow_ups import FollowerRepository, ScheduleRepository
 from repositories.jobs import JobRepository
 from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
@@ -27,6 +31,8 @@ from repositories.stages import StageRepository
 from repositories.tasks import TaskRepository
 
 from .boundary import Arrival, Boundary
+from .callbacks import Callbacks
+from .chains import Chains
 from .execution import Executor
 from .foreseeing import Foresight
 from .leases import LeaseKeeper
@@ -38,6 +44,7 @@ from .reconciliation import Reconciler
 from .relay import Relay
 from .replay import Replay
 from .retention import Retention
+from .schedules import Schedules
 from .submission import Submission
 
 
@@ -54,6 +61,7 @@ class Engine:
         task_types: TaskTypes,
         leavings: Sequence[Leavings] = (),
         tracing: Tracing = NO_TRACING,
+        callback_sender: CallbackSender | None = None,
     ) -> None:
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._settings = settings
@@ -81,15 +89,14 @@ class Engine:
             observer,
             self.worker,
         )
+        sender = callback_sender or HttpCallbackSender(settings)
+        self.callbacks = Callbacks(settings, CallbackRepository(database), sender, job_types)
+        foresight = Foresight(settings, CostRepository(database))
         self._submission = Submission(
-            settings,
-            job_types,
-            jobs,
-            stages,
-            self._relay,
-            self._planner,
-            Foresight(settings, CostRepository(database)),
+            settings, job_types, jobs, stages, self._relay, self._planner, foresight, self.callbacks
         )
+        self.schedules = Schedules(ScheduleRepository(database), self._submission, self._relay)
+        self._chains = Chains(FollowerRepository(database), self._submission, self._relay)
         self._boundary = Boundary(recovery, jobs, stages, self._relay, self._planner, observer)
         self._replay = Replay(recovery, self._submission, self._relay)
         self.limits = Limits(LimitRepository(database), job_types, task_types, self._relay)
@@ -99,13 +106,23 @@ class Engine:
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(
-        self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str
+        self,
+        job_type: str,
+        parameters: object,
+        *,
+        rerun: bool = False,
+        correlation_id: str,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
     ) -> Submitted:
         """Write the job down and wake the workers.
 
-        Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`, `ServiceUnavailable`.
+        Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`, `ServiceUnavailable`, and
+        `InvalidRequest` for the callback and for what is to follow.
         """
-        return self._submission.submit(job_type, parameters, rerun=rerun, correlation_id=correlation_id)
+        return self._submission.submit(
+            job_type, parameters, rerun=rerun, correlation_id=correlation_id, callback=callback, then=then
+        )
 
     def dry_run(self, job_type: str, parameters: object, *, rerun: bool = False) -> DryRun:
         """What `submit` would do and is likely to take. Writes nothing; raises as `submit` does."""
@@ -159,6 +176,10 @@ class Engine:
     def relay(self) -> int:
         """Send what is pending in the outbox; answers how many messages were sent."""
         return self._relay.drain()
+
+    def follow_up(self) -> int:
+        """Submit what the clock and the ends of runs ask for; answers how much that was."""
+        return self.schedules.fire() + self._chains.follow()
 
     def reconcile(self) -> dict[str, int]:
         """Make every stuck thing move again; answers how much each rule moved."""

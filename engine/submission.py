@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
+import rfc8785
+from pydantic import JsonValue, ValidationError
 
+from interfaces.callbacks import CallbackRequest
 from interfaces.containers import HOST_CONTAINERS, Written
 from interfaces.contracts import JobId, JsonObject
 from interfaces.costs import DryRun
-from interfaces.errors import Conflict, FieldError, InvalidParameters, PayloadTooLarge
-from interfaces.jobs import Changed, JobTypeInfo, StageInfo, Submitted
+from interfaces.errors import Conflict, FieldError, InvalidParameters, InvalidRequest, PayloadTooLarge
+from interfaces.follow_ups import LONGEST_CHAIN, RESULT_DOCUMENT, Then
+from interfaces.jobs import Changed, JobTypeInfo, Link, NewJob, StageInfo, Submitted
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
+from interfaces.templates import TemplateError, check
 from interfaces.tracing import current_traceparent
 from interfaces.workflows import JobController, JobTypes
 from repositories.jobs import JobRepository
 from repositories.stages import SWEEP_PAGE, StageRepository
 
+from .callbacks import Callbacks
 from .foreseeing import Foresight
 from .identity import job_id
 from .planning import Planner
@@ -40,6 +48,7 @@ class Submission:
         relay: Relay,
         planner: Planner,
         foresight: Foresight,
+        callbacks: Callbacks,
     ) -> None:
         self._settings = settings
         self._job_types = job_types
@@ -48,25 +57,104 @@ class Submission:
         self._relay = relay
         self._planner = planner
         self._foresight = foresight
+        self._callbacks = callbacks
 
-    def submit(self, job_type: str, parameters: object, *, rerun: bool, correlation_id: str) -> Submitted:
+    def submit(
+        self,
+        job_type: str,
+        parameters: object,
+        *,
+        rerun: bool,
+        correlation_id: str,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> Submitted:
         """Insert the job, or find that it is there.
 
-        Raises `UnknownJobType`, `InvalidParameters`, `PayloadTooLarge`.
+        Who is told of its run, and what follows it, are no part of its identity. Raises `UnknownJobType`,
+        `InvalidParameters`, `PayloadTooLarge`, `InvalidRequest` for what is asked for besides.
         """
-        controller, normal = self._asked(job_type, parameters)
+        job = self.prepare(job_type, parameters)
         submitted = self._jobs.submit(
-            job_id(job_type, normal),
-            job_type,
-            normal,
-            total_stages=len(controller.stages),
-            correlation_id=correlation_id,
-            rerun=rerun,
-            traceparent=current_traceparent(),
+            replace(
+                job,
+                correlation_id=correlation_id,
+                rerun=rerun,
+                traceparent=current_traceparent(),
+                callback=self._callbacks.checked(callback) if callback is not None else None,
+                then=link(self._checked(then)) if then is not None else None,
+            )
         )
         if submitted.created:
             self._relay.drain(submitted.job_id)
         return submitted
+
+    def prepare(self, job_type: str, parameters: object, field: str = "") -> NewJob:
+        """What is submitted: validated and complete with defaults, under its id.
+
+        Raises as `submit` does; errors name their fields below `field`.
+        """
+        try:
+            controller, normal = self._asked(job_type, parameters)
+            return NewJob(job_id(job_type, normal), job_type, normal, total_stages=len(controller.stages))
+        except InvalidParameters as error:
+            if not field:
+                raise
+            errors = [
+                FieldError(field=field if e.field == "(body)" else f"{field}.{e.field}", reason=e.reason)
+                for e in error.errors
+            ]
+            named = "; ".join(f"{e.field}: {e.reason}" for e in errors) or f"{field}: {error.detail}"
+            raise InvalidParameters(named, errors=errors) from error
+
+    def check_template(self, job_type: str, parameters: JsonObject, roots: Sequence[str], field: str) -> None:
+        """Look at parameters of which some are filled in later: all that can be known of them now.
+
+        Raises `UnknownJobType`, `InvalidRequest` and `InvalidParameters` naming the field.
+        """
+        self._job_types.get(job_type)
+        try:
+            later = {name for name, value in parameters.items() if check(value, roots, name)}
+        except TemplateError as error:
+            place = f"{field}.{error.field}"
+            reason = FieldError(field=place, reason=error.reason)
+            raise InvalidRequest(f"{place}: {error.reason}", errors=[reason]) from None
+        known = {name: value for name, value in parameters.items() if name not in later}
+        try:
+            self.prepare(job_type, known, field)
+        except InvalidParameters as error:
+            # What is said of a field that is there only later, or of all together, may not hold then.
+            told = [e for e in error.errors if e.field.removeprefix(f"{field}.").split(".")[0] not in later]
+            told = [e for e in told if not (later and e.field == field)]
+            if told or not later:
+                text = "; ".join(f"{e.field}: {e.reason}" for e in told) or error.detail
+                raise InvalidParameters(text, errors=told) from None
+        unknown = later.difference(self._job_types.get(job_type).parameters_model.model_fields)
+        if unknown:
+            place = f"{field}.{min(unknown)}"
+            reason = FieldError(field=place, reason="Extra inputs are not permitted")
+            raise InvalidParameters(f"{place}: {reason.reason}", errors=[reason])
+
+    def _checked(self, then: Then) -> Then:
+        """What follows, if it can. Raises `InvalidRequest`, `UnknownJobType`, `InvalidParameters`."""
+        for depth, (field, one) in enumerate(then.chain(), 1):
+            if depth > LONGEST_CHAIN:
+                reason = f"a chain has at most {LONGEST_CHAIN} jobs after the first"
+                raise InvalidRequest(f"{field}: {reason}", errors=[FieldError(field=field, reason=reason)])
+            try:
+                self.check_template(one.job_type, one.parameters, RESULT_DOCUMENT, f"{field}.parameters")
+            except InvalidParameters as error:
+                # These are not the parameters of the job that is submitted.
+                raise InvalidRequest(error.detail, errors=error.errors) from error
+            if self.callback(one, field) is None and one.callback_events is not None:
+                place, reason = f"{field}.callback_events", "is given without a callback_url"
+                raise InvalidRequest(f"{place}: {reason}", errors=[FieldError(field=place, reason=reason)])
+        return then
+
+    def callback(self, then: Then, field: str) -> CallbackRequest | None:
+        """Who is told of what follows. Raises `InvalidRequest` for an address that is not allowed."""
+        asked = then.callback()
+        return None if asked is None else self._callbacks.checked(asked, f"{field}.callback_url")
 
     def dry_run(self, job_type: str, parameters: object, *, rerun: bool) -> DryRun:
         """What `submit` would do, which is not done. Raises as it does."""
@@ -166,3 +254,10 @@ class Submission:
             if holds is not None:
                 reason = f"{name} is this app's own container of {holds}; choose another one"
                 raise InvalidParameters(f"{field}: {reason}", errors=[FieldError(field=field, reason=reason)])
+
+
+def link(then: Then, depth: int = 1) -> Link:
+    """What follows a run, as it is kept."""
+    request: JsonValue = then.model_dump(mode="json", exclude_none=True)
+    assert isinstance(request, dict)
+    return Link(digest=hashlib.sha256(rfc8785.dumps(request)).hexdigest(), request=request, depth=depth)

@@ -97,6 +97,28 @@ class Poison(Contract):
     recorded_at: datetime
 
 
+class Callbacks(Contract):
+    """What is still to be told of the run, and what was given up."""
+
+    pending: int
+    dead: int
+    due_at: datetime | None
+    dead_at: datetime | None
+    error: str | None
+    """The newest."""
+
+
+class Follower(Contract):
+    """What follows the run."""
+
+    job_type: str
+    state: Literal["waiting", "submitted", "skipped", "failed"]
+    next_job_id: str | None
+    next_run: int | None
+    error: str | None
+    due_at: datetime | None
+
+
 class LastEvent(Contract):
     """The newest entry of the job's history."""
 
@@ -130,6 +152,8 @@ class JobFacts(Contract):
     failures: list[Failure]
     limits: list[Limit]
     poison: Poison | None
+    callbacks: Callbacks
+    followers: list[Follower]
     interrupted: LastEvent | None
     """The last interruption of the current stage's planning."""
     last_event: LastEvent | None

@@ -8,9 +8,35 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .callbacks import CallbackRequest
 from .contracts import Contract, JobId, JsonObject
 from .costs import Usage
 from .states import JobStatus, TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What follows a run: `request` is an `interfaces.follow_ups.Then`, `digest` names it."""
+
+    digest: str
+    request: JsonObject
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A validated submission. Its `job_id` is the hash of `job_type` and `parameters`, of nothing else."""
+
+    job_id: JobId
+    job_type: str
+    parameters: JsonObject
+    total_stages: int
+    correlation_id: str = ""
+    rerun: bool = False
+    traceparent: str | None = None
+    """Of the request that asks for it."""
+    callback: CallbackRequest | None = None
+    then: Link | None = None
 
 
 class Submitted(Contract):

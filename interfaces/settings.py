@@ -140,6 +140,23 @@ class Settings(BaseSettings):
     """Whether log lines are sent along. The Functions host sends them to its Application Insights as well."""
     log_format: Literal["text", "json"] = "text"
     """Of log lines: one JSON object each, with job, task, attempt and correlation id, or the text alone."""
+    callback_hosts: Annotated[str, Field(max_length=10_000)] = ""
+    """Hosts that may be called back, separated by commas: `hooks.example.org`, `*.example.org`, `host:8443`.
+    Empty: none, and whoever asks for a callback is refused."""
+    callback_secret: SecretStr = SecretStr("")
+    """What callbacks by `callback_url` are signed with: `whsec_` and base64 of 24 to 64 bytes. Several,
+    separated by blanks, while one replaces the other."""
+    callback_source: Annotated[str, Field(min_length=1, max_length=500)] = "/api/jobs"
+    """`source` of the events: what tells this app from others."""
+    callback_seconds: Annotated[float, Field(gt=0, le=30)] = 10
+    """How long one attempt may take, from the name's resolution to the answer."""
+    callback_max_attempts: Annotated[int, Field(ge=1, le=1000)] = 20
+    """About a day of them; then a callback is given up."""
+    callback_allow_http: bool = False
+    """For development: also `http://`."""
+    callback_allow_private: bool = False
+    """Also private addresses and the machine's own, for receivers inside the network and for development;
+    never link-local ones, where platforms keep their credentials."""
 
     allow_destructive_schema_operations: bool = False
 

@@ -44,6 +44,8 @@ class JobExplanation:
                         self._one(connection, "limit", {"limited_type": name}) for name in sorted(limited)
                     ],
                     "poison": self._one(connection, "poison", named),
+                    "callbacks": self._one(connection, "callbacks", named),
+                    "followers": self._all(connection, "followers", named),
                     "interrupted": self._one(connection, "interrupted", named),
                     "last_event": self._one(connection, "last_event", named),
                 }

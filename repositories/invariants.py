@@ -32,6 +32,12 @@ INVARIANTS = {
     "invariant_6_missing_outcome": "a completed task without a result, or a failed task without an error",
     "invariant_7_task_of_later_stage": "a job at one stage with a task of a later stage",
     "invariant_8_unexplained_poison": "a message in a poison queue with no row that explains it",
+    "invariant_9_untold_end": "a run that ended, with a subscriber to whom that is not to be told",
+    "invariant_10_neglected_callback": (
+        "a callback that has been due for an hour, to a host to which none that wait were sent lately"
+    ),
+    "invariant_11_overdue_schedule": "a schedule whose tick came five minutes ago, and was not fired",
+    "invariant_12_forgotten_follower": "what was to follow a run that ended five minutes ago, and did not",
 }
 """Each view in `sql/views/invariants.sql`, and what a row of it is."""
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from interfaces.contracts import JobId, JsonObject
 from interfaces.errors import JobNotFound
-from interfaces.jobs import Changed, ClaimedPlan, Submitted
+from interfaces.jobs import Changed, ClaimedPlan, NewJob, Submitted
 
+from . import submitting
 from .database import Database
 from .json_text import to_json
 from .sql_files import queries
@@ -21,29 +22,13 @@ class JobRepository:
         self._database = database
         self._sql = queries("engine")
 
-    def submit(
-        self,
-        job_id: JobId,
-        job_type: str,
-        parameters: JsonObject,
-        *,
-        total_stages: int,
-        correlation_id: str,
-        rerun: bool,
-        traceparent: str | None = None,
-    ) -> Submitted:
-        """Insert the job or start its next run, with the dispatch of its message."""
-        row = self._one(
-            "submit_job",
-            job_id=job_id,
-            job_type=job_type,
-            parameters=to_json(parameters),
-            total_stages=total_stages,
-            correlation_id=correlation_id,
-            rerun=rerun,
-            traceparent=traceparent,
-        )
-        return Submitted(job_id=job_id, job_type=job_type, **row)
+    def submit(self, job: NewJob) -> Submitted:
+        """Insert the job or start its next run, with its dispatch, who is told of it and what follows."""
+        if job.callback is None and job.then is None:
+            with self._database.connection() as connection:
+                return submitting.submit(connection, job)
+        with self._database.transaction() as connection:
+            return submitting.submit(connection, job)
 
     def request(self, job_id: JobId) -> tuple[str, JsonObject]:
         """The job's type and parameters. Raises `JobNotFound`."""

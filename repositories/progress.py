@@ -40,6 +40,7 @@ def job_progress(job: Row, stages: Sequence[Row]) -> Document:
             **{key: job[key] for key in TIMES},
             "duration_seconds": _seconds(job["started_at"], job["completed_at"]),
         },
+        "followed_by": job["followers"] or [],
         "correlation_id": job["correlation_id"],
     }
 

@@ -74,8 +74,9 @@ class RetentionRepository:
         return {kind: int(row[kind]) for kind in KINDS}
 
     def sweep_leftovers(self, before: datetime, limit: int = PAGE) -> int:
-        """Delete old poison messages and dispatches that no run speaks for; answers how many."""
-        return int(self._one("sweep_leftovers", before=before, limit=limit)["removed"])
+        """Delete old rows that no run speaks for, such as poison messages and callbacks; answers how many."""
+        rules = ("sweep_leftovers", "sweep_callbacks", "sweep_ticks")
+        return sum(int(self._one(rule, before=before, limit=limit)["removed"]) for rule in rules)
 
     def pass_clean_stages(self, age: timedelta, limit: int = 100) -> int:
         """Note of stages that ended that long ago that nothing was left in them; answers of how many."""

@@ -29,6 +29,7 @@ from repositories.pgstac import PgstacCatalog
 from repositories.pgstac_administration import PgstacAdministration
 from repositories.pgstac_items import PgstacItems
 from repositories.publications import PostgresPublicationRepository
+from tests.doubles.callback_receiver import MemoryReceiver
 from tests.doubles.memory_blobs import MemoryBlobs
 from tests.doubles.memory_queues import MemoryQueues, Stored
 
@@ -57,6 +58,7 @@ class World:
         for queue in (self.settings.jobs_queue, self.settings.tasks_queue):
             self.queues.ensure(queue)
         self.blobs = MemoryBlobs()
+        self.receiver = MemoryReceiver()
         self.breakers = Breakers(self.settings)
         self.guarded = GuardedBlobRepository(storage or self.blobs, self.breakers)
         self.databases: list[Database] = []
@@ -86,7 +88,15 @@ class World:
         return self.databases[-1]
 
     def _engine(self, database: Database) -> Engine:
-        return Engine(self.settings, database, self.queues, self.guarded, self.job_types, self.task_types)
+        return Engine(
+            self.settings,
+            database,
+            self.queues,
+            self.guarded,
+            self.job_types,
+            self.task_types,
+            callback_sender=self.receiver,
+        )
 
     def register(
         self, job: JobController[Any] | None = None, *definitions: TaskDefinition[Any], replace: bool = False
@@ -189,7 +199,7 @@ class World:
         views = self.rows(
             "SELECT viewname FROM pg_views WHERE schemaname = 'app' AND viewname LIKE 'invariant%%'"
         )
-        assert len(views) == 8
+        assert len(views) == 12
         found = {v["viewname"]: self.rows(f"SELECT * FROM app.{v['viewname']}") for v in views}
         return {name: rows for name, rows in found.items() if rows}
 

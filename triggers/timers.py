@@ -1,4 +1,4 @@
-"""Timer triggers: the relay, the reconciler, and retention."""
+"""Timer triggers: the relay, the reconciler, schedules and chains, callbacks, and retention."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ def build(engine: Engine, send_signals: Callable[[], object] | None = None) -> f
 
     on_timer("relay_outbox", EVERY_5_SECONDS, engine.relay)
     on_timer("reconcile", EVERY_15_SECONDS, engine.reconcile, at_start=True)
+    on_timer("follow_up", EVERY_5_SECONDS, engine.follow_up)
+    # Of its own, since it waits for other people's servers.
+    on_timer("deliver_callbacks", EVERY_5_SECONDS, engine.callbacks.deliver)
     on_timer("retention", EVERY_HOUR, engine.retention.run)
     if send_signals is not None:
         # Whichever instance the timer runs on sends for all of them.

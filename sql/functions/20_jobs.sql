@@ -85,6 +85,8 @@ BEGIN
     IF FOUND THEN
         PERFORM app.record_event(p_job_id, p_run, NULL, 'job_' || p_status,
                                  jsonb_strip_nulls(jsonb_build_object('error', p_error)));
+        PERFORM app.tell_end(p_job_id, p_run, v_job_type, p_status, p_error, now());
+        PERFORM app.wake_followers(p_job_id, p_run, now());
         DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run;
         IF v_type IS NOT NULL THEN
             PERFORM app.unpark(v_type);

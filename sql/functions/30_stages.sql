@@ -247,6 +247,10 @@ BEGIN
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage;
     PERFORM app.record_event(p_job_id, p_run, p_stage, 'stage_' || v_status,
         jsonb_build_object('completed', v_completed, 'failed', v_failed), p_worker => p_worker);
+    PERFORM app.tell(p_job_id, p_run, p_stage, j.job_type, 'stage', 'stage.' || v_status, now(),
+        jsonb_build_object('stage', p_stage, 'stage_key', s.stage_key, 'total_stages', j.total_stages,
+                           'status', v_status, 'error', v_error, 'task_count', s.task_count,
+                           'completed', v_completed, 'failed', v_failed));
     -- Every task is terminal and committed, so nobody holds a difference back: the counters become exact.
     UPDATE app.stage_counters c
     SET queued = 0, processing = 0,

@@ -56,6 +56,9 @@ BEGIN
     END IF;
     DELETE FROM app.stage_counters WHERE job_id = p_job_id AND run = p_run;
     DELETE FROM app.outbox WHERE job_id = p_job_id AND run = p_run;
+    -- What they are still to be told needs no run; it goes by its own age.
+    DELETE FROM app.run_subscribers WHERE job_id = p_job_id AND run = p_run;
+    DELETE FROM app.followers WHERE job_id = p_job_id AND run = p_run;
     RETURN v_gone;
 END $$;
 

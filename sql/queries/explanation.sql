@@ -75,6 +75,20 @@ SELECT count(*) OVER () AS messages, poison_id, queue, left(reason, 300) AS reas
 FROM app.poison_messages WHERE job_id = %(job_id)s AND coalesce(run, %(run)s) = %(run)s
 ORDER BY poison_id DESC LIMIT 1
 
+-- name: callbacks
+-- Of the run: what is still to be told, and what was given up.
+SELECT count(*) FILTER (WHERE delivered_at IS NULL AND dead_at IS NULL) AS pending,
+       count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
+       min(due_at) FILTER (WHERE delivered_at IS NULL AND dead_at IS NULL) AS due_at,
+       max(dead_at) AS dead_at, left((array_agg(last_error ORDER BY attempted_at DESC NULLS LAST)
+                                      FILTER (WHERE delivered_at IS NULL))[1], 300) AS error
+FROM app.callbacks WHERE job_id = %(job_id)s AND run = %(run)s
+
+-- name: followers
+-- What follows the run, or could not.
+SELECT request ->> 'job_type' AS job_type, state, next_job_id, next_run, left(error, 300) AS error, due_at
+FROM app.followers WHERE job_id = %(job_id)s AND run = %(run)s ORDER BY follower_id LIMIT 10
+
 -- name: interrupted
 -- Among the newest events only: an outage has an event an attempt, and a fan-out thousands.
 SELECT event, at, detail

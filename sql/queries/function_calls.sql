@@ -35,6 +35,51 @@ SELECT app.dispatch_job(%(job_id)s, 1, 1)
 -- name: keep_past_run
 SELECT app.keep_past_run(j) FROM app.jobs j WHERE job_id = %(job_id)s
 
+-- name: event_id
+SELECT app.event_id(%(job_id)s, 1, NULL, now())
+
+-- name: tell
+SELECT app.tell(%(job_id)s, 1, NULL, 'function_test', 'function_test', 'function_test', now(), '{}', '')
+
+-- name: tell_end
+SELECT app.tell_end(%(job_id)s, 1, 'function_test', 'failed', 'function test', now(), '')
+
+-- name: subscribe_run
+SELECT app.subscribe_run(%(job_id)s, 1, 'https://example.org/', '{failed}')
+
+-- name: take_callbacks
+SELECT * FROM app.take_callbacks('{}', 0, 0, interval '1 second', 1)
+
+-- name: settle_callback
+SELECT app.settle_callback(0, 0, 'retry', NULL, 'function test', 0)
+
+-- name: resend_callback
+SELECT app.resend_callback(0)
+
+-- name: sweep_callbacks
+SELECT app.sweep_callbacks('-infinity', 0)
+
+-- name: unsubscribe
+SELECT app.unsubscribe('00000000-0000-0000-0000-000000000000')
+
+-- name: take_tick
+SELECT app.take_tick('function_test', now(), now(), now())
+
+-- name: add_follower
+SELECT app.add_follower(%(job_id)s, 1, 'function_test', '{}', 1)
+
+-- name: wake_followers
+SELECT app.wake_followers(%(job_id)s, 1, now())
+
+-- name: due_followers
+SELECT * FROM app.due_followers(0)
+
+-- name: settle_follower
+SELECT app.settle_follower(0, now(), 'failed', NULL, 'function test')
+
+-- name: sweep_ticks
+SELECT app.sweep_ticks('-infinity', 0)
+
 -- name: submit_job
 SELECT * FROM app.submit_job(%(job_id)s, 'function_test', '{}', 1, '', false)
 

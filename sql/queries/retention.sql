@@ -51,6 +51,12 @@ SELECT job_id, run FROM app.ended_runs(%(job_ids)s::text[], %(runs)s::integer[],
 -- name: sweep_leftovers
 SELECT app.sweep_leftovers(%(before)s, %(limit)s) AS removed
 
+-- name: sweep_callbacks
+SELECT app.sweep_callbacks(%(before)s, %(limit)s) AS removed
+
+-- name: sweep_ticks
+SELECT app.sweep_ticks(%(before)s, %(limit)s) AS removed
+
 -- name: before
 -- The time so many days ago, by the database's clock, which wrote all the others.
 SELECT now() - make_interval(days => %(days)s) AS before

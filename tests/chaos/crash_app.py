@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import engine.callbacks
 import engine.relay
 import registration
 import repositories.retention
@@ -26,6 +27,7 @@ from tests.chaos.catalog_crash_points import CATALOG_CRASH_POINTS
 from tests.chaos.collection_crash_points import COLLECTION_CRASH_POINTS
 from tests.chaos.crash_points import CRASH_POINTS
 from tests.chaos.export_crash_points import EXPORT_CRASH_POINTS
+from tests.chaos.follow_crash_points import FOLLOW_CRASH_POINTS
 from tests.chaos.raster_crash_points import RASTER_CRASH_POINTS
 from tests.chaos.vector_crash_points import VECTOR_CRASH_POINTS
 
@@ -67,12 +69,13 @@ crash_injection.install(
             *COLLECTION_CRASH_POINTS,
             *VECTOR_CRASH_POINTS,
             *EXPORT_CRASH_POINTS,
+            *FOLLOW_CRASH_POINTS,
         )
         for step in point.steps
     },
 )
 if seconds := os.environ.get("CRASH_HOLD_SECONDS"):
-    engine.relay.HOLD = timedelta(seconds=float(seconds))
+    engine.relay.HOLD = engine.callbacks.HOLD = timedelta(seconds=float(seconds))
 if seconds := os.environ.get("CRASH_MESSAGE_LEASE_SECONDS"):
     QueueListener.__init__.__kwdefaults__ = {"lease_seconds": float(seconds)}
 if times := os.environ.get("CRASH_DEQUEUE_COUNT"):

@@ -7,6 +7,7 @@ import azure.functions as func
 from triggers.threads import REQUESTS_AT_ONCE, Threads
 
 from . import (
+    callbacks,
     catalog,
     dashboard,
     features,
@@ -19,6 +20,7 @@ from . import (
     operations,
     reference,
     results,
+    schedules,
     status,
     submission,
     views,
@@ -31,8 +33,8 @@ def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
-    jobs = (submission, status, results, listings, operations, limits, maintenance, health, metrics)
-    looks = (views, monitoring, dashboard)
+    jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
+    looks = (maintenance, health, metrics, views, monitoring, dashboard)
     found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
         register(blueprint, endpoint, api.settings, threads, api.tracing)

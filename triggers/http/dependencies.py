@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import UUID
 
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
+from interfaces.callbacks import CallbackRequest, NewSubscription, Subscription
 from interfaces.costs import DryRun, JobCost
 from interfaces.explanations import JobFacts
+from interfaces.follow_ups import NewSchedule, Schedule, Then, Tick
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.retention import Cleanup
@@ -29,7 +32,14 @@ class Jobs(Protocol):
     """The part of the engine that accepts and steers jobs (`engine.Engine`)."""
 
     def submit(
-        self, job_type: str, parameters: object, *, rerun: bool = False, correlation_id: str
+        self,
+        job_type: str,
+        parameters: object,
+        *,
+        rerun: bool = False,
+        correlation_id: str,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
     ) -> Submitted:
         """Write a job down and wake the workers."""
         ...
@@ -56,6 +66,54 @@ class Jobs(Protocol):
 
     def job_types(self) -> list[JobTypeInfo]:
         """Every job type."""
+        ...
+
+
+class Callbacks(Protocol):
+    """Subscriptions, and what became of telling their events (`engine.Engine.callbacks`)."""
+
+    def subscribe(self, new: NewSubscription) -> Subscription:
+        """Add a subscription."""
+        ...
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Every subscription, without its secret."""
+        ...
+
+    def unsubscribe(self, subscription_id: UUID) -> None:
+        """Forget a subscription, with what it was still to be told."""
+        ...
+
+    def listed(self, state: str | None, job_id: str | None, *, after: Position | None, limit: int) -> Page:
+        """Callbacks, the newest first."""
+        ...
+
+    def resend(self, callback_id: int) -> None:
+        """Send a callback again, whatever became of it."""
+        ...
+
+
+class Schedules(Protocol):
+    """Jobs that the clock submits (`engine.Engine.schedules`)."""
+
+    def create(self, new: NewSchedule) -> Schedule:
+        """Add a schedule."""
+        ...
+
+    def all(self) -> list[Schedule]:
+        """Every schedule with its last tick."""
+        ...
+
+    def one(self, name: str) -> tuple[Schedule, list[Tick]]:
+        """A schedule, and its last ticks."""
+        ...
+
+    def switch(self, name: str, *, enabled: bool) -> Schedule:
+        """Enable or disable it."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Forget it."""
         ...
 
 
@@ -310,6 +368,8 @@ class HttpDependencies:
     settings: Settings
     jobs: Jobs
     limits: Limits
+    callbacks: Callbacks
+    schedules: Schedules
     retention: Retention
     inspection: Inspection
     views: JobViews

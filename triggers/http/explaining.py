@@ -167,6 +167,29 @@ def _poison(facts: JobFacts) -> Iterator[Reason]:
         yield _reason("poison_message", text, facts, since=found.recorded_at)
 
 
+def _followers(facts: JobFacts) -> Iterator[Reason]:
+    for found in facts.followers:
+        if found.state == "submitted":
+            text = f"{found.job_type} followed it: run {found.next_run} of job {found.next_job_id}"
+        elif found.state == "waiting":
+            text = f"{found.job_type} follows it {SOON}"
+        else:
+            text = f"{found.job_type} does not follow it: {found.error}"
+        yield _reason(f"follower_{found.state}", text, facts, since=found.due_at)
+
+
+def _callbacks(facts: JobFacts) -> Iterator[Reason]:
+    """They keep no job; whoever waits for one wants to know where it is."""
+    found = facts.callbacks
+    error = f"; the last attempt: {found.error}" if found.error else ""
+    if found.pending:
+        text = f"{_number(found.pending, 'callback')} to be sent, the next {{until}}{error}"
+        yield _reason("callbacks_pending", text, facts, until=found.due_at)
+    if found.dead:
+        text = f"{_number(found.dead, 'callback')} given up, the last {{since}}{error}"
+        yield _reason("callbacks_dead", text, facts, since=found.dead_at)
+
+
 def _stalled(facts: JobFacts) -> Iterator[Reason]:
     """What a timer mends, and what it should have mended long ago."""
     stage = facts.current
@@ -223,7 +246,13 @@ LIVE: tuple[Callable[[JobFacts], Iterator[Reason]], ...] = (
     _poison,
     _stalled,
 )
-ENDED: tuple[Callable[[JobFacts], Iterator[Reason]], ...] = (_ended, _failures, _poison)
+ENDED: tuple[Callable[[JobFacts], Iterator[Reason]], ...] = (
+    _ended,
+    _failures,
+    _poison,
+    _followers,
+    _callbacks,
+)
 
 
 def _summary(facts: JobFacts, reasons: Sequence[Reason], moves: bool) -> str:
@@ -259,6 +288,11 @@ def _repairs(facts: JobFacts, reasons: Sequence[Reason]) -> Iterator[Repair]:
     if codes & {STANDSTILL, "breaker_open", "tasks_put_off", "planning_interrupted"}:
         text = "see which part of the app does not answer"
         yield Repair(text=text, method="GET", href=path("health"))
+    if "callbacks_dead" in codes:
+        href = path("callbacks", state="dead", job_id=job)
+        yield Repair(
+            text="see the callbacks that were given up, and send them again", method="GET", href=href
+        )
     if "tasks_failed" in codes:
         href = path("db", "tasks", job, status="failed")
         yield Repair(text="see the failed tasks with their attempts", method="GET", href=href)

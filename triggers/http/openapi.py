@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import azure.functions as func
 from pydantic import JsonValue
 
+from interfaces.callbacks import KINDS
 from interfaces.contracts import JsonObject
 from interfaces.jobs import JobTypeInfo
 
@@ -38,6 +39,17 @@ MOUNTED = {
     ),
 }
 """Applications of libraries, by where they describe themselves."""
+BESIDE: JsonObject = {
+    "callback_url": {"type": "string", "maxLength": 2000, "description": "Who is told what becomes of it"},
+    "callback_events": {
+        "type": "array",
+        "items": {"enum": list(KINDS), "type": "string"},
+        "minItems": 1,
+        "maxItems": len(KINDS),
+    },
+    "then": {"type": "object", "description": "What is submitted when the run has ended"},
+}
+"""What an envelope may hold besides the job (docs/callbacks.md, docs/schedules.md)."""
 HEADERS: JsonObject = {
     "Location": {
         "description": "The job's status",
@@ -197,6 +209,7 @@ class _Writer:
                 "properties": {
                     "job_type": {"const": info.job_type, "type": "string"},
                     "parameters": parameters,
+                    **BESIDE,
                 },
                 "required": ["job_type", *(["parameters"] if required else [])],
                 "additionalProperties": False,

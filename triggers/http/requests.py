@@ -37,6 +37,7 @@ class Query(BaseModel):
 
 
 Q = TypeVar("Q", bound=Query)
+B = TypeVar("B", bound=BaseModel)
 
 
 def _words(value: object) -> object:
@@ -96,6 +97,14 @@ class Request:
     def json_object(self, *, max_bytes: int) -> JsonObject:
         """The body as a JSON object; an empty body is an empty object. Raises `PayloadTooLarge`."""
         return json_object(self._raw.get_body(), max_bytes=max_bytes)
+
+    def body_as(self, model: type[B], *, max_bytes: int) -> B:
+        """The body as a model. Raises `InvalidRequest` naming the fields, without what was sent in them."""
+        try:
+            return model.model_validate(self.json_object(max_bytes=max_bytes))
+        except ValidationError as error:
+            errors = field_errors(error)
+            raise InvalidRequest("; ".join(f"{e.field}: {e.reason}" for e in errors), errors=errors) from None
 
     def body(self) -> bytes:
         """The body as it was sent."""

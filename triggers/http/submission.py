@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import azure.functions as func
-from pydantic import Field
+from pydantic import Field, JsonValue, ValidationError
 
 from interfaces.contracts import JsonObject
 from interfaces.costs import DryRun
@@ -14,12 +14,16 @@ from interfaces.errors import (
     Conflict,
     FieldError,
     InvalidParameters,
+    InvalidRequest,
     JobNotFound,
     PayloadTooLarge,
     UnknownJobType,
+    field_errors,
 )
+from interfaces.follow_ups import Then
 from interfaces.jobs import Changed, Submitted
 
+from .callbacks import CallbackQuery
 from .dependencies import HttpDependencies
 from .documentation import DATABASE, Answer, JobBody, Operation, Tag
 from .documents.jobs import ChangedJob, JobTypes, SubmittedJob
@@ -28,12 +32,13 @@ from .requests import Query, Request
 from .responses import answer, job_links, path
 from .routing import Endpoint, Handler
 
-ENVELOPE_BYTES = 1024
-"""What `job_type` and the names around it may add to the parameters in a body that holds both."""
+ENVELOPE_BYTES = 4096
+"""What the other members may add to the parameters in a body that holds them."""
+ENVELOPE = ("job_type", "parameters", "callback_url", "callback_events", "then")
 POLL_SECONDS = "1"
 
 
-class SubmitQuery(Query):
+class SubmitQuery(CallbackQuery):
     """`rerun=true`: start a new run even of a job that has completed."""
 
     rerun: Annotated[bool, Field(description="Start a new run also of a job that has completed")] = False
@@ -111,18 +116,24 @@ class Submission:
     def submit(self, request: Request) -> func.HttpResponse:
         """`job_type` and `parameters` in the body."""
         query = request.query(SubmitQuery)
-        body = request.json_object(max_bytes=self._max_bytes + ENVELOPE_BYTES)
+        # What follows may be as long as the job itself.
+        body = request.json_object(max_bytes=2 * self._max_bytes + ENVELOPE_BYTES)
         for name in body:
-            if name not in ("job_type", "parameters"):
-                raise bad_field(name[:200], "unknown field; known are job_type and parameters")
+            if name not in ENVELOPE:
+                raise bad_field(name[:200], f"unknown field; known are {', '.join(ENVELOPE)}")
         job_type = body.get("job_type")
         if not isinstance(job_type, str):
             raise bad_field("job_type", "must be text" if "job_type" in body else "is missing")
         parameters = body.get("parameters", {})
         if not isinstance(parameters, dict):
             raise bad_field("parameters", "must be a JSON object")
+        beside: JsonObject = {
+            name: body[name] for name in ("callback_url", "callback_events") if name in body
+        }
+        query = _with(query, beside)
+        then = _then(body["then"]) if "then" in body else None
         try:
-            return self._submit(request, job_type, parameters, query)
+            return self._submit(request, job_type, parameters, query, then)
         except InvalidParameters as error:
             raise _inside_parameters(error) from None
 
@@ -164,12 +175,22 @@ class Submission:
         )
 
     def _submit(
-        self, request: Request, job_type: str, parameters: JsonObject, query: SubmitQuery
+        self,
+        request: Request,
+        job_type: str,
+        parameters: JsonObject,
+        query: SubmitQuery,
+        then: Then | None = None,
     ) -> func.HttpResponse:
         if query.dry_run:
             return answer(self._jobs.dry_run(job_type, parameters, rerun=query.rerun).model_dump(mode="json"))
         submitted = self._jobs.submit(
-            job_type, parameters, rerun=query.rerun, correlation_id=request.correlation_id
+            job_type,
+            parameters,
+            rerun=query.rerun,
+            correlation_id=request.correlation_id,
+            callback=query.callback(),
+            then=then,
         )
         return self._submitted(submitted)
 
@@ -186,6 +207,24 @@ class Submission:
         request.query(Query)
         request.no_body(max_bytes=self._max_bytes)
         return request.job_id()
+
+
+def _with(query: SubmitQuery, beside: JsonObject) -> SubmitQuery:
+    """What the body says beside the parameters, in place of the query's. Raises `InvalidRequest`."""
+    try:
+        return SubmitQuery.model_validate({**query.model_dump(exclude_unset=True), **beside})
+    except ValidationError as error:
+        errors = field_errors(error)
+        raise InvalidRequest("; ".join(f"{e.field}: {e.reason}" for e in errors), errors=errors) from None
+
+
+def _then(value: JsonValue) -> Then:
+    """What is to follow. Raises `InvalidRequest` naming the field."""
+    try:
+        return Then.model_validate(value)
+    except ValidationError as error:
+        errors = field_errors(error, prefix="then")
+        raise InvalidRequest("; ".join(f"{e.field}: {e.reason}" for e in errors), errors=errors) from None
 
 
 def _changed(changed: Changed) -> func.HttpResponse:

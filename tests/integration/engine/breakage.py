@@ -181,6 +181,55 @@ def leave_poison(world: World, job_id: str) -> None:
     )
 
 
+def end_untold(world: World, job_id: str) -> None:
+    # As if the end had been written by other hands, with nothing for who waits to be told.
+    execute(
+        world, "INSERT INTO app.run_subscribers VALUES (%s, 1, 'https://a.example/', '{cancelled}')", job_id
+    )
+    for table in ("tasks", "stages", "jobs"):
+        execute(
+            world,
+            f"UPDATE app.{table} SET status = 'cancelled', completed_at = now() WHERE job_id = %s",
+            job_id,
+        )
+
+
+def neglect_a_callback(world: World, job_id: str) -> None:
+    execute(
+        world,
+        "INSERT INTO app.callbacks (event_id, event_type, job_id, run, data, occurred_at, url, due_at)"
+        " VALUES ('e', 'job.failed', %s, 1, '{}', now(), 'https://a.example/', now() - interval '61 min')",
+        job_id,
+    )
+
+
+def forget_a_schedule(world: World, job_id: str) -> None:
+    execute(
+        world,
+        "INSERT INTO app.schedules (name, cron, time_zone, job_type, parameters, next_at)"
+        " VALUES (%s, '* * * * *', 'UTC', 'x', '{}', now() - interval '6 min')",
+        job_id[:60],
+    )
+
+
+def forget_what_follows(world: World, job_id: str) -> None:
+    execute(
+        world,
+        "INSERT INTO app.followers (job_id, run, digest, request, depth, due_at)"
+        " VALUES (%s, 1, 'x', '{}', 1, now() - interval '6 min')",
+        job_id,
+    )
+
+
+def wake_nobody(world: World, job_id: str) -> None:
+    # Of a run that is no more.
+    execute(
+        world,
+        "INSERT INTO app.followers (job_id, run, digest, request, depth) VALUES (%s, 0, 'x', '{}', 1)",
+        job_id,
+    )
+
+
 BROKEN: dict[str, list[Cause]] = {
     "invariant_1_stalled_job": [stall, stall_behind_old_messages, lose_the_message_of_a_job],
     "invariant_2_unfinished_task_of_terminal_job": [end_without_its_tasks, start_a_run_over_unfinished_tasks],
@@ -195,4 +244,8 @@ BROKEN: dict[str, list[Cause]] = {
     "invariant_6_missing_outcome": [complete_without_a_result, fail_without_an_error],
     "invariant_7_task_of_later_stage": [run_ahead],
     "invariant_8_unexplained_poison": [leave_poison],
+    "invariant_9_untold_end": [end_untold],
+    "invariant_10_neglected_callback": [neglect_a_callback],
+    "invariant_11_overdue_schedule": [forget_a_schedule],
+    "invariant_12_forgotten_follower": [forget_what_follows, wake_nobody],
 }

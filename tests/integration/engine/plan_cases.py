@@ -88,7 +88,6 @@ _SUSPECTS = (
 _RUN_IS_REMOVED = (
     "INSERT INTO app.past_runs SELECT %(job_id)s, 1, 'failed', NULL, 'why', '', now(), now(), now(), now()",
 )
-
 HOT = (
     # Fan-outs.
     Case("engine", "count_results", 1),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from interfaces.errors import JobNotFound
-from interfaces.jobs import ClaimedPlan, ClaimedTask, TaskReport
+from interfaces.jobs import ClaimedPlan, ClaimedTask, NewJob, TaskReport
 from interfaces.plans import Tasks
 from interfaces.states import FailurePolicy, TaskStatus
 from repositories.stages import NewStage
@@ -46,7 +46,7 @@ class Submit:
 
     def perform(self, session: Session) -> Answer:
         done = session.jobs.submit(
-            self.job_id, "job", {}, total_stages=TOTAL_STAGES, correlation_id="", rerun=self.rerun
+            NewJob(self.job_id, "job", {}, total_stages=TOTAL_STAGES, rerun=self.rerun)
         )
         return done.created, done.run, str(done.status)
 

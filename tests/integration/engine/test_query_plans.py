@@ -17,12 +17,15 @@ import pytest
 from local.stack.postgres import PostgresServer
 from repositories.sql_files import queries
 from tests.integration.engine.explained import Explained, Reading
-from tests.integration.engine.plan_cases import HOT, ONCE_A_STAGE, Case
+from tests.integration.engine.plan_cases import HOT as PROTOCOL
+from tests.integration.engine.plan_cases import ONCE_A_STAGE, Case
+from tests.integration.engine.plan_follow_ups import FOLLOW_UPS
 from tests.integration.engine.plan_scenes import build
 
 # One process fills the databases.
 pytestmark = pytest.mark.xdist_group("query plans")
 
+HOT = (*PROTOCOL, *FOLLOW_UPS)
 SMALL, LARGE = 1000, 20_000
 """Tasks of the stage. The least that grows with them is a tenth."""
 SLACK = 60

@@ -35,6 +35,8 @@ def client_of(world: World) -> Client:
                 settings=world.settings,
                 jobs=world.engine,
                 limits=world.engine.limits,
+                callbacks=world.engine.callbacks,
+                schedules=world.engine.schedules,
                 retention=world.engine.retention,
                 inspection=Inspection(database),
                 views=JobViews(database),

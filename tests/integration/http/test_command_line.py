@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import cli.api
+import cli.schedules
 from cli.commands import Session, main
 from interfaces.errors import PermanentTaskError
 from interfaces.plans import StageDefinition
@@ -236,3 +237,37 @@ def test_the_key_is_sent_and_never_shown(run: Run, transport: Transport) -> None
     submitted_with = run("types", env={"ORCHESTRATOR_KEY": "other"})
     assert submitted_with.exit_code == 0
     assert transport.asked[-1].headers["x-functions-key"] == "other"
+
+
+def test_what_follows_a_job_is_asked_for_with_it(run: Run, world: World, tmp_path: Path) -> None:
+    then = {"job_type": "hello_world", "parameters": {"n": 1, "name": {"$from": "/status"}}}
+    (tmp_path / "then.json").write_text(json.dumps(then))
+    submitted(run, "hello_world", "-p", "n=2", "--then", json.dumps(then))
+    submitted(run, "hello_world", "-p", "n=2", "--then", f"@{tmp_path / 'then.json'}")
+    world.engine.follow_up()
+    assert len(world.rows("SELECT 1 FROM app.jobs")) == 2
+    for wrong in ("{", "[]", f"@{tmp_path / 'nothing'}"):
+        assert run("submit", "hello_world", "--then", wrong).exit_code == 2
+    refused = run("submit", "hello_world", "-p", "n=2", "--callback-url", "https://example.org/")
+    assert refused.exit_code == 5
+    assert "callback_url: callbacks are off" in refused.stderr
+
+
+def test_schedules_are_added_listed_switched_and_removed(run: Run, world: World) -> None:
+    zone = ("--time-zone", "Europe/Berlin")
+    added = run("schedule", "add", "nightly", "0 2 * * *", "hello_world", "-p", "n=2", *zone)
+    assert json.loads(added.stdout)["parameters"] == {"n": 2}
+    assert "never ticked" in run("schedule", "list").stdout
+    world.rows("UPDATE app.schedules SET next_at = now()", fetch=False)
+    world.engine.follow_up()
+    assert "Europe/Berlin hello_world: next at 2" in run("schedule", "list").stdout
+    assert "; run 1 of " in run("schedule", "list").stdout
+    assert json.loads(run("schedule", "show", "nightly").stdout)["ticks"][0]["run"] == 1
+    assert json.loads(run("schedule", "disable", "nightly").stdout)["enabled"] is False
+    assert ": disabled; run 1" in run("schedule", "list").stdout
+    assert json.loads(run("schedule", "enable", "nightly").stdout)["enabled"] is True
+    assert run("schedule", "remove", "nightly").exit_code == 0
+    gone = run("schedule", "remove", "nightly")
+    assert (gone.exit_code, gone.stderr) == (5, "Not found: there is no schedule nightly\n")
+    refused = run("schedule", "add", "nightly", "every night", "hello_world")
+    assert "cron: must have five fields" in refused.stderr

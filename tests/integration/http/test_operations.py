@@ -103,7 +103,7 @@ def test_invariants_hold_after_jobs_of_every_outcome(api: Client, world: World) 
     body = api.get("/api/db/invariants").json()
     assert set(body) == {"total_violations", "invariants"}
     assert body["total_violations"] == 0, body
-    assert len(body["invariants"]) == 8
+    assert len(body["invariants"]) == 12
     assert all(set(i) == {"name", "description", "count", "rows"} for i in body["invariants"])
 
 

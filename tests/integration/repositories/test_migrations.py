@@ -157,7 +157,9 @@ def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
     for name in names(release / "migrations"):
         if name != FIRST:
             (release / "migrations" / name).unlink()
-    (release / "functions" / "32_planners.sql").unlink()
+    for name in ("18_callbacks.sql", "19_follow_ups.sql", "32_planners.sql"):
+        (release / "functions" / name).unlink()
+    (release / "views" / "follow_ups.sql").unlink()
     edit(release / "functions" / "50_outbox.sql", "604800", "3600")
     edit(release / "functions" / "40_tasks.sql", "interval '1 second'", "interval '3 seconds'")
     edit(release / "views" / "invariants.sql", "interval '5 seconds'", "interval '9 seconds'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -115,6 +115,16 @@ TIMES: JsonObject = {
 }
 
 
+class Follower(Answered):
+    """What follows the run."""
+
+    job_type: str
+    state: Literal["waiting", "submitted", "skipped", "failed"]
+    job_id: JobId | None
+    run: int | None
+    error: Annotated[str | None, Field(description="Why it does not follow")]
+
+
 class JobProgress(Answered):
     """How far a job is."""
 
@@ -131,6 +141,7 @@ class JobProgress(Answered):
             "result": {"greetings": 30, "replies": 30},
             "error": None,
             "timings": {**TIMES, "duration_seconds": 1.274},
+            "followed_by": [],
             "correlation_id": CORRELATION_ID,
             "links": LINKS,
         }
@@ -147,6 +158,7 @@ class JobProgress(Answered):
     result: JsonObject | None
     error: str | None
     timings: Timings
+    followed_by: list[Follower]
     correlation_id: str
     links: JobLinks
 

@@ -1,0 +1,113 @@
+"""Jobs that the clock submits (docs/schedules.md)."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from interfaces.errors import Conflict, InvalidParameters, NotFound, PayloadTooLarge, UnknownJobType
+from interfaces.follow_ups import NewSchedule, Schedule
+
+from .dependencies import Document, HttpDependencies
+from .documentation import DATABASE, Answer, Operation, Tag
+from .documents import follow_ups as documents
+from .requests import Query, Request
+from .responses import answer, path
+from .routing import Endpoint
+
+ALL = Operation(Tag.JOBS, {200: Answer("Every schedule", documents.ShownSchedules)}, problems=DATABASE)
+CREATE = Operation(
+    Tag.JOBS,
+    {201: Answer("It is there", documents.ShownSchedule)},
+    body=NewSchedule,
+    problems=(InvalidParameters, UnknownJobType, Conflict, PayloadTooLarge, *DATABASE),
+)
+ONE = Operation(
+    Tag.JOBS, {200: Answer("The schedule", documents.ScheduleWithTicks)}, problems=(NotFound, *DATABASE)
+)
+DELETE = Operation(Tag.JOBS, {204: Answer("It is gone")}, problems=(NotFound, *DATABASE))
+SWITCH = Operation(
+    Tag.JOBS,
+    {200: Answer("The schedule as it is now", documents.ShownSchedule)},
+    problems=(NotFound, PayloadTooLarge, *DATABASE),
+)
+
+
+def endpoints(api: HttpDependencies) -> list[Endpoint]:
+    """The endpoints of this module."""
+    calls = ScheduleCalls(api)
+    return [
+        Endpoint(
+            "schedules",
+            "schedules",
+            {"GET": calls.all, "POST": calls.create},
+            operations={"GET": ALL, "POST": CREATE},
+        ),
+        Endpoint(
+            "schedules_with_name",
+            "schedules/{name}",
+            {"GET": calls.one, "DELETE": calls.delete},
+            operations={"GET": ONE, "DELETE": DELETE},
+        ),
+        Endpoint(
+            "schedules_with_name_enable",
+            "schedules/{name}/enable",
+            {"POST": calls.enable},
+            operations={"POST": SWITCH},
+        ),
+        Endpoint(
+            "schedules_with_name_disable",
+            "schedules/{name}/disable",
+            {"POST": calls.disable},
+            operations={"POST": SWITCH},
+        ),
+    ]
+
+
+class ScheduleCalls:
+    """Translates between HTTP and the engine's calls."""
+
+    def __init__(self, api: HttpDependencies) -> None:
+        self._schedules = api.schedules
+        self._max_bytes = api.settings.max_parameters_bytes
+
+    def all(self, request: Request) -> func.HttpResponse:
+        """Every schedule with its last tick, by name."""
+        request.query(Query)
+        return answer({"schedules": [_shown(one) for one in self._schedules.all()]})
+
+    def create(self, request: Request) -> func.HttpResponse:
+        """Add a schedule."""
+        request.query(Query)
+        made = self._schedules.create(request.body_as(NewSchedule, max_bytes=self._max_bytes))
+        return answer(_shown(made), status=201, headers={"Location": path("schedules", made.name)})
+
+    def one(self, request: Request) -> func.HttpResponse:
+        """A schedule with its last hundred ticks."""
+        request.query(Query)
+        found, ticks = self._schedules.one(request.route("name"))
+        return answer({**_shown(found), "ticks": [tick.model_dump(mode="json") for tick in ticks]})
+
+    def delete(self, request: Request) -> func.HttpResponse:
+        """Forget it; the jobs that it submitted stay."""
+        request.query(Query)
+        self._schedules.delete(request.route("name"))
+        return func.HttpResponse(status_code=204)
+
+    def enable(self, request: Request) -> func.HttpResponse:
+        """Let it tick, from the next time on."""
+        return self._switched(request, enabled=True)
+
+    def disable(self, request: Request) -> func.HttpResponse:
+        """Let it rest."""
+        return self._switched(request, enabled=False)
+
+    def _switched(self, request: Request, *, enabled: bool) -> func.HttpResponse:
+        request.query(Query)
+        request.no_body(max_bytes=self._max_bytes)
+        return answer(_shown(self._schedules.switch(request.route("name"), enabled=enabled)))
+
+
+def _shown(schedule: Schedule) -> Document:
+    here = ("schedules", schedule.name)
+    links = {"self": path(*here), "enable": path(*here, "enable"), "disable": path(*here, "disable")}
+    return {**schedule.model_dump(mode="json"), "links": links}
