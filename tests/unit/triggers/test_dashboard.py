@@ -171,6 +171,7 @@ def test_a_deployment_has_the_built_page_and_not_its_sources() -> None:
     assert all(name.startswith("web/dist/") for name in kept), kept
     assert not any(name.startswith("web/dist/") for name in left_out)
     assert "web/node_modules" in patterns
+    assert [name for name in tracked if "node_modules" in name] == []
 
 
 def test_the_lock_file_names_no_host_but_the_public_registry() -> None:
