@@ -26,9 +26,9 @@ TITLE = "Geospatial orchestrator"
 DESCRIPTION = """\
 Submits jobs that work on geospatial files, steers them, and says what became of them.
 
-Bodies and answers are JSON in UTF-8; an empty body is `{}`. Times are UTC, in ISO 8601; links are paths.
-`HEAD` is answered wherever `GET` is, `OPTIONS` with `Allow`, any other method is a 405 problem. Every answer
-carries `x-correlation-id`: the request's own, or a new one.
+Bodies and answers are JSON in UTF-8. An empty body is `{}`, and a query parameter without a value is none.
+Times are UTC, in ISO 8601; links are paths. `HEAD` is answered wherever `GET` is, `OPTIONS` with `Allow`, any
+other method is a 405 problem. Every answer carries `x-correlation-id`: the request's own, or a new one.
 """
 MOUNTED = {
     "stac/api": ("STAC API", "The catalog, below `/api/stac`. It has an OpenAPI document of its own."),
