@@ -116,8 +116,8 @@ class Submission:
     def submit(self, request: Request) -> func.HttpResponse:
         """`job_type` and `parameters` in the body."""
         query = request.query(SubmitQuery)
-        # What follows may be as long as the job itself.
-        body = request.json_object(max_bytes=2 * self._max_bytes + ENVELOPE_BYTES)
+        # What follows lies within the same limit.
+        body = request.json_object(max_bytes=self._max_bytes + ENVELOPE_BYTES)
         for name in body:
             if name not in ENVELOPE:
                 raise bad_field(name[:200], f"unknown field; known are {', '.join(ENVELOPE)}")
