@@ -7,6 +7,7 @@ transaction that notes so: once for each run, whoever dies in between.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 
 from interfaces.errors import ServiceUnavailable
@@ -21,8 +22,10 @@ from .submission import Submission, link
 
 logger = logging.getLogger(__name__)
 
-PAGE = 100
-"""Followers that are submitted at one firing of the timer; what is left is submitted at the next."""
+PAGE = 10
+"""Followers that are in memory at once; each may bring a request, parameters and a result of 1 MiB."""
+SECONDS = 20.0
+"""How long one firing of the timer goes on; what is left is submitted at the next."""
 
 
 class Chains:
@@ -35,7 +38,14 @@ class Chains:
 
     def follow(self) -> int:
         """Submit what follows runs that have ended; answers how many followers were settled."""
-        return sum(self._settle(due) for due in self._repository.due(PAGE))
+        total, end = 0, time.monotonic() + SECONDS
+        while True:
+            page = list(self._repository.due(PAGE))
+            settled = sum(map(self._settle, page))
+            total += settled
+            # What another process settles first is not there at the next look.
+            if len(page) < PAGE or not settled or time.monotonic() > end:
+                return total
 
     def _settle(self, due: DueFollower) -> bool:
         if due.status is None:

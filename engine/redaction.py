@@ -23,12 +23,14 @@ _SECRETS = [
     re.compile(r"(?i)\b((?:bearer|sharedkey(?:lite)?)\s+)[\w.~+/:=-]{6,}"),
     re.compile(r"(?i)\b(authorization\W{1,4}basic\s+)[\w+/=-]+"),
     # A JSON web token, wherever it stands.
-    re.compile(r"\b(eyJ)[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    re.compile(r"\b(eyJ)[\w-]{8,4000}\.[\w-]{8,}\.[\w-]*"),
 ]
 
 
 def redact(text: str, limit: int = 5000) -> str:
     """The text without keys, passwords, signatures and tokens, at most `limit` characters long."""
+    # What is cut off is not looked at: patterns may take a multiple of the length.
+    text = text[: 4 * limit]
     for pattern in _SECRETS:
         text = pattern.sub(r"\1***", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

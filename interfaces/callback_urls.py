@@ -24,10 +24,12 @@ SPECIAL = (
     IPv4Network("192.0.0.0/24"),
     IPv4Network("192.88.99.0/24"),
     IPv6Network("3fff::/20"),
+    # Translation within a network, whose operator chooses where in it the IPv4 address stands (RFC 8215).
+    IPv6Network("64:ff9b:1::/48"),
 )
 """Of the special-purpose registries (RFC 6890), what some versions of Python take for global."""
-NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""RFC 6052 and RFC 8215: the last 32 bits are an IPv4 address."""
+NAT64 = IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are an IPv4 address."""
 IPV4_COMPATIBLE = IPv6Network("::/96")
 """RFC 4291, section 2.5.5.1."""
 GLOBAL_UNICAST = IPv6Network("2000::/3")
@@ -152,7 +154,7 @@ def _embedded(address: Address) -> Address:
     if inner is None and address.teredo is not None:
         inner = address.teredo[1]
     low = IPv4Address(int(address) & 0xFFFFFFFF)
-    if inner is None and any(address in network for network in NAT64):
+    if inner is None and address in NAT64:
         inner = low
     if inner is None and address in IPV4_COMPATIBLE and int(low) > 1:
         inner = low

@@ -11,6 +11,7 @@ There is nothing to be carried out in it: no expression, no loop, no code.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 
 from pydantic import JsonValue
@@ -18,6 +19,8 @@ from pydantic import JsonValue
 from .contracts import JsonObject
 
 OPERATORS = ("$from", "$join", "$literal")
+MOST_BYTES = 2 * 1024 * 1024
+"""Of JSON that may be filled in, in all places: a short template may name a long value thousands of times."""
 
 
 class TemplateError(ValueError):
@@ -56,28 +59,43 @@ def check(template: JsonValue, roots: Collection[str], field: str = "") -> set[s
     return found
 
 
-def fill(template: JsonValue, document: JsonObject, field: str = "") -> JsonValue:
+class _Room:
+    """What may still be filled in."""
+
+    def __init__(self) -> None:
+        self._left = MOST_BYTES
+
+    def take(self, value: JsonValue, field: str) -> JsonValue:
+        self._left -= len(json.dumps(value, ensure_ascii=False))
+        if self._left < 0:
+            raise TemplateError(field, f"all that is filled in exceeds {MOST_BYTES} bytes of JSON")
+        return value
+
+
+def fill(template: JsonValue, document: JsonObject, field: str = "", room: _Room | None = None) -> JsonValue:
     """The template with its places filled in from the document. Raises `TemplateError`."""
+    room = room or _Room()
     if isinstance(template, list):
-        return [fill(item, document, _inside(field, index)) for index, item in enumerate(template)]
+        return [fill(item, document, _inside(field, index), room) for index, item in enumerate(template)]
     if not isinstance(template, dict):
         return template
     name = _operator(template, field)
     if name is None:
-        return {key: fill(value, document, _inside(field, key)) for key, value in template.items()}
+        return {key: fill(value, document, _inside(field, key), room) for key, value in template.items()}
     argument = template[name]
     if name == "$literal":
         return argument
     if name == "$from":
-        return _found(document, argument, field)
+        return room.take(_found(document, argument, field), field)
     assert isinstance(argument, list)
     items = enumerate(argument)
-    return "".join(_text(fill(item, document, f"{field}.{i}"), f"{field}.{i}") for i, item in items)
+    return "".join(_text(fill(item, document, f"{field}.{i}", room), f"{field}.{i}") for i, item in items)
 
 
 def filled(template: JsonObject, document: JsonObject, field: str = "") -> JsonObject:
     """The same for an object that is no operator itself. Raises `TemplateError`."""
-    return {key: fill(value, document, _inside(field, key)) for key, value in template.items()}
+    room = _Room()
+    return {key: fill(value, document, _inside(field, key), room) for key, value in template.items()}
 
 
 def _operations(template: JsonValue, field: str) -> Iterator[tuple[str, str, JsonValue]]:
@@ -142,4 +160,5 @@ def _text(value: JsonValue, field: str) -> str:
 
 
 def _inside(field: str, key: object) -> str:
-    return f"{field}.{key}" if field else str(key)
+    name = str(key)[:200]
+    return f"{field}.{name}" if field else name

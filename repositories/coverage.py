@@ -10,6 +10,7 @@ from typing import Any
 
 from interfaces.errors import NotFound
 
+from .bounded import bounded
 from .database import Database
 from .keyset import Document
 from .sql_files import queries
@@ -43,7 +44,7 @@ class Coverage:
         says that there are more; `without_place` counts what has none on the Earth.
         """
         key = {"job_id": job_id, "limit": limit + 1, "looked_at": LOOKED_AT}
-        with self._database.connection() as connection:
+        with bounded(self._database) as connection:
 
             def rows(query: str, **more: object) -> list[dict[str, Any]]:
                 return connection.execute(self._sql[query], {**key, **more}).fetchall()

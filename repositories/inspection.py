@@ -13,6 +13,7 @@ from typing import Any
 from interfaces.errors import JobNotFound
 from interfaces.states import JobStatus
 
+from .bounded import bounded
 from .database import Database
 from .keyset import Document, Page, Position, array, page, position
 from .progress import job_progress, listed_job, stage_document, task_document
@@ -67,19 +68,21 @@ class Inspection:
         `parameter`: those in which the parameter of this name has this value, as text.
         """
         at, job_id = position(after, "time", "text") or (None, None)
-        rows = self._rows(
-            "jobs",
-            statuses=array(statuses),
-            job_type=job_type,
-            stage=stage,
-            hours=hours,
-            search=search,
-            name=parameter[0] if parameter else None,
-            value=parameter[1] if parameter else None,
-            after_at=at,
-            after_job_id=job_id,
-            limit=limit + 1,
-        )
+        asked = {
+            "statuses": array(statuses),
+            "job_type": job_type,
+            "stage": stage,
+            "hours": hours,
+            "search": search,
+            "name": parameter[0] if parameter else None,
+            "value": parameter[1] if parameter else None,
+            "after_at": at,
+            "after_job_id": job_id,
+            "limit": limit + 1,
+        }
+        # What is looked for in parameters is looked for in those of every job.
+        with bounded(self._database) as connection:
+            rows = connection.execute(self._sql["jobs"], asked).fetchall()
         found, following = page(rows, limit, lambda row: [row["created_at"].isoformat(), row["job_id"]])
         return [listed_job(row) for row in found], following
 

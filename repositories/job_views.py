@@ -7,6 +7,7 @@ from typing import Any
 
 from interfaces.errors import FieldError, InvalidRequest, JobNotFound, NotFound
 
+from .bounded import bounded
 from .database import Database
 from .keyset import Document, Page, Position, page, position
 from .progress import task_document
@@ -107,7 +108,7 @@ class JobViews:
         }
 
     def _rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
-        with self._database.connection() as connection:
+        with bounded(self._database) as connection:
             return connection.execute(self._sql[query], parameters).fetchall()
 
 

@@ -96,6 +96,9 @@ class _Session:
             return Delivery("retry", error=f"no answer within {self._seconds:g} s")
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             return Delivery("retry", error=f"{type(error).__name__}: {error}".rstrip(": ")[:500])
+        except Exception as error:  # noqa: BLE001 - as a malformed secret: that callback's failure, and no other's
+            # Without its text, which may quote the secret.
+            return Delivery("retry", error=f"not sent: {type(error).__name__}")
         return _judged(status, headers)
 
     async def _post(

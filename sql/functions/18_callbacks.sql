@@ -45,13 +45,21 @@ END $$;
 CREATE OR REPLACE FUNCTION app.subscribe_run(p_job_id text, p_run integer, p_url text, p_events text[]) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO app.run_subscribers (job_id, run, url, events) VALUES (p_job_id, p_run, p_url, p_events)
-    ON CONFLICT DO NOTHING;
+    -- Whoever asks for more events than before at the same URL is told of those too.
+    INSERT INTO app.run_subscribers AS s (job_id, run, url, events) VALUES (p_job_id, p_run, p_url, p_events)
+    ON CONFLICT (job_id, run, url) DO UPDATE
+    SET events = ARRAY(SELECT DISTINCT e FROM unnest(s.events || excluded.events) AS e)
+    WHERE NOT s.events @> excluded.events;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    PERFORM app.tell_end(job_id, run, job_type, status, error, completed_at, p_url)
-    FROM app.jobs WHERE job_id = p_job_id AND run = p_run AND completed_at IS NOT NULL;
+    PERFORM app.tell_end(j.job_id, j.run, j.job_type, j.status, j.error, j.completed_at, p_url)
+    FROM app.jobs j
+    WHERE j.job_id = p_job_id AND j.run = p_run AND j.completed_at IS NOT NULL
+      AND NOT EXISTS (
+          SELECT 1 FROM app.callbacks c
+          WHERE c.job_id = p_job_id AND c.run = p_run AND c.url = p_url AND c.subscription_id IS NULL
+            AND c.event_id = app.event_id(p_job_id, p_run, NULL, j.completed_at));
     RETURN true;
 END $$;
 

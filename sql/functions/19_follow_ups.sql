@@ -43,7 +43,8 @@ LANGUAGE sql STABLE AS $$
     SELECT f.follower_id, f.due_at, f.job_id, f.run, f.request, f.depth, j.job_type, j.parameters, e.status, e.result,
            e.error, e.correlation_id, j.run = f.run AND j.completed_at IS NULL
     FROM (SELECT * FROM app.followers WHERE due_at <= now() ORDER BY due_at, follower_id LIMIT p_limit) AS f
-    LEFT JOIN app.jobs j ON j.job_id = f.job_id
+    -- One look-up for each, whatever the statistics say of a table just filled.
+    LEFT JOIN LATERAL (SELECT * FROM app.jobs WHERE job_id = f.job_id OFFSET 0) AS j ON true
     LEFT JOIN LATERAL (
         SELECT c.status, c.result, c.error, c.correlation_id FROM app.jobs c
         WHERE c.job_id = f.job_id AND c.run = f.run AND c.completed_at = f.due_at

@@ -67,8 +67,9 @@ class Request:
         self.method = raw.method
         self.path = urlsplit(raw.url).path
         self.correlation_id = _correlation_id(raw)
-        given = raw.headers.get("traceparent", "")
-        self.traceparent = given if TraceContext.parse(given) else None
+        given = TraceContext.parse(raw.headers.get("traceparent", ""))
+        # As this version of the format has it: what later ones add behind may be of any length.
+        self.traceparent = str(given) if given else None
         """Of the caller (https://www.w3.org/TR/trace-context/); None without a well-formed one."""
 
     def route(self, name: str) -> str:

@@ -141,6 +141,18 @@ def test_who_asks_after_the_end_is_told_at_once_under_the_same_name(world: World
     assert world.violations() == {}
 
 
+def test_who_asks_for_more_at_the_same_url_is_told_of_that_too(world: World) -> None:
+    job = submit(world, HOOK, "stage")
+    submit(world, HOOK, "completed")
+    world.run(job.job_id)
+    assert told(world) == [(HOOK, "stage.completed")] * 2 + [(HOOK, "job.completed")]
+    submit(world, OTHER, "stage")
+    assert len(told(world)) == 3
+    submit(world, OTHER, "completed")
+    submit(world, OTHER, "completed", "stage")
+    assert told(world)[3:] == [(OTHER, "job.completed")]
+
+
 def test_a_callback_is_about_the_run_that_was_asked_for(world: World) -> None:
     job = submit(world, HOOK, "completed")
     world.run(job.job_id)

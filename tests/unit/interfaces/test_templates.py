@@ -130,3 +130,16 @@ def test_whatever_is_let_through_can_be_filled_in_or_is_named(template: JsonValu
 @given(JSON)
 def test_a_literal_is_itself(value: JsonValue) -> None:
     assert fill({"$literal": value}, DOCUMENT) == value
+
+
+def test_a_short_template_cannot_make_more_than_memory_holds() -> None:
+    template: JsonValue = {"all": [{"$from": "/result"}] * 1000}
+    with pytest.raises(TemplateError, match="exceeds 2097152 bytes"):
+        fill(template, {"result": "x" * 10_000})
+    assert fill({"all": [{"$from": "/result"}] * 100}, {"result": "x"}) == {"all": ["x"] * 100}
+
+
+def test_a_place_is_named_by_the_beginning_of_a_long_name() -> None:
+    with pytest.raises(TemplateError) as caught:
+        fill({"k" * 100_000: {"$from": "/missing"}}, {})
+    assert len(caught.value.field) < 300

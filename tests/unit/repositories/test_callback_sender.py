@@ -187,6 +187,11 @@ def test_without_a_secret_nothing_is_sent() -> None:
     assert (delivery.outcome, receiver.connections) == ("dead", 0)
 
 
+def test_a_secret_that_is_none_is_that_callbacks_failure_and_is_not_told() -> None:
+    delivery, _ = to(b"", secret="bad secret!")
+    assert (delivery.outcome, delivery.error) == ("retry", "not sent: Error")
+
+
 def test_a_receiver_that_never_ends_its_answer_is_given_up_in_time() -> None:
     delivery, _ = to(b"HTTP/1.1 200 OK\r\n", then=b"X: y\r\n", callback_seconds=0.2)
     assert delivery == Delivery("retry", error="no answer within 0.2 s")

@@ -40,6 +40,11 @@ def test_a_well_formed_correlation_id_is_kept(headers: dict[str, str], expected:
     assert request(headers).correlation_id == expected
 
 
+def test_what_later_versions_add_to_a_trace_context_is_left_out() -> None:
+    found = request({"traceparent": f"01-{TRACE}-b7ad6b7169203331-01-{'x' * 5000}"}).traceparent
+    assert found == f"00-{TRACE}-b7ad6b7169203331-01"
+
+
 @pytest.mark.parametrize(
     "headers",
     [
