@@ -109,6 +109,8 @@ class Yard:
         rows = self.admin.execute(
             "SELECT count(*) AS n FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
             " WHERE a.datname = current_database() AND pid <> pg_backend_pid()"
+            # Not autovacuum, which locks what it looks at whenever it comes.
+            " AND a.backend_type = 'client backend'"
         )
         return int(rows.fetchall()[0]["n"])
 
