@@ -54,7 +54,7 @@ def mixed_layer() -> bytes:
     """A GeoPackage of as many numbered features, of which every second is a polygon of many vertices."""
     places = shapely.points(numpy.arange(COUNT) % 100, numpy.arange(COUNT) % 80)
     shapes = numpy.where(numpy.arange(COUNT) % 2 == 1, shapely.buffer(places, 0.4, quad_segs=16), places)
-    return _written(shapely.to_wkb(shapes), "Geometry")
+    return _written(shapely.to_wkb(shapes), "Unknown")
 
 
 def table_of(label: str, kind: str = "") -> str:
@@ -132,8 +132,10 @@ def verify_split(host: CrashHost, job_id: str) -> bool:
     label = label_of(host, job_id)
     assert numbers(host, label, POINTS) == NEW[::2]
     assert numbers(host, label, POLYGONS) == NEW[1::2]
-    result = host.job(job_id)["result"]
-    assert (result["read"], result["loaded"], result["rejected"]) == (COUNT, COUNT, 0)
+    # The task's result is too large for a row here, so that the job's says nothing of it.
+    tables = [table_of(label, POINTS), table_of(label, POLYGONS)]
+    loads = host.rows("SELECT * FROM geo.layer_loads WHERE target_table = ANY (%s)", tables)
+    assert len(loads) == len(tables)
     parts = sql.Identifier("features", f"{table_of(label, POLYGONS)}_parts")
     [row] = host.rows(
         sql.SQL("SELECT count(DISTINCT fid) AS n, count(*) AS parts FROM {}").format(parts).as_string()
