@@ -48,6 +48,7 @@ from .patience import patient
 from .planning import Planner
 from .redaction import describe
 from .relay import Relay
+from .turns import Turns
 from .waiting import WaitingStages
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,9 @@ FLUSH_SECONDS = 1.0
 """Outcomes of a batch are written at least this often, so that progress is live and a crash loses little."""
 FLUSH_BYTES = 4 * 1024 * 1024
 CONCURRENT_HANDLERS = 8
+MANY = 100
+"""A batch of more tasks waits for its turn, if those before it are as brief as they are expected to be."""
+TURN_SECONDS = 0.25
 PERMANENT = (
     PermanentTaskError,
     ValidationError,
@@ -96,12 +100,19 @@ class Executor:
         self._observer = observer
         self._worker = worker
         self._waiting = WaitingStages()
+        self._turns = Turns(TURN_SECONDS)
 
     def process(self, message: TaskMessage) -> TaskMessage | None:
         """Run the tasks of the message that are due; answers a batch to be run next, as the planner does.
 
         Raises `ServiceUnavailable` when outcomes could not be written; their leases end then.
         """
+        if message.last - message.first < MANY:
+            return self._process(message)
+        with self._turns.turn():
+            return self._process(message)
+
+    def _process(self, message: TaskMessage) -> TaskMessage | None:
         if self._put_off(message):
             return None
         claimed = self._tasks.claim(

@@ -31,7 +31,7 @@ $$;
 
 -- Park the dispatch of a job that may not start yet. It keeps its place in the line.
 CREATE OR REPLACE FUNCTION app.park_job(p_job_id text, p_run integer, p_stage integer, p_type text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage
                AND queue = 'jobs' AND parked = p_type) THEN
@@ -49,7 +49,7 @@ END $$;
 -- message did, or later, where the message is a repeat: one that begins before speaks for other tasks too.
 CREATE OR REPLACE FUNCTION app.park_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_left integer, p_type text
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     UPDATE app.outbox
     SET parked = p_type, first = p_left, sent_at = NULL, redeliver_at = NULL, taken_until = NULL, sends = 0
@@ -81,7 +81,7 @@ $$;
 -- What nobody waits for any more, as of a job that was cancelled, takes nobody's turn: it is removed, up to
 -- some ten thousand at a time, because everybody else who decides about the type waits meanwhile.
 CREATE OR REPLACE FUNCTION app.unpark(p_type text) RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     v_free integer;
     v_page integer;

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION app.claim_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_worker text, p_lease interval
 ) RETURNS TABLE (task_index integer, attempt smallint, fence bigint, parameters jsonb, task_type text,
                  max_attempts smallint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     s app.stages;
@@ -117,7 +117,7 @@ CREATE OR REPLACE FUNCTION app.finish_tasks(
     p_indexes integer[], p_fences bigint[], p_outcomes text[], p_results jsonb[], p_locations jsonb[],
     p_errors text[], p_delays double precision[], p_usages jsonb[], p_usage jsonb
 ) RETURNS TABLE (task_index integer, status app.task_status)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_may_retry boolean;

@@ -9,7 +9,7 @@
 -- dead process end one after the other. About `p_limit` tasks at a time, of whole processes.
 CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer, p_patience interval)
 RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_lost jsonb;
@@ -139,7 +139,7 @@ $$;
 -- Sent dispatches that nobody acted upon become pending again; those whose work was taken up are removed.
 CREATE OR REPLACE FUNCTION app.reconcile_dispatches(p_limit integer)
 RETURNS TABLE (job_id text, run integer, stage smallint, redelivered bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -166,7 +166,7 @@ END $$;
 -- stage. The protocol leaves none behind; this rule mends what was deleted by other hands.
 CREATE OR REPLACE FUNCTION app.reconcile_undispatched()
 RETURNS TABLE (job_id text, run integer, stage smallint, dispatched bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     g record;
@@ -202,7 +202,7 @@ END $$;
 -- A planner that died: its lease has ended and the stage still waits. The dispatch is made pending now.
 CREATE OR REPLACE FUNCTION app.reconcile_plans()
 RETURNS TABLE (job_id text, run integer, stage smallint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE g record;
 BEGIN

@@ -29,7 +29,7 @@ $$;
 -- Answers what is gone, 'run' or 'job'. Null: it was retried or removed meanwhile, somebody steers it now, or an
 -- older run of the job must go first.
 CREATE OR REPLACE FUNCTION app.remove_run(p_job_id text, p_run integer, p_completed_at timestamptz)
-RETURNS text LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     j app.jobs;
     v_gone text := 'run';
@@ -150,7 +150,7 @@ END $$;
 -- The end of a removed run, once nothing of it is left: poison messages that spoke of it, and the row that
 -- says it is being removed. False: rows are left, which somebody else was deleting; another sweep is needed.
 CREATE OR REPLACE FUNCTION app.forget_run(p_job_id text, p_run integer) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run)
        OR EXISTS (SELECT 1 FROM app.tasks WHERE job_id = p_job_id AND run = p_run)
@@ -302,7 +302,7 @@ $$;
 
 -- Old rows that no run speaks for: poison messages, and dispatches of runs that are over. Answers how many.
 CREATE OR REPLACE FUNCTION app.sweep_leftovers(p_before timestamptz, p_limit integer) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     v_poison bigint;
     v_dispatches bigint;
