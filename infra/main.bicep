@@ -142,7 +142,8 @@ var containers = {
 var appContainers = archiveRuns
   ? [containers.results, containers.scratch, containers.archive]
   : [containers.results, containers.scratch]
-var packageContainer = 'app-package'
+// Of the names that jobs may not use.
+var packageContainer = 'app-package-orchestrator'
 var databaseName = 'geospatial'
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
