@@ -14,7 +14,9 @@ var profile = profiles[readEnvironmentVariable('DEPLOYMENT_PROFILE', 'dev')]
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'orchestrator')
 param location = readEnvironmentVariable('AZURE_LOCATION', 'northeurope')
 param hosting = readEnvironmentVariable('HOSTING', 'functions')
-param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', profile.privateNetworking))
+param privateNetworking = readEnvironmentVariable('PRIVATE_NETWORKING', '') == ''
+  ? profile.privateNetworking
+  : readEnvironmentVariable('PRIVATE_NETWORKING', '') == 'true'
 
 // hooks/preprovision.sh finds these out.
 param principalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')

@@ -304,7 +304,6 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "*": lambda first, second: first * second,
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "bool": lambda value: {"true": True, "false": False}[value],
     "concat": lambda *lists: [item for one in lists for item in one],
     "contains": lambda of, what: what in of,
     "empty": lambda value: not value,
