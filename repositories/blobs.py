@@ -29,14 +29,17 @@ BATCH_REQUESTS = 256
 class AzureBlobRepository:
     """`BlobRepository` on an Azure storage account or Azurite. Thread-safe."""
 
-    def __init__(self, account: StorageAccount, copies: BlobCopies | None = None) -> None:
+    def __init__(
+        self, account: StorageAccount, copies: BlobCopies | None = None, asked_for: str = "job-results"
+    ) -> None:
         self._account = account
+        self._asked_for = asked_for
         self._copies = copies or BlobCopies(account)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> AzureBlobRepository:
         """For the account that the settings name."""
-        return cls(storage_account(settings))
+        return cls(storage_account(settings), asked_for=settings.results_container)
 
     def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:
         """All blobs below `prefix`, in name order, a page of at most 5,000 at a time."""
@@ -211,9 +214,10 @@ class AzureBlobRepository:
             return str(client.url).split("?", 1)[0]
 
     def ping(self) -> None:
-        """Raise unless the account answers."""
+        """Raise unless the account answers; whether the container that it is asked for is there, or not."""
         with storage_errors():
-            self._account.blob_service().get_account_information()
+            # What is known of the account itself, roles for data do not let an identity ask for.
+            self._account.blob_service().get_container_client(self._asked_for).exists()
 
     def gdal_path(self, container: str, name: str) -> str:
         """The path under which GDAL reads this blob by ranges."""

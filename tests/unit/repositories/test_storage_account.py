@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import (
     ClientAuthenticationError,
@@ -25,6 +28,7 @@ from interfaces.errors import (
     OrchestratorError,
     ServiceUnavailable,
 )
+from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from repositories.storage_errors import storage_errors
 
@@ -131,3 +135,26 @@ def test_importing_the_handlers_and_repositories_imports_no_heavy_library() -> N
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("code", ["ContainerNotFound", ""])
+def test_whether_blobs_answer_is_found_out_by_what_an_identity_may_ask(
+    code: str, account: StorageAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No role for data has `blobServices/getInfo/action`, which Get Account Information takes.
+
+    https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory#permissions-for-blob-service-operations
+    """
+
+    def send(self: object, request: requests.PreparedRequest, **options: object) -> requests.Response:
+        answer = requests.Response()
+        answer.request, answer.url = request, str(request.url)
+        answer.raw = urllib3.HTTPResponse(BytesIO(), preload_content=False)
+        container = "restype=container" in answer.url and answer.url.startswith("https://lake.blob")
+        answer.status_code = 403 if not container else 404 if code else 200
+        answer.headers["x-ms-error-code"] = code if container else "AuthorizationPermissionMismatch"
+        answer.headers["Last-Modified"] = "Thu, 26 Nov 2026 00:00:00 GMT"
+        return answer
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    AzureBlobRepository(account).ping()
