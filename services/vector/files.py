@@ -15,7 +15,7 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, encodings, screening, workbooks
+from . import archives, encodings, library, screening, workbooks
 from .blob_file import BlobFile
 from .copies import LocalCopies
 
@@ -356,6 +356,10 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
     screening.refuse_references(part.path)
     if part.driver in DATABASES:
         screening.screen_sqlite(part.path)
+    most = library.MAX_FEATURE_BYTES
+    large = part.driver == "GPKG" and part.path.stat().st_size > most
+    if large and screening.has_larger_geometries(part.path, most, check):
+        raise PermanentTaskError(library.TOO_LARGE)
     if part.driver in XML:
         screening.screen_xml(part.path, check)
         schema = part.path.with_suffix(".xsd")
@@ -369,6 +373,7 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
             return _in_utf8(part, foreign, check)
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
+    screening.refuse_large_document(part.path, part.driver)
     return part
 
 

@@ -102,6 +102,14 @@ REACHING = re.compile(r"\b(load_extension|readfile|ogr_\w+|gdal_\w+)[\"'`\]]?\s*
 """Functions that GDAL gives to SQL, of which some open files or ask web services."""
 
 
+GEOMETRY_COLUMNS = """
+SELECT g.table_name, g.column_name FROM gpkg_geometry_columns g
+JOIN sqlite_master m ON lower(m.name) = lower(g.table_name) AND m.type = 'table'
+"""
+LARGER = "SELECT 1 FROM {table} WHERE length({column}) > ? LIMIT 1"
+SQLITE_STEPS = 1_000_000
+
+
 def screen_sqlite(path: Path) -> None:
     """Raise `PermanentTaskError` for a database whose tables or views would read something else."""
     try:
@@ -125,8 +133,53 @@ def screen_sqlite(path: Path) -> None:
             )
 
 
+def has_larger_geometries(path: Path, size: int, check: Callable[[], None]) -> bool:
+    """Whether a table of a GeoPackage has a geometry of more bytes. None is read, only how long they are."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            # What it raises ends the query, and whoever goes on asks again.
+            database.set_progress_handler(check, SQLITE_STEPS)
+            for table, column in database.execute(GEOMETRY_COLUMNS).fetchall():
+                query = LARGER.format(table=_quoted(table), column=_quoted(column))
+                if database.execute(query, [size]).fetchone():
+                    return True
+    except sqlite3.Error:
+        # GDAL says what is wrong with it.
+        return False
+    return False
+
+
+def _quoted(name: object) -> str:
+    return '"' + str(name).replace('"', '""') + '"'
+
+
 def _is_table(sql: object) -> bool:
     return str(sql).lstrip().upper().startswith("CREATE TABLE")
+
+
+WHOLE_BYTES = 320 * 1024**2
+"""Of memory, for a document that is read as a whole before its first feature is known."""
+TIMES_ITS_SIZE = {"LIBKML": 6, "TopoJSON": 16, "GeoJSON": 16}
+"""What such a document takes in memory, measured with polygons of 33 vertices. Of GeoJSON the features of a
+FeatureCollection are read one by one; what is in a lone geometry, in Esri's JSON and in TopoJSON is not."""
+FEATURES = re.compile(rb'"features"\s*:\s*\[')
+ESRI = re.compile(rb'"geometryType"\s*:\s*"esri|"spatialReference"\s*:\s*\{\s*"(?:wkid|latestWkid|wkt)"')
+
+
+def refuse_large_document(path: Path, driver: str) -> None:
+    """Raise `PermanentTaskError` for a document that has to be in memory as a whole, and is too large."""
+    times = TIMES_ITS_SIZE.get(driver)
+    if times is None or path.stat().st_size * times <= WHOLE_BYTES:
+        return
+    if driver == "GeoJSON":
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES * 16)
+        if FEATURES.search(head) and not ESRI.search(head):
+            return
+    raise PermanentTaskError(
+        f"the {'KML' if driver == 'LIBKML' else 'JSON'} document must be read as a whole, and has more than "
+        f"{WHOLE_BYTES // times // 1024**2} MiB: bring it into another format, such as GeoPackage"
+    )
 
 
 def is_json_sequence(path: Path) -> bool:

@@ -125,3 +125,48 @@ def test_whole_numbers_of_more_than_64_bits_are_found(
 ) -> None:
     monkeypatch.setattr(screening, "BLOCK", 30)
     assert screening.has_larger_numbers(written(tmp_path, text), nothing) is larger
+
+
+@pytest.mark.parametrize(
+    ("driver", "head", "megabytes", "refused"),
+    [
+        ("LIBKML", "<kml>", 50, False),
+        ("LIBKML", "<kml>", 60, True),
+        ("TopoJSON", '{"type": "Topology"', 30, True),
+        ("GeoJSON", '{"name": "a", "type": "FeatureCollection", "features" : [', 3000, False),
+        ("GeoJSON", '{"type": "FeatureCollection", "features": [{"geometryType": "house"', 3000, False),
+        ("GeoJSON", '{"geometryType": "esriGeometryPoint", "features": [', 30, True),
+        ("GeoJSON", '{"spatialReference": {"wkid": 1}, "features": [', 30, True),
+        ("GeoJSON", '{"type": "MultiPoint", "coordinates": [', 30, True),
+        ("GeoJSON", '{"type": "MultiPoint", "coordinates": [', 10, False),
+        ("GML", "<gml>", 3000, False),
+    ],
+)
+def test_documents_that_must_be_in_memory_as_a_whole_are_bounded(
+    tmp_path: Path, driver: str, head: str, megabytes: int, refused: bool
+) -> None:
+    path = written(tmp_path, head)
+    with path.open("r+b") as file:
+        file.truncate(megabytes * 1024**2)
+    if not refused:
+        screening.refuse_large_document(path, driver)
+        return
+    with pytest.raises(PermanentTaskError, match="must be read as a whole, and has more than"):
+        screening.refuse_large_document(path, driver)
+
+
+def test_large_geometries_of_a_geopackage_are_found_without_reading_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            """
+            CREATE TABLE gpkg_geometry_columns (table_name, column_name);
+            CREATE TABLE "a ""b" ("g""h" blob);
+            CREATE VIEW endless AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+            SELECT x AS g FROM n;
+            INSERT INTO gpkg_geometry_columns VALUES ('endless', 'g'), ('A "b', 'g"h'), ('none', 'g');
+            INSERT INTO "a ""b" VALUES (zeroblob(1000)), (NULL), (zeroblob(2000));
+            """
+        )
+    assert screening.has_larger_geometries(path, 1999, nothing)
+    assert not screening.has_larger_geometries(path, 2000, nothing)
