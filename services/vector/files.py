@@ -15,7 +15,7 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, encodings, library, screening, workbooks
+from . import archives, encodings, library, screening, sqlite_screening, workbooks
 from .blob_file import BlobFile
 from .copies import LocalCopies
 
@@ -355,10 +355,10 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
         return part
     screening.refuse_references(part.path)
     if part.driver in DATABASES:
-        screening.screen_sqlite(part.path)
+        sqlite_screening.screen_sqlite(part.path)
     most = library.MAX_FEATURE_BYTES
     large = part.driver == "GPKG" and part.path.stat().st_size > most
-    if large and screening.has_larger_geometries(part.path, most, check):
+    if large and sqlite_screening.has_larger_geometries(part.path, most, check):
         raise PermanentTaskError(library.TOO_LARGE)
     if part.driver in XML:
         screening.screen_xml(part.path, check)

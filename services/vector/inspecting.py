@@ -12,10 +12,11 @@ from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import chunking, encodings, library, screening, wkb, workbooks
+from . import chunking, encodings, library, screening, sqlite_screening, wkb, workbooks
 from .areas import area_in
 from .chunking import Seen
 from .files import Opened, VectorOpener
+from .losses import refuse_incomplete
 from .naming import safe_name
 from .reading import Layer, layers, own_crs, short_crs, stream
 
@@ -125,8 +126,11 @@ def inspected(
         seen.look(found.batches, found.geometry, found.fid, check)
     if seen.largest > library.MAX_FEATURE_BYTES:
         raise PermanentTaskError(library.TOO_LARGE)
-    if layer.part.driver == "GeoJSONSeq" and options.where is None and area is None:
-        screening.check_json_sequence(layer.part.path, seen.features, check)
+    filtered = options.where is not None or area is not None
+    if not filtered:
+        refuse_incomplete(layer, seen.features, check)
+        if layer.part.driver == "GeoJSONSeq":
+            screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
         if options.assume_crs is None:
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
@@ -135,7 +139,6 @@ def inspected(
     unknown = wkb.kinds(seen.types).unknown
     if unknown:
         notes.append(f"has geometries that cannot be stored: {', '.join(sorted(unknown))}")
-    filtered = options.where is not None or area is not None
     return LayerFound(
         source=source,
         layer=layer.title,
@@ -168,13 +171,19 @@ def _null_is_lost(
     layer: Layer, seen: Seen, filtered: bool, notes: list[str], check: Callable[[], None]
 ) -> bool:
     nulls = seen.types[wkb.NULL]
-    if not nulls or filtered or layer.part.driver not in ("GeoJSON", "GeoJSONSeq"):
+    if not nulls or filtered:
         return False
-    written = screening.written_nulls(layer.part.path, check)
-    if written >= nulls:
+    path = layer.part.path
+    if layer.part.driver in ("GeoJSON", "GeoJSONSeq"):
+        lost = nulls - screening.written_nulls(path, check)
+    elif layer.part.driver == "GPKG":
+        lost = sqlite_screening.unreadable_geometries(path, layer.name, nulls, check)
+    else:
+        return False
+    if lost <= 0:
         return False
     notes.append(
-        f"{nulls} geometries are read as null, and {written} are written so: all of them are rejected"
+        f"{nulls} geometries are read as null, and {nulls - lost} are written so: all of them are rejected"
     )
     return True
 
