@@ -18,6 +18,7 @@ from services.storage_access import container_must_answer
 from . import archives, encodings, library, screening, sqlite_screening, workbooks
 from .blob_file import BlobFile
 from .copies import LocalCopies
+from .fetching import fetch
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -239,10 +240,10 @@ class VectorOpener:
 
     def _blob(self, container: str, name: str, size: int, target: str, check: Callable[[], None]) -> _Wanted:
         def write(path: Path) -> None:
-            with path.open("xb") as file:
-                for offset in range(0, size, PIECE):
-                    check()
-                    file.write(self._blobs.read(container, name, offset, min(PIECE, size - offset)))
+            def read(offset: int, length: int) -> bytes:
+                return self._blobs.read(container, name, offset, length)
+
+            fetch(read, size, path, check)
 
         def head() -> bytes:
             return self._blobs.read(container, name, 0, encodings.LONGEST_MARK)
