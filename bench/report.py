@@ -140,9 +140,18 @@ def _vectors(results: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
     ways = ("ogr2ogr", "one_worker", "two_workers")
-    rows = [[way, f"{found[way]:.1f}", f"{found['polygons'] / found[way]:,.0f}"] for way in ways]
+    cpu = found.get("cpu", {})
+    rows = [
+        [
+            way,
+            f"{found[way]:.1f}",
+            f"{found['polygons'] / found[way]:,.0f}",
+            f"{cpu[way]:.1f}" if cpu else "–",
+        ]
+        for way in ways
+    ]
     title = f"## {found['polygons']:,} polygons, {found['megabytes']} MB, into PostGIS"
-    return [title, table(["", "seconds", "polygons/s"], rows)]
+    return [title, table(["", "seconds", "polygons/s", "seconds of CPU"], rows)]
 
 
 def _searches(results: Mapping[str, Any]) -> list[str]:

@@ -13,16 +13,26 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
 from .containers import make_container
-from .cpu import parse_stat
+from .cpu import cpu_seconds, parse_stat
 from .our_side import OurSide
 
 SOURCE = "bench-vectors"
 LIMITS = {"TASK_SCRATCH_LIMIT": "16GiB"}
+WARMING = 8_000
+"""Polygons of the loads before the first that counts: chunks enough for every worker to have one."""
+WARMING_CHUNK = 1_000
+MOST_WARMING_LOADS = 10
+LOADERS = """
+SELECT count(DISTINCT t.worker) FROM app.tasks t JOIN app.stages s USING (job_id, run, stage)
+WHERE s.stage_key = 'load' AND t.job_id = %s
+"""
 
 Started = Callable[[OurSide], AbstractContextManager[None]]
 
@@ -34,65 +44,109 @@ class VectorLoad:
     polygons: int
     megabytes: float
     ogr2ogr: float
-    """With PG_USE_COPY, transactions of 65,536, and ANALYZE; a local file."""
+    """With PG_USE_COPY, transactions of 65,536, and ANALYZE; a process of its own that reads a local file."""
     one_worker: float
-    """The whole job, which fetches the file from blob storage; one task at a time."""
+    """The whole job, which fetches the file from blob storage; one task at a time, by workers that have
+    loaded before."""
     two_workers: float
+    """The same by two, of which both load chunks of each job."""
     peak_mib: float
     """The largest resident memory that a worker ever had."""
+    cpu: dict[str, float]
+    """Median seconds of CPU of the same: of ogr2ogr or the workers, and of the servers that they use."""
 
 
 def measure_vectors(ours: OurSide, polygons: int, rounds: int, limit: float, started: Started) -> VectorLoad:
     """Load by each in turn. Raises `RuntimeError` where ogr2ogr is not installed."""
     if shutil.which("ogr2ogr") is None:
         raise RuntimeError("ogr2ogr is missing: apt-get install gdal-bin")
-    seconds: dict[str, list[float]] = defaultdict(list)
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    ways = {1: "one_worker", 2: "two_workers"}
     peak = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "polygons.gpkg"
-        made = subprocess.run(
-            [sys.executable, "-c", _MAKE, str(path), str(polygons)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode:
-            raise RuntimeError(made.stderr[-2000:])
-        for workers in (1, 2):
+        path, small = Path(folder) / "polygons.gpkg", Path(folder) / "small.gpkg"
+        _make(path, polygons)
+        _make(small, WARMING)
+        for workers, way in ways.items():
             one = replace(ours, workers=workers, tasks_at_once=1, environment=LIMITS)
             with started(one):
                 one.rows("CREATE EXTENSION IF NOT EXISTS postgis")
-                with path.open("rb") as file:
-                    container = make_container(one, SOURCE)
-                    container.upload_blob(path.name, file, overwrite=True, max_concurrency=2)
+                container = make_container(one, SOURCE)
+                for each in (path, small):
+                    with each.open("rb") as file:
+                        container.upload_blob(each.name, file, overwrite=True, max_concurrency=2)
+                _warm(one, small.name, limit)
                 for number in range(rounds):
-                    if workers == 1:
-                        seconds["ogr2ogr"].append(_ogr2ogr(one, path, polygons))
-                    seconds[f"ours {workers}"].append(_job(one, path.name, polygons, number, limit))
+                    found["ogr2ogr"].append(_measured(one, partial(_ogr2ogr, one, path, polygons)))
+                    name = f"loaded_{number}"
+                    load = partial(_load, one, path.name, polygons, name, limit)
+                    found[way].append(_measured(one, load))
+                    one.rows(f"DROP TABLE features.{name}")
                 peak = max(peak, *_peaks(one.processes()["workers"]))
         megabytes = path.stat().st_size / 1e6
+    seconds = {way: statistics.median(wall for wall, _ in runs) for way, runs in found.items()}
     return VectorLoad(
         polygons,
         round(megabytes, 1),
-        statistics.median(seconds["ogr2ogr"]),
-        statistics.median(seconds["ours 1"]),
-        statistics.median(seconds["ours 2"]),
+        seconds["ogr2ogr"],
+        seconds["one_worker"],
+        seconds["two_workers"],
         round(peak, 1),
+        {way: round(statistics.median(cpu for _, cpu in runs), 2) for way, runs in found.items()},
     )
 
 
-def _job(ours: OurSide, blob: str, polygons: int, number: int, limit: float) -> float:
-    given = {"container": SOURCE, "blob": blob, "target_table": f"loaded_{number}"}
-    began = time.perf_counter()
+def _make(path: Path, polygons: int) -> None:
+    command = [sys.executable, "-c", _MAKE, str(path), str(polygons)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError(made.stderr[-2000:])
+
+
+def _warm(ours: OurSide, blob: str, limit: float) -> None:
+    """Let every worker load something, as in a service that has run for a while."""
+    for number in range(MOST_WARMING_LOADS):
+        table = f"warming_{number}"
+        if _load(ours, blob, WARMING, table, limit, chunk_features=WARMING_CHUNK, loaders=1) == ours.workers:
+            return
+    raise RuntimeError(f"of {ours.workers} workers some loaded nothing in {MOST_WARMING_LOADS} jobs")
+
+
+def _measured(ours: OurSide, load: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and seconds of CPU of all that take part."""
+    # What was written before is not this one's to write.
+    ours.rows("CHECKPOINT")
+    # This one too: of ogr2ogr, which has ended then, it knows the time.
+    roots = {"all": [os.getpid(), *chain.from_iterable(ours.processes().values())]}
+    before, began = cpu_seconds(roots)["all"], time.perf_counter()
+    load()
+    return time.perf_counter() - began, cpu_seconds(roots)["all"] - before
+
+
+def _load(
+    ours: OurSide,
+    blob: str,
+    polygons: int,
+    table: str,
+    limit: float,
+    *,
+    chunk_features: int | None = None,
+    loaders: int | None = None,
+) -> int:
+    """Load by a job; answers how many workers loaded chunks, of which there must be `loaders`, or all."""
+    given: dict[str, object] = {"container": SOURCE, "blob": blob, "target_table": table}
+    if chunk_features is not None:
+        given["chunk_features"] = chunk_features
     [status] = ours.run_jobs("vector_to_postgis", [given], limit)
-    seconds = time.perf_counter() - began
     if status["result"]["loaded"] != polygons:
         raise RuntimeError(f"{polygons} polygons became {status['result']}")
-    ours.rows(f"DROP TABLE features.loaded_{number}")
-    return seconds
+    [(workers,)] = ours.rows(LOADERS, status["job_id"])
+    if workers < (ours.workers if loaders is None else loaders):
+        raise RuntimeError(f"of {ours.workers} workers {workers} took part")
+    return int(workers)
 
 
-def _ogr2ogr(ours: OurSide, path: Path, polygons: int) -> float:
+def _ogr2ogr(ours: OurSide, path: Path, polygons: int) -> None:
     known = conninfo_to_dict(ours.database_url)
     target = "PG:" + " ".join(f"{name}='{value}'" for name, value in known.items() if name != "password")
     environment = {**os.environ, "PGPASSWORD": str(known.get("password", "")), "PG_USE_COPY": "YES"}
@@ -108,14 +162,11 @@ def _ogr2ogr(ours: OurSide, path: Path, polygons: int) -> float:
         "PROMOTE_TO_MULTI",
     ]
     command += ["-lco", "GEOMETRY_NAME=geom", "-lco", "SPATIAL_INDEX=GIST", "-gt", "65536", "-overwrite"]
-    began = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     ours.rows("ANALYZE public.ogr")
-    seconds = time.perf_counter() - began
     if done.returncode or ours.rows("SELECT count(*) FROM public.ogr") != [(polygons,)]:
         raise RuntimeError(done.stderr[-2000:] or "ogr2ogr loaded another number of polygons")
     ours.rows("DROP TABLE public.ogr")
-    return seconds
 
 
 def _peaks(roots: list[int]) -> list[float]:

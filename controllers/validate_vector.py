@@ -15,6 +15,8 @@ from interfaces.workflows import TaskResults
 from .vector_to_postgis import asked
 
 MAX_INVALID = 100
+MAX_REASONS, MAX_REASON = 10, 500
+"""For each of them; all are in the result of its task."""
 COUNTED = ("features", "null_geometries", "empty_geometries", "invalid_geometries", "rejected")
 
 
@@ -72,8 +74,8 @@ class ValidateVector:
                     number = layer.get(name) if isinstance(layer, dict) else None
                     counted[name] += number if isinstance(number, int) else 0
             if verdict != "valid" and len(invalid) < MAX_INVALID:
-                reason = found.get("reasons") or task.error
-                invalid.append({"name": found.get("name"), "verdict": verdict, "reasons": reason})
+                reasons = _first(found.get("reasons")) or task.error
+                invalid.append({"name": found.get("name"), "verdict": verdict, "reasons": reasons})
         return {
             "container": parameters.container,
             "files": stages[-1].task_count,
@@ -82,3 +84,8 @@ class ValidateVector:
             **counted,
             "not_valid": invalid,
         }
+
+
+def _first(reasons: JsonValue) -> list[JsonValue]:
+    found = reasons if isinstance(reasons, list) else []
+    return [str(reason)[:MAX_REASON] for reason in found[:MAX_REASONS]]

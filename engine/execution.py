@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from interfaces.blobs import BlobRepository
-from interfaces.contracts import JobId, JsonObject
+from interfaces.contracts import JobId, JsonObject, Summarised
 from interfaces.errors import (
     ContainerNotFound,
     DependencyUnavailable,
@@ -216,17 +216,22 @@ class Executor:
             text = to_json(dict(result))
         except ValueError as error:
             raise PermanentTaskError(f"{task.task_type}: the result is not JSON: {error}") from error
-        size = len(text.encode())
-        location = None
-        if size > self._settings.max_inline_result_bytes:
+        location, kept = None, text if self._fits(text) else None
+        if kept is None:
             location = self._store(task, text.encode())
+            if isinstance(answer, Summarised):
+                short = to_json(answer.summary())
+                kept = short if self._fits(short) else None
         return TaskReport(
             task_index=task.task_index,
             fence=task.fence,
             outcome=TaskStatus.COMPLETED,
-            result=None if location else text,
+            result=kept,
             location=location,
         )
+
+    def _fits(self, text: str) -> bool:
+        return len(text.encode()) <= self._settings.max_inline_result_bytes
 
     def _store(self, task: ClaimedTask, data: bytes) -> JsonObject:
         """A large result goes to blob storage under a name of this attempt's own."""

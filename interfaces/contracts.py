@@ -41,6 +41,14 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Summarised(Contract):
+    """A result that may be too large for the database: then this much of it stays there."""
+
+    def summary(self) -> JsonObject:
+        """What the job's result is made of, however large the whole is; fields as the whole has them."""
+        raise NotImplementedError
+
+
 class JobParameters(BaseModel):
     """Base of every job type's parameters: unknown fields and coerced types are refused."""
 
@@ -54,7 +62,8 @@ class TaskParameters(BaseModel):
 
 
 class TaskOutcome(Contract):
-    """How one task ended. `result` is None for a failed task, and for one kept out of line."""
+    """How one task ended. `result` is None for a failed task; of one that is kept out of line it is the
+    summary, if its type has one (`Summarised`), else None."""
 
     task_index: Annotated[int, Field(ge=0)]
     status: TaskStatus

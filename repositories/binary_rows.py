@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+END = b"\xff\xff"
+"""https://www.postgresql.org/docs/current/sql-copy.html, "File Trailer"."""
+
+
 class BinaryRows:
-    """Makes them, an integer first, of what `ChunkWriter.write` takes for columns of these types."""
+    """Makes those of one COPY, an integer first, of what `ChunkWriter.write` takes for such columns."""
 
     def __init__(self, columns: Sequence[ColumnType]) -> None:
         self._columns = columns
         self._numeric = Transformer().get_dumper(Decimal(), PyFormat.BINARY)
+        self._begun = False
 
-    def of(self, rows: pa.RecordBatch, number: int) -> Iterator[bytes]:
-        """The whole of one COPY, each of whose rows begins with the number."""
+    def more(self, rows: pa.RecordBatch, number: int) -> Iterator[bytes]:
+        """The next rows, each of which begins with the number; before the first of all the header."""
         import numpy
         import pyarrow as pa
         from pgpq import ArrowToPostgresBinaryEncoder as Encoder
@@ -43,9 +48,11 @@ class BinaryRows:
                     batch.schema.field(place), Jsonb()
                 )
         encoder = Encoder.new_with_encoders(batch.schema, encoders)
-        yield encoder.write_header()
+        header = encoder.write_header()
+        if not self._begun:
+            self._begun = True
+            yield header
         yield encoder.write_batch(batch)
-        yield encoder.finish()
 
     def _numbers(self, texts: pa.Array) -> pa.Array:
         """Arrow's decimals are of one scale, and know neither NaN nor infinity."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from types import TracebackType
 from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
-from psycopg import sql
+from psycopg import Copy, sql
 
 from interfaces.errors import Conflict, LeaseLost, PermanentTaskError
 from interfaces.layers import (
@@ -25,7 +26,7 @@ from interfaces.layers import (
 from interfaces.vectors import IfExists
 
 from . import table_publishing
-from .binary_rows import BinaryRows
+from .binary_rows import END, BinaryRows
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 SWEPT_AT_ONCE = 50
 REJECTED_AT_ONCE = 5000
+HELD_FEATURES, HELD_BYTES = 1000, 4 * 1024**2
+"""Rejected features, and bytes of their geometries, that are held until they are written together."""
 REFUSALS = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -110,7 +113,8 @@ class PostgresFeatureTables(FeatureTables):
                 plan = _plan(connection, self._sql["lock_plan"], staging)
                 writer = PostgresChunkWriter(connection, plan, staging, owner, chunk)
                 writer.begin()
-                yield writer
+                with writer:
+                    yield writer
                 writer.end()
                 hold(connection, self._sql["hold"], owner)
         except REFUSALS as error:
@@ -159,7 +163,11 @@ class PostgresFeatureTables(FeatureTables):
 
 
 class PostgresChunkWriter(ChunkWriter):
-    """Writes into the staging table, within a transaction that somebody else ends."""
+    """Writes into the staging table, within a transaction that somebody else ends.
+
+    Rows go through one COPY for as long as nothing else is asked of the connection: so the server writes some
+    while the next are made. The block that it is the context of ends that.
+    """
 
     def __init__(
         self, connection: Connection, plan: TablePlan, staging: str, owner: Owner, chunk: int
@@ -170,12 +178,29 @@ class PostgresChunkWriter(ChunkWriter):
         self._owner = owner
         self._chunk = chunk
         self._sql = queries("feature_tables")
-        self._loaded = self._rejected = 0
+        self._loaded = 0
+        self._rejected = 0
+        self._held: list[Rejected] = []
         names = [CHUNK, plan.geometry_column, *(column.name for column in plan.columns)]
-        self._copy = sql.SQL(self._sql["copy_rows"]).format(
+        self._copy_rows = sql.SQL(self._sql["copy_rows"]).format(
             staging=sql.Identifier(STAGING, staging), columns=sql.SQL(", ").join(map(sql.Identifier, names))
         )
-        self._binary = BinaryRows([column.type for column in plan.columns])
+        self._open = ExitStack()
+        self._copy: Copy | None = None
+        self._binary = BinaryRows([])
+
+    def __enter__(self) -> PostgresChunkWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The COPY ends; after an error it is broken off, so that the transaction can be."""
+        if error is None:
+            self._settle()
+            self._write_rejected()
+        else:
+            self._open.__exit__(kind, error, trace)
 
     def begin(self) -> None:
         """Remove what an attempt committed that did not live to say so."""
@@ -190,25 +215,44 @@ class PostgresChunkWriter(ChunkWriter):
 
     def linearise(self, geometries: Sequence[bytes], step_degrees: float) -> list[bytes | None]:
         """By PostGIS, in the same session: GEOS knows no curves."""
+        self._settle()
         return linearised(self._connection, geometries, step_degrees)
 
     def write(self, rows: pa.RecordBatch) -> None:
         """COPY rows: geometry as EWKB, then the plan's columns."""
-        with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            for part in self._binary.of(rows, self._chunk):
-                copy.write(part)
+        if self._copy is None:
+            self._binary = BinaryRows([column.type for column in self._plan.columns])
+            cursor = self._open.enter_context(self._connection.cursor())
+            self._copy = self._open.enter_context(cursor.copy(self._copy_rows))
+        for part in self._binary.more(rows, self._chunk):
+            self._copy.write(part)
         self._loaded += rows.num_rows
 
     def reject(self, features: Sequence[Rejected]) -> None:
-        """Write down features that are not loaded."""
-        if not features:
+        """Write down features that are not loaded, some at a time: it ends the COPY."""
+        self._held += features
+        self._rejected += len(features)
+        held_bytes = sum(len(one.geometry or b"") for one in self._held)
+        if len(self._held) > HELD_FEATURES or held_bytes > HELD_BYTES:
+            self._settle()
+            self._write_rejected()
+
+    def _settle(self) -> None:
+        """The server has what was written, and listens to something else."""
+        copy, self._copy = self._copy, None
+        with self._open:
+            if copy is not None:
+                copy.write(END)
+
+    def _write_rejected(self) -> None:
+        if not self._held:
             return
         plan, owner = self._plan, self._owner
         first = (owner.job_id, owner.run, plan.target_schema, plan.target_table, self._staging, self._chunk)
         with self._connection.cursor() as cursor, cursor.copy(self._sql["copy_rejected"]) as copy:
-            for one in features:
+            for one in self._held:
                 copy.write_row((*first, one.source, one.layer, one.feature_id, one.reason, one.geometry))
-        self._rejected += len(features)
+        self._held = []
 
     def end(self) -> None:
         """Note that the chunk is there."""

@@ -12,8 +12,7 @@ from interfaces.layers import ChunkCounts, KindTable, LoadedTable, Owner, TableP
 
 from .connection import Connection
 from .sql_files import queries
-from .table_names import first_row
-from .table_targets import CHUNK, STAGING, Target
+from .table_targets import CHUNK, STAGING, Measured, Target, measure
 
 KINDS = {
     "point": ["ST_Point", "ST_MultiPoint"],
@@ -48,14 +47,14 @@ class Publication:
         if row is None:
             return self._published_before()
         plan = TablePlan.model_validate(row["plan"])
-        self._check_counts(plan)
+        measured = self._check_counts(plan)
         rejected = sum(one.rejected for one in self._counts.values())
         loaded = sum(one.loaded for one in self._counts.values())
         if plan.kinds:
             done = self._split(plan, loaded, rejected)
         else:
             target = Target(self._connection, self._staging, plan, self._owner, load=self._staging)
-            done = [target.publish(loaded, rejected)]
+            done = [target.publish(loaded, rejected, measured)]
         self._connection.execute(self._sql["forget_staging"], {"name": self._staging})
         return done
 
@@ -113,16 +112,19 @@ class Publication:
             raise PermanentTaskError("the staging table is gone: it was cleared; run the job again")
         return [LoadedTable.model_validate(row["result"]) for row in rows]
 
-    def _check_counts(self, plan: TablePlan) -> None:
-        """What the tasks counted, what they noted with their rows, and what is there must be the same."""
+    def _check_counts(self, plan: TablePlan) -> Measured:
+        """What the tasks counted, what they noted with their rows, and what is there must be the same.
+
+        Answers what is there.
+        """
         rows = self._connection.execute(self._sql["chunks"], {"name": self._staging}).fetchall()
         noted = {row["chunk"]: (row["loaded"], row["rejected"]) for row in rows}
         counted = {chunk: (one.loaded, one.rejected) for chunk, one in self._counts.items()}
         if len(counted) != plan.chunks:
             missing = plan.chunks - len(counted)
             raise PermanentTaskError(f"{missing} of {plan.chunks} chunks failed: nothing is published")
-        count = sql.SQL(self._sql["staged_rows"]).format(staging=self._table)
-        there = first_row(self._connection, count)["rows"]
+        measured = measure(self._connection, self._table, plan.geometry_column)
+        there = measured.rows
         loaded = sum(one.loaded for one in self._counts.values())
         if noted != counted or there != loaded:
             raise PermanentTaskError(
@@ -135,6 +137,7 @@ class Publication:
                 f"{plan.features} features were found, {loaded} loaded and "
                 f"{sum(one.rejected for one in self._counts.values())} rejected: nothing is published"
             )
+        return measured
 
 
 def geometry_column(plan: TablePlan) -> sql.Composed:

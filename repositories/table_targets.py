@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +27,27 @@ or with an underscore and a digit."""
 NAMED_SOURCES = 10
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A table as it is."""
+
+    rows: int
+    extent: list[float] | None
+    """[x min, y min, x max, y max]; None where there are no geometries."""
+    at: datetime
+    """When the transaction began."""
+
+
+def measure(connection: Connection, table: sql.Identifier, geometry: str) -> Measured:
+    """Its rows and its extent, in one look at all of it."""
+    query = sql.SQL(queries("feature_tables")["measure"])
+    row = connection.execute(query.format(geometry=sql.Identifier(geometry), table=table)).fetchone()
+    assert row is not None
+    edges = [row[edge] for edge in ("x_min", "y_min", "x_max", "y_max")]
+    extent = None if edges[0] is None else [float(edge) for edge in edges]
+    return Measured(row["rows"], extent, row["loaded_at"])
+
+
 class Target:
     """One table that is being published, in a transaction of its caller's."""
 
@@ -42,10 +65,11 @@ class Target:
         self._parts = TableParts(connection, plan)
         self._replaced = False
 
-    def publish(self, loaded: int, rejected: int) -> LoadedTable:
+    def publish(self, loaded: int, rejected: int, measured: Measured | None = None) -> LoadedTable:
         """Check the keys, then replace the target or add to it, and note it.
 
-        Raises `PermanentTaskError` with the reason why it cannot be.
+        `measured` is the staging table as it is, where it is known. Raises `PermanentTaskError` with the
+        reason why it cannot be.
         """
         plan = self._plan
         schema, table = plan.target_schema, plan.target_table
@@ -61,7 +85,10 @@ class Target:
         else:
             self._replace(plan, present)
             parts = self._parts.make()
-        done = self._measured(plan, loaded, rejected, parts)
+        if measured is None or added:
+            place = sql.Identifier(schema, table)
+            measured = measure(self._connection, place, plan.geometry_column)
+        done = self._done(measured, loaded, rejected, parts)
         self._record(plan, done, added=added)
         return done
 
@@ -148,23 +175,17 @@ class Target:
         self._execute_with("drop_table", table=self._table)
         self._execute_with("analyze", table=target)
 
-    def _measured(self, plan: TablePlan, loaded: int, rejected: int, parts: Parts | None) -> LoadedTable:
+    def _done(self, measured: Measured, loaded: int, rejected: int, parts: Parts | None) -> LoadedTable:
         """The table as it is now."""
+        plan = self._plan
         schema, table = plan.target_schema, plan.target_table
-        found = self._one_of(
-            "measure",
-            geometry=sql.Identifier(plan.geometry_column),
-            table=sql.Identifier(schema, table),
-        )
-        edges = [found[edge] for edge in ("x_min", "y_min", "x_max", "y_max")]
-        extent = None if edges[0] is None else [float(edge) for edge in edges]
         return LoadedTable(
             target_schema=schema,
             target_table=table,
-            rows=found["rows"],
+            rows=measured.rows,
             loaded=loaded,
             rejected=rejected,
-            extent=extent,
+            extent=measured.extent,
             replaced=self._replaced,
             srid=plan.srid,
             geometry_type=plan.geometry_type,
@@ -175,7 +196,7 @@ class Target:
             crs=plan.crs,
             geometry_column=plan.geometry_column,
             table_columns=self._columns(),
-            loaded_at=found["loaded_at"].isoformat(),
+            loaded_at=measured.at.isoformat(),
             address=self._address(),
             sources=[f"{source.container}/{source.name}" for source in plan.sources[:NAMED_SOURCES]],
             source_count=len(plan.sources),

@@ -6,6 +6,7 @@ import re
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -44,6 +45,11 @@ def checked(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
         reason = _refused(member)
         if reason is not None:
             raise PermanentTaskError(f"the zip file is refused: member {member.filename[:200]!r} {reason}")
+    names = Counter(member.filename for member in members)
+    if members and names.most_common(1)[0][1] > 1:
+        raise PermanentTaskError(
+            f"the zip file is refused: it has several members {names.most_common(1)[0][0][:200]!r}"
+        )
     total = sum(member.file_size for member in members)
     if total > FREE_BYTES and total > MAX_RATIO * packed:
         raise PermanentTaskError(

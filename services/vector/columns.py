@@ -270,7 +270,7 @@ def _json_text(value: Any) -> str:
         return _json(value)
     try:
         json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _json(value)
     return value
 

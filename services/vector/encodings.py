@@ -211,9 +211,13 @@ def _decoded(path: Path, encoding: str, check: Callable[[], None]) -> Iterator[s
             check()
             block = file.read(BLOCK)
             try:
-                yield decoder.decode(block, final=not block)
+                text = decoder.decode(block, final=not block)
             except UnicodeError as error:
                 raise PermanentTaskError(_undecodable(error, encoding, read)) from error
+            if "\0" in text:
+                # GDAL takes it for the end of the line.
+                raise PermanentTaskError("encoding: the text has NUL characters: name the file's encoding")
+            yield text
             if not block:
                 return
             read += len(block)

@@ -51,9 +51,17 @@ def written(given: pa.Array, keep: NDArray[Any], geometries: Any, wrap: NDArray[
     if not keep.all():
         new = shapely.to_wkb(geometries[~keep], output_dimension=4, byte_order=1, flavor="iso")
         made = pc.replace_with_mask(given, pa.array(~keep), pa.array(new.tolist(), given.type))
+    return kept(made, wrap, srid)
+
+
+def kept(made: pa.Array, wrap: NDArray[Any], srid: int) -> pa.Array:
+    """EWKB with its SRID of WKB whose least significant bytes come first; `wrap` as above."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     codes = wkb.codes(made)
     kinds, places = _distinct(codes * 8 + wrap)
-    heads = pa.array([_head(kind // 8, kind % 8, srid) for kind in kinds.tolist()], given.type)
+    heads = pa.array([_head(kind // 8, kind % 8, srid) for kind in kinds.tolist()], made.type)
     wrapped = wrap > 0
     bodies = made
     if not wrapped.all():
@@ -62,7 +70,16 @@ def written(given: pa.Array, keep: NDArray[Any], geometries: Any, wrap: NDArray[
         bodies = pc.binary_slice(made, HEAD, longest)
         if wrapped.any():
             bodies = pc.if_else(pa.array(wrapped), made, bodies)
-    return pc.binary_join_element_wise(heads.take(pa.array(places)), bodies, pa.scalar(b"", given.type))
+    return pc.binary_join_element_wise(heads.take(pa.array(places)), bodies, pa.scalar(b"", made.type))
+
+
+def merged(some: pa.Array, others: pa.Array, where: NDArray[Any]) -> pa.Array:
+    """One array of two: the next of `some` where it says so, else the next of the others."""
+    import numpy
+    import pyarrow as pa
+
+    places = numpy.where(where, numpy.cumsum(where) - 1, len(some) + numpy.cumsum(~where) - 1)
+    return pa.concat_arrays([some, others]).take(pa.array(places))
 
 
 def empty(base: str, srid: int, *, z: bool, m: bool) -> bytes:

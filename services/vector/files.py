@@ -15,9 +15,10 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, encodings, screening, workbooks
+from . import archives, encodings, library, screening, sqlite_screening, workbooks
 from .blob_file import BlobFile
 from .copies import LocalCopies
+from .fetching import fetch
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -239,10 +240,10 @@ class VectorOpener:
 
     def _blob(self, container: str, name: str, size: int, target: str, check: Callable[[], None]) -> _Wanted:
         def write(path: Path) -> None:
-            with path.open("xb") as file:
-                for offset in range(0, size, PIECE):
-                    check()
-                    file.write(self._blobs.read(container, name, offset, min(PIECE, size - offset)))
+            def read(offset: int, length: int) -> bytes:
+                return self._blobs.read(container, name, offset, length)
+
+            fetch(read, size, path, check)
 
         def head() -> bytes:
             return self._blobs.read(container, name, 0, encodings.LONGEST_MARK)
@@ -355,7 +356,11 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
         return part
     screening.refuse_references(part.path)
     if part.driver in DATABASES:
-        screening.screen_sqlite(part.path)
+        sqlite_screening.screen_sqlite(part.path)
+    most = library.MAX_FEATURE_BYTES
+    large = part.driver == "GPKG" and part.path.stat().st_size > most
+    if large and sqlite_screening.has_larger_geometries(part.path, most, check):
+        raise PermanentTaskError(library.TOO_LARGE)
     if part.driver in XML:
         screening.screen_xml(part.path, check)
         schema = part.path.with_suffix(".xsd")
@@ -369,6 +374,7 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
             return _in_utf8(part, foreign, check)
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
+    screening.refuse_large_document(part.path, part.driver)
     return part
 
 

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import Attribute, Chunk, ColumnType, LayerFound, SourceFile
+from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import encodings, screening, wkb, workbooks
+from . import chunking, encodings, library, screening, sqlite_screening, wkb, workbooks
 from .areas import area_in
+from .chunking import Seen
 from .files import Opened, VectorOpener
+from .losses import refuse_incomplete
 from .naming import safe_name
 from .reading import Layer, layers, own_crs, short_crs, stream
 
-BATCH_BYTES = 8 * 1024**2
-"""Of a file, for the features that are read at a time: decoded they take some ten times as much."""
-FEWEST, MOST = 50, 20_000
-ASSUMED_FEATURE = 1024
-"""Bytes of a feature while their number is not known."""
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
 TABLES = workbooks.DRIVERS | {"CSV"}
 """Formats that have no CRS: bbox and polygon are meant in degrees where nothing else is said."""
-BY_FID = frozenset({"GPKG"})
-"""Formats that find a range of feature ids at once, and have to read over what is skipped otherwise."""
-BY_PLACE = frozenset(
-    {"GPKG", "FlatGeobuf", "ESRI Shapefile", "OpenFileGDB", "Parquet", "SQLite", "MapInfo File"}
-)
-"""Formats of which a part can be read for less than the whole; the others are one chunk."""
 
 
 class InspectVectorParameters(TaskParameters):
@@ -115,17 +104,6 @@ def target(found: LayerFound, options: LoadOptions, *, alone: bool) -> str:
     return safe_name(title, "layer")
 
 
-@dataclass
-class _Pass:
-    """What one reading of all geometries found."""
-
-    types: Counter[str] = field(default_factory=Counter)
-    features: int = 0
-    fids: list[int] = field(default_factory=list)
-    """First feature id of each chunk, and the last of all."""
-    rising: bool = True
-
-
 def inspected(
     layer: Layer, source: SourceFile, options: LoadOptions, check: Callable[[], None]
 ) -> LayerFound:
@@ -138,16 +116,21 @@ def inspected(
         if known is None:
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
         area = area_in(options, known)
-    size = max(source.size, 1)
-    first = _batch(size, size // ASSUMED_FEATURE + 1)
+    first = chunking.first_batch(layer.part.driver, source.size)
     as_text = frozenset(options.column_types)
     with stream(layer, options, batch=first, area=area, as_text=as_text) as found:
         names, types, notes = found.names, found.types, [*text_notes, *found.notes]
         crs = crs or found.crs
     with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
-        seen = _seen(found.batches, found.geometry, found.fid, options.chunk_features, check)
-    if layer.part.driver == "GeoJSONSeq" and options.where is None and area is None:
-        screening.check_json_sequence(layer.part.path, seen.features, check)
+        seen = Seen(options.chunk_features)
+        seen.look(found.batches, found.geometry, found.fid, check)
+    if seen.largest > library.MAX_FEATURE_BYTES:
+        raise PermanentTaskError(library.TOO_LARGE)
+    filtered = options.where is not None or area is not None
+    if not filtered:
+        refuse_incomplete(layer, seen.features, check)
+        if layer.part.driver == "GeoJSONSeq":
+            screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
         if options.assume_crs is None:
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
@@ -156,7 +139,6 @@ def inspected(
     unknown = wkb.kinds(seen.types).unknown
     if unknown:
         notes.append(f"has geometries that cannot be stored: {', '.join(sorted(unknown))}")
-    filtered = options.where is not None or area is not None
     return LayerFound(
         source=source,
         layer=layer.title,
@@ -165,10 +147,10 @@ def inspected(
         fields=[Attribute(name=name, type=kind) for name, kind in zip(names, types, strict=True)],
         geometry_types=dict(seen.types),
         features=seen.features,
-        batch_features=_batch(size, seen.features),
+        batch_features=chunking.safe_batch(source.size, seen),
         encoding=options.encoding,
         null_is_lost=_null_is_lost(layer, seen, filtered, notes, check),
-        chunks=_chunks(seen, layer.part.driver, options.chunk_features, whole=filtered),
+        chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
     )
@@ -186,16 +168,22 @@ def _with_encoding(
 
 
 def _null_is_lost(
-    layer: Layer, seen: _Pass, filtered: bool, notes: list[str], check: Callable[[], None]
+    layer: Layer, seen: Seen, filtered: bool, notes: list[str], check: Callable[[], None]
 ) -> bool:
     nulls = seen.types[wkb.NULL]
-    if not nulls or filtered or layer.part.driver not in ("GeoJSON", "GeoJSONSeq"):
+    if not nulls or filtered:
         return False
-    written = screening.written_nulls(layer.part.path, check)
-    if written >= nulls:
+    path = layer.part.path
+    if layer.part.driver in ("GeoJSON", "GeoJSONSeq"):
+        lost = nulls - screening.written_nulls(path, check)
+    elif layer.part.driver == "GPKG":
+        lost = sqlite_screening.unreadable_geometries(path, layer.name, nulls, check)
+    else:
+        return False
+    if lost <= 0:
         return False
     notes.append(
-        f"{nulls} geometries are read as null, and {written} are written so: all of them are rejected"
+        f"{nulls} geometries are read as null, and {nulls - lost} are written so: all of them are rejected"
     )
     return True
 
@@ -209,53 +197,6 @@ def _numbers_are_lost(
         return False
     notes.append("has whole numbers of more than 64 bits: features with such are rejected")
     return True
-
-
-def _seen(
-    batches: Iterator[object],
-    geometry: int | None,
-    fid: int | None,
-    chunk: int,
-    check: Callable[[], None],
-) -> _Pass:
-    seen = _Pass()
-    last = None
-    for batch in batches:
-        check()
-        rows = batch.num_rows  # type: ignore[attr-defined]
-        if geometry is not None:
-            wkb.count(seen.types, batch.column(geometry))  # type: ignore[attr-defined]
-        if fid is not None and rows:
-            ids = batch.column(fid).to_numpy()  # type: ignore[attr-defined]
-            rising = bool((ids[1:] > ids[:-1]).all()) and (last is None or ids[0] > last)
-            seen.rising = seen.rising and rising
-            start = -seen.features % chunk
-            seen.fids += [int(ids[place]) for place in range(start, rows, chunk)]
-            last = int(ids[-1])
-        seen.features += rows
-    if last is not None:
-        seen.fids.append(last)
-    return seen
-
-
-def _chunks(seen: _Pass, driver: str, size: int, *, whole: bool) -> list[Chunk]:
-    """Of at most `size` features; one, perhaps empty, for what cannot be read in parts."""
-    if whole or driver not in BY_PLACE or seen.features <= size:
-        return [Chunk(features=seen.features)]
-    chunks = []
-    by_fid = driver in BY_FID and seen.rising and len(seen.fids) > 1
-    for number, skip in enumerate(range(0, seen.features, size)):
-        features = min(size, seen.features - skip)
-        fids = None
-        if by_fid:
-            last = skip + features == seen.features
-            fids = (seen.fids[number], seen.fids[-1] if last else seen.fids[number + 1] - 1)
-        chunks.append(Chunk(skip=skip, features=features, fids=fids))
-    return chunks
-
-
-def _batch(size: int, features: int) -> int:
-    return max(FEWEST, min(MOST, BATCH_BYTES * max(features, 1) // size))
 
 
 def _listed(found: list[Layer]) -> str:

@@ -11,6 +11,9 @@ from typing import Any
 from interfaces.errors import PermanentTaskError, TaskError
 
 MAX_REASON = 400
+MAX_FEATURE_BYTES = 32 * 1024**2
+"""Of one geometry as WKB: two million vertices. It is in memory in several forms at once."""
+TOO_LARGE = f"one feature is larger than {MAX_FEATURE_BYTES // 1024**2} MiB: subdivide or simplify it"
 NO_SPACE = ("No space left", "Disk quota exceeded")
 OPTIONS = {
     # Every file is on disk before it is opened: whatever asks for the network was told to by a file.
@@ -21,7 +24,10 @@ OPTIONS = {
     "PROJ_NETWORK": "OFF",
     # Written into scratch space, from the .shp.
     "SHAPE_RESTORE_SHX": "YES",
-    "OGR_GEOJSON_MAX_OBJ_SIZE": "200",
+    # Of text, in MB, which takes up to ten times as much in memory.
+    "OGR_GEOJSON_MAX_OBJ_SIZE": "32",
+    # A batch ends at so much of a column; for one larger feature most drivers fail.
+    "OGR_ARROW_MEM_LIMIT": str(MAX_FEATURE_BYTES),
     "OGR_SQLITE_LOAD_EXTENSIONS": "",
     "GML_SKIP_RESOLVE_ELEMS": "ALL",
     # The driver's own way of streaming makes nonsense of null geometries, and of what follows them.
@@ -53,6 +59,9 @@ def told(path: str, shown: str) -> Iterator[None]:
 
     try:
         yield
+    except MemoryError as error:
+        # PyArrow's, of what GDAL says about `OGR_ARROW_MEM_LIMIT`.
+        raise PermanentTaskError(TOO_LARGE if "Too large" in str(error) else f"{shown}: {error}") from error
     except (
         DataLayerError,
         DataSourceError,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+BUFFER_BYTES = 1024**2
+"""Of each column."""
+
 
 @dataclass
 class Found:
@@ -57,7 +60,9 @@ def _file(part: Part) -> Iterator[pq.ParquetFile]:
         with _told():
             import pyarrow.parquet
 
-            file = stack.enter_context(pyarrow.parquet.ParquetFile(part.path, memory_map=True))
+            # Read in pieces: neither is the file mapped into memory, nor a row group fetched as a whole.
+            opened_file = pyarrow.parquet.ParquetFile(part.path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            file = stack.enter_context(opened_file)
         yield file
 
 

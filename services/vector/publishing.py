@@ -45,7 +45,7 @@ from typing import Protocol
 from pydantic import Field
 
 from interfaces.containers import Time
-from interfaces.contracts import Contract, TaskParameters
+from interfaces.contracts import Contract, JsonObject, Summarised, TaskParameters
 from interfaces.layers import SUMMED_COUNTS, ChunkCounts, FeatureTables, LoadedTable
 from interfaces.workflows import TaskContext
 
@@ -53,6 +53,9 @@ from . import cataloguing
 from .preparing import owner_of
 
 logger = logging.getLogger(__name__)
+
+MANY = {"columns", "table_columns", "notes", "sources"}
+"""Of a published table, what there may be thousands of."""
 
 
 class LoadedChunk(Contract):
@@ -74,7 +77,7 @@ class PublishLayerParameters(TaskParameters):
     """Of the items; else the time of the load."""
 
 
-class PublishLayerResult(Contract):
+class PublishLayerResult(Summarised):
     """One load's tables, and what became of the features that were read."""
 
     read: int
@@ -90,6 +93,10 @@ class PublishLayerResult(Contract):
     published: list[LoadedTable]
     not_for_catalog: list[str] = Field(default_factory=list)
     """Why some tables have no item."""
+
+    def summary(self) -> JsonObject:
+        """All counts, and the tables without their columns, notes and sources."""
+        return self.model_dump(mode="json", exclude={"published": {"__all__": MANY}})
 
 
 class PublishLayer:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 from xml.parsers import expat
 
 from interfaces.errors import PermanentTaskError
@@ -87,46 +84,29 @@ def has_attribute(xml: bytes, element: str, attribute: str) -> bool:
     return found
 
 
-HARMLESS_MODULES = frozenset(
-    {
-        *("rtree", "rtree_i32", "fts3", "fts4", "fts5", "geopoly"),
-        *("virtualspatialindex", "virtualelementary", "virtualknn", "virtualknn2", "virtualbbox"),
-        *("virtualnetwork", "virtualrouting"),
-    }
-)
-"""Of virtual tables that SQLite and SpatiaLite make of what is in the database. Others read files."""
-VIRTUAL_TABLE = re.compile(
-    r"\s*CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+[\"'`\[]?(\w+)", re.IGNORECASE | re.DOTALL
-)
-REACHING = re.compile(r"\b(load_extension|readfile|ogr_\w+|gdal_\w+)[\"'`\]]?\s*\(", re.IGNORECASE)
-"""Functions that GDAL gives to SQL, of which some open files or ask web services."""
+WHOLE_BYTES = 320 * 1024**2
+"""Of memory, for a document that is read as a whole before its first feature is known."""
+TIMES_ITS_SIZE = {"LIBKML": 6, "TopoJSON": 16, "GeoJSON": 16}
+"""What such a document takes in memory, measured with polygons of 33 vertices. Of GeoJSON the features of a
+FeatureCollection are read one by one; what is in a lone geometry, in Esri's JSON and in TopoJSON is not."""
+FEATURES = re.compile(rb'"features"\s*:\s*\[')
+ESRI = re.compile(rb'"geometryType"\s*:\s*"esri|"spatialReference"\s*:\s*\{\s*"(?:wkid|latestWkid|wkt)"')
 
 
-def screen_sqlite(path: Path) -> None:
-    """Raise `PermanentTaskError` for a database whose tables or views would read something else."""
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
-            made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    except sqlite3.Error as error:
-        raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
-    for name, sql in made:
-        virtual = VIRTUAL_TABLE.match(str(sql))
-        if virtual is not None and virtual[1].lower() not in HARMLESS_MODULES:
-            raise PermanentTaskError(
-                f"the database is refused: {str(name)[:100]!r} is a virtual table of {virtual[1][:50]}, "
-                "which may read other files"
-            )
-        # Not the name of a table, which may be that of a function: the first parenthesis opens its columns.
-        called = REACHING.search(str(sql).partition("(")[2] if _is_table(sql) else str(sql))
-        if called is not None:
-            raise PermanentTaskError(
-                f"the database is refused: {str(name)[:100]!r} calls {called[1][:50]}, which may reach other "
-                "files"
-            )
-
-
-def _is_table(sql: object) -> bool:
-    return str(sql).lstrip().upper().startswith("CREATE TABLE")
+def refuse_large_document(path: Path, driver: str) -> None:
+    """Raise `PermanentTaskError` for a document that has to be in memory as a whole, and is too large."""
+    times = TIMES_ITS_SIZE.get(driver)
+    if times is None or path.stat().st_size * times <= WHOLE_BYTES:
+        return
+    if driver == "GeoJSON":
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES * 16)
+        if FEATURES.search(head) and not ESRI.search(head):
+            return
+    raise PermanentTaskError(
+        f"the {'KML' if driver == 'LIBKML' else 'JSON'} document must be read as a whole, and has more than "
+        f"{WHOLE_BYTES // times // 1024**2} MiB: bring it into another format, such as GeoPackage"
+    )
 
 
 def is_json_sequence(path: Path) -> bool:
@@ -139,7 +119,7 @@ def is_json_sequence(path: Path) -> bool:
     first, _, rest = head.partition(b"\n")
     try:
         one = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(one, dict) and one.get("type") == "Feature" and bool(rest.strip())
 
@@ -155,7 +135,7 @@ def check_json_sequence(path: Path, features: int, check: Callable[[], None]) ->
     for number, record in _records(path, check):
         try:
             value = json.loads(record)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PermanentTaskError(f"record {number} is not JSON: {error}") from error
         if not isinstance(value, dict) or value.get("type") not in ("Feature", "FeatureCollection"):
             raise PermanentTaskError(f"record {number} is no GeoJSON feature")

@@ -6,14 +6,14 @@ grid, winding, the column's type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
-from . import ewkb, generalising, mending, wkb, wrapping
+from . import ewkb, generalising, mending, plain, wkb, wrapping
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,15 +59,36 @@ class Shaper:
         self._from_degrees = _is_geographic(crs)
         self._to_degrees = _is_geographic(plan.crs)
         self._crs = plan.crs if len(plan.crs) < 30 else f"SRID {plan.srid}"
+        self._plain = _plain_wraps(self._base, self._bases)
+        if self._transform or self._z or self._m or options.simplify or options.precision:
+            self._plain = {}
 
     def shape(self, column: pa.Array, linearise: Linearise) -> Shaped:
         """All geometries of a column of WKB. `linearise` is asked for curves only."""
+        import pyarrow as pa
+
+        codes = wkb.codes(column)
+        found = plain.look(column, codes, self._plain, degrees=self._from_degrees)
+        right = found.right
+        if not right.any():
+            return self._shape(column, codes, linearise)
+        kept = column if right.all() else column.filter(pa.array(right))
+        if found.clockwise.any():
+            kept = plain.turned(kept, codes[right], found.clockwise[right])
+        made = ewkb.kept(kept, _looked_up(codes[right], self._plain), self._srid)
+        if len(kept) == len(column):
+            return Shaped(made, [None] * len(column), ChunkCounts())
+        others = self._shape(column.filter(pa.array(~right)), codes[~right], linearise)
+        reasons = _spread(others.reasons, right)
+        return Shaped(ewkb.merged(made, others.ewkb, right), reasons, others.counts)
+
+    def _shape(self, column: pa.Array, codes: NDArray[Any], linearise: Linearise) -> Shaped:
+        """The whole way, for any geometries."""
         import numpy
         import shapely
 
         given: list[bytes | None] = column.to_pylist()
         reasons: list[str | None] = [None] * len(given)
-        codes = wkb.codes(column)
         given, linearised = self._linear(given, codes, reasons, linearise)
         geometries, closed = _parsed(given, reasons, close=self._options.repair == "make_valid")
         read = geometries.copy()
@@ -239,6 +260,39 @@ class Shaper:
                 settled = ewkb.empty(base, self._srid, z=self._z, m=self._m)
             instead.append(settled)
         return pc.replace_with_mask(made, pa.array(empty), pa.array(instead, made.type))
+
+
+def _plain_wraps(base: str, bases: Sequence[str]) -> dict[int, int]:
+    """For codes of WKB that a column takes, of which multi geometry they become the part; 0 for none."""
+    if base == "Geometry" and not bases:
+        return dict.fromkeys((*ewkb.BASES.values(), *ewkb.MULTI.values()), 0)
+    wraps: dict[int, int] = {}
+    for one in bases or [base]:
+        if one in ewkb.BASES:
+            wraps[ewkb.BASES[one]] = 0
+        elif one != "GeometryCollection":
+            multi = ewkb.MULTI[one]
+            wraps |= {multi: 0, multi - 3: multi}
+    return wraps
+
+
+def _looked_up(codes: NDArray[Any], wraps: Mapping[int, int]) -> NDArray[Any]:
+    import numpy
+
+    table = numpy.zeros(max(wraps) + 1, dtype=numpy.int64)
+    table[list(wraps)] = list(wraps.values())
+    found: NDArray[Any] = table[codes]
+    return found
+
+
+def _spread(reasons: Sequence[str | None], right: NDArray[Any]) -> list[str | None]:
+    """Of all features, given those of the ones that are not right."""
+    import numpy
+
+    spread: list[str | None] = [None] * len(right)
+    for place, reason in zip(numpy.flatnonzero(~right).tolist(), reasons, strict=True):
+        spread[place] = reason
+    return spread
 
 
 def _dimensions(kind: str) -> tuple[str, bool, bool]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from interfaces.blobs import BlobRepository
-from interfaces.contracts import Contract, TaskParameters
+from interfaces.contracts import Contract, JsonObject, Summarised, TaskParameters
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.layers import Attribute, Chunk, ChunkCounts, FeatureTables, LayerFound, TablePlan
 from interfaces.vectors import LoadOptions
@@ -28,6 +28,10 @@ UNKNOWN_CRS = (
     'ENGCRS["unknown",EDATUM["unknown"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
 )
 """Of a layer that names none, so that it can be looked at all the same. It is nowhere on Earth."""
+COUNTED = ("features", "null_geometries", "empty_geometries", "invalid_geometries", "rejected")
+"""Of each layer, what is added up."""
+MAX_REASONS, MAX_REASON = 100, 500
+"""In a summary: how many, and how long."""
 Verdict = Literal["valid", "invalid", "not_vector", "missing"]
 
 
@@ -73,7 +77,7 @@ class LayerReport(Contract):
     notes: list[str] = Field(default_factory=list)
 
 
-class VectorValidity(Contract):
+class VectorValidity(Summarised):
     """What was found; `reasons` is empty where the file is valid."""
 
     name: str
@@ -82,6 +86,19 @@ class VectorValidity(Contract):
     size: int = 0
     layers: list[LayerReport] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+
+    def summary(self) -> JsonObject:
+        """The verdict, the first reasons, and what is counted of each layer."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "reasons": [reason[:MAX_REASON] for reason in self.reasons[:MAX_REASONS]],
+            "size": self.size,
+            "layers": [
+                {"layer": one.layer[:MAX_REASON], **{name: getattr(one, name) for name in COUNTED}}
+                for one in self.layers
+            ],
+        }
 
 
 class ValidateVector:

@@ -74,7 +74,7 @@ def codes(array: pa.Array) -> Any:
 
     if not len(array):
         return numpy.zeros(0, dtype=numpy.int64)
-    data, starts, lengths = _bytes(array)
+    data, starts, lengths = buffers(array)
     long_enough = lengths >= 5
     found = numpy.full(len(array), -1, dtype=numpy.int64)
     at = starts[long_enough]
@@ -94,14 +94,14 @@ def lengths_and_orders(array: pa.Array) -> tuple[Any, Any]:
 
     if not len(array):
         return numpy.zeros(0, dtype=numpy.int64), numpy.zeros(0, dtype=bool)
-    data, starts, lengths = _bytes(array)
+    data, starts, lengths = buffers(array)
     little = numpy.zeros(len(array), dtype=bool)
     there = lengths > 0
     little[there] = data[starts[there]] == 1
     return lengths, little
 
 
-def _bytes(array: pa.Array) -> tuple[Any, Any, Any]:
+def buffers(array: pa.Array) -> tuple[Any, Any, Any]:
     """All bytes of a binary array, and for each of its values where it starts and how long it is."""
     import numpy
     import pyarrow.types as t

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from interfaces.contracts import JobParameters, JsonObject, StageResult, TaskParameters
 from interfaces.plans import StageDefinition, StagePlan, Tasks
@@ -58,7 +58,9 @@ class ScriptedJob:
 
 
 def task_type(
-    name: str, handler: Callable[[dict[str, Any], TaskContext], Mapping[str, JsonValue]], **options: Any
+    name: str,
+    handler: Callable[[dict[str, Any], TaskContext], BaseModel | Mapping[str, JsonValue]],
+    **options: Any,
 ) -> TaskDefinition[AnyTask]:
     """A task type whose handler takes its parameters as a dictionary."""
     options.setdefault("retry", FAST_RETRY)

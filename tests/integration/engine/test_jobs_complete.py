@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from interfaces.contracts import JsonObject, StageResult, Summarised
 from interfaces.plans import CompleteJob, FailJob, StageDefinition, Tasks, TasksFromItems
 from interfaces.states import FailurePolicy
+from interfaces.workflows import TaskResults
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
 
@@ -223,6 +226,35 @@ def test_a_results_too_large_for_a_row_is_kept_in_blob_storage(make_world: Any) 
     [(where, data)] = world.blobs.blobs.items()
     assert where[0] == world.settings.results_container
     assert data == b'{"text":"' + b"x" * 2000 + b'"}'
+
+
+def test_of_a_result_too_large_for_a_row_its_summary_stays_and_the_jobs_result_is_made_of_it(
+    make_world: Any,
+) -> None:
+    class Large(Summarised):
+        number: int
+        text: str
+
+        def summary(self) -> JsonObject:
+            return {"number": self.number, "text": self.text[: 2000 if self.number == 3 else 1]}
+
+    def added(stages: Sequence[StageResult], results: TaskResults) -> JsonObject:
+        found = [(task.result or {}).get("number") for task in results(1)]
+        return {"numbers": found}
+
+    world = make_world(max_inline_result_bytes=1000)
+    world.register(
+        ScriptedJob("large", [StageDefinition("a", "large")], aggregate=added),
+        task_type("large", lambda p, c: Large(number=p["i"] + 1, text="x" * (2000 if p["i"] else 10))),
+    )
+    job = world.submit("large", n=3)
+    # Of the third even the summary is too large.
+    assert world.run(job.job_id)["result"] == {"numbers": [1, 2, None]}
+    small, large, _ = world.tasks(job.job_id)
+    assert (small["result"], small["result_location"]) == ({"number": 1, "text": "x" * 10}, None)
+    assert large["result"] == {"number": 2, "text": "x"}
+    assert large["result_location"]["bytes"] > 2000
+    assert world.violations() == {}
 
 
 def test_results_with_characters_that_jsonb_cannot_hold_are_kept(world: World) -> None:

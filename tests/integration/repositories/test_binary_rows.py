@@ -13,7 +13,7 @@ import pyarrow
 import pytest
 
 from interfaces.layers import ColumnType
-from repositories.binary_rows import BinaryRows
+from repositories.binary_rows import END, BinaryRows
 from services.vector.columns import arrow_type
 
 MOMENT = datetime(2024, 2, 29, 12, 34, 56, 789012, tzinfo=UTC)
@@ -66,11 +66,9 @@ def test_values_are_read_as_they_were_and_nulls_as_nulls(
     with connection.transaction(force_rollback=True), connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMP TABLE t (chunk int, geom bytea, a {kind}, b {kind})")
         with cursor.copy("COPY t FROM STDIN (FORMAT BINARY)") as copy:
-            # A slice of a batch, as of one that reaches over the end of its chunk.
-            for part in BinaryRows([kind, kind]).of(rows.slice(0, 1), 6):
-                copy.write(part)
-        with cursor.copy("COPY t FROM STDIN (FORMAT BINARY)") as copy:
-            for part in BinaryRows([kind, kind]).of(rows.slice(1), 7):
+            binary = BinaryRows([kind, kind])
+            # Slices of a batch, as of one that reaches over the end of its chunk.
+            for part in (*binary.more(rows.slice(0, 1), 6), *binary.more(rows.slice(1), 7), END):
                 copy.write(part)
         found = cursor.execute("SELECT * FROM t ORDER BY ctid").fetchall()
     assert found[0] == (6, None, None, None)

@@ -42,6 +42,13 @@ def test_members_outside_of_the_folder_are_refused(name: str, reason: str) -> No
     assert reason in refusal(packed((name, b"x")))
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_refused() -> None:
+    assert "it has several members 'a.csv'" in refusal(
+        packed(("a.csv", b"1"), ("b.csv", b"1"), ("a.csv", b"2"))
+    )
+
+
 def test_a_symbolic_link_is_refused() -> None:
     link = zipfile.ZipInfo("a.shp")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16

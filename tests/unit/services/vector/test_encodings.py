@@ -137,6 +137,13 @@ def test_a_table_of_text_is_brought_into_utf8(
         assert (tmp_path / "b.csv").read_text("utf-8") == "name\nMéxico\n"
 
 
+def test_a_table_of_text_with_nul_characters_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("name\nb\n".encode("utf-16-le"))
+    with pytest.raises(PermanentTaskError, match="the text has NUL characters: name the file's encoding"):
+        encodings.foreign(path, None, nothing)
+
+
 def test_a_table_of_text_that_is_not_in_its_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"name\n" + LATIN1)

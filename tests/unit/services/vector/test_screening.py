@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.errors import PermanentTaskError
-from services.vector import screening
+from services.vector import screening, sqlite_screening
 
 
 def written(folder: Path, content: bytes | str) -> Path:
@@ -43,6 +43,15 @@ def test_xml_that_leads_elsewhere_or_explodes_is_refused(tmp_path: Path, content
         ("CREATE TABLE t (a, b AS (gdal_get_pixel_value('/etc/a.tif')))", "'t' calls gdal_get_pixel_value"),
         ("CREATE TABLE ogr_empty_table (a)", None),
         ("CREATE VIRTUAL TABLE r USING rtree(id, a, b)", None),
+        (
+            "CREATE VIEW v AS WITH n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n",
+            "'v' has WITH",
+        ),
+        ("CREATE VIEW v AS SELECT ZeroBlob(900000000) AS geom", "'v' has ZEROBLOB"),
+        ("CREATE TABLE t (a, b AS (printf('%.900000000c', a)))", "'t' has PRINTF"),
+        ("CREATE TABLE format (width)", None),
+        ("CREATE VIEW v AS SELECT name AS a FROM sqlite_master", None),
+        ("CREATE VIEW v AS SELECT st_area(geom) FROM nowhere", None),
     ],
 )
 def test_a_database_that_reaches_beyond_itself_is_refused(
@@ -52,10 +61,10 @@ def test_a_database_that_reaches_beyond_itself_is_refused(
         database.create_function("gdal_get_pixel_value", 1, str, deterministic=True)
         database.execute(statement)
     if reason is None:
-        screening.screen_sqlite(tmp_path / "a.gpkg")
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
     else:
         with pytest.raises(PermanentTaskError, match=reason):
-            screening.screen_sqlite(tmp_path / "a.gpkg")
+            sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
 
 
 def test_a_virtual_table_of_a_module_that_may_read_files_is_refused(tmp_path: Path) -> None:
@@ -69,12 +78,14 @@ def test_a_virtual_table_of_a_module_that_may_read_files_is_refused(tmp_path: Pa
         )
         database.commit()
     with pytest.raises(PermanentTaskError, match="'x' is a virtual table of VirtualOGR"):
-        screening.screen_sqlite(tmp_path / "a.gpkg")
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
 
 
 def test_what_is_no_database_says_so(tmp_path: Path) -> None:
     with pytest.raises(PermanentTaskError, match="cannot be read: file is not a database"):
-        screening.screen_sqlite(written(tmp_path, b"not a database, but long enough to have a header" * 20))
+        sqlite_screening.screen_sqlite(
+            written(tmp_path, b"not a database, but long enough to have a header" * 20)
+        )
 
 
 def test_plain_xml_passes(tmp_path: Path) -> None:
@@ -125,3 +136,79 @@ def test_whole_numbers_of_more_than_64_bits_are_found(
 ) -> None:
     monkeypatch.setattr(screening, "BLOCK", 30)
     assert screening.has_larger_numbers(written(tmp_path, text), nothing) is larger
+
+
+@pytest.mark.parametrize(
+    ("driver", "head", "megabytes", "refused"),
+    [
+        ("LIBKML", "<kml>", 50, False),
+        ("LIBKML", "<kml>", 60, True),
+        ("TopoJSON", '{"type": "Topology"', 30, True),
+        ("GeoJSON", '{"name": "a", "type": "FeatureCollection", "features" : [', 3000, False),
+        ("GeoJSON", '{"type": "FeatureCollection", "features": [{"geometryType": "house"', 3000, False),
+        ("GeoJSON", '{"geometryType": "esriGeometryPoint", "features": [', 30, True),
+        ("GeoJSON", '{"spatialReference": {"wkid": 1}, "features": [', 30, True),
+        ("GeoJSON", '{"type": "MultiPoint", "coordinates": [', 30, True),
+        ("GeoJSON", '{"type": "MultiPoint", "coordinates": [', 10, False),
+        ("GML", "<gml>", 3000, False),
+    ],
+)
+def test_documents_that_must_be_in_memory_as_a_whole_are_bounded(
+    tmp_path: Path, driver: str, head: str, megabytes: int, refused: bool
+) -> None:
+    path = written(tmp_path, head)
+    with path.open("r+b") as file:
+        file.truncate(megabytes * 1024**2)
+    if not refused:
+        screening.refuse_large_document(path, driver)
+        return
+    with pytest.raises(PermanentTaskError, match="must be read as a whole, and has more than"):
+        screening.refuse_large_document(path, driver)
+
+
+def test_large_geometries_of_a_geopackage_are_found_without_reading_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            """
+            CREATE TABLE gpkg_geometry_columns (table_name, column_name);
+            CREATE TABLE "a ""b" ("g""h" blob);
+            CREATE VIEW endless AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+            SELECT x AS g FROM n;
+            INSERT INTO gpkg_geometry_columns VALUES ('endless', 'g'), ('A "b', 'g"h'), ('none', 'g');
+            INSERT INTO "a ""b" VALUES (zeroblob(1000)), (NULL), (zeroblob(2000));
+            """
+        )
+    assert sqlite_screening.has_larger_geometries(path, 1999, nothing)
+    assert not sqlite_screening.has_larger_geometries(path, 2000, nothing)
+
+
+def test_a_view_of_more_rows_than_anybody_reads_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_screening, "SQLITE_STEPS", 10_000)
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.execute("CREATE TABLE t (a)")
+        database.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(200)])
+        database.execute("CREATE VIEW pairs AS SELECT a.a FROM t a, t b")
+        database.commit()
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+        database.execute("CREATE VIEW endless AS SELECT a.a FROM t a, t b, t c, t d, t e")
+        database.commit()
+    with pytest.raises(PermanentTaskError, match="its view 'endless' takes too long"):
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_geometries_of_a_geopackage_that_are_none_are_not_null(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            """
+            CREATE TABLE gpkg_geometry_columns (table_name, column_name);
+            CREATE TABLE t (g blob);
+            INSERT INTO gpkg_geometry_columns VALUES ('t', 'g');
+            INSERT INTO t VALUES (NULL), ('text'), (x'00'), (NULL);
+            """
+        )
+    assert sqlite_screening.unreadable_geometries(path, "T", 4, nothing) == 2
+    assert sqlite_screening.unreadable_geometries(path, "other", 4, nothing) == 0

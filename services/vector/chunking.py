@@ -1,0 +1,141 @@
+"""How a layer is cut into the chunks that tasks load, and how many features are read at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from interfaces.layers import Chunk
+
+from . import wkb
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_BYTES = 2 * 1024**2
+"""Of a file, for the features that are read at a time: decoded they take some ten times as much. So little
+stays in memory that was used just before, and in the processor's caches."""
+MOST_FEATURES = 8_000
+DENSE_BYTES = 16 * 1024**2
+"""Of geometries that are read at a time where a file has its largest ones one after the other."""
+WINDOW = 256
+"""Features whose size is looked at together, and that are read at a time while nothing is known of them."""
+ASSUMED_FEATURE = 1024
+"""Bytes of a feature while their number is not known."""
+CHUNK_BYTES = 64 * 1024**2
+"""Of a file, for a chunk: several for each worker, of which each is read in seconds."""
+STEP = 1000
+"""Chunks begin at multiples of at most so many features."""
+BY_FID = frozenset({"GPKG"})
+"""Formats that find a range of feature ids at once, and have to read over what is skipped otherwise."""
+BY_PLACE = frozenset(
+    {"GPKG", "FlatGeobuf", "ESRI Shapefile", "OpenFileGDB", "Parquet", "SQLite", "MapInfo File"}
+)
+"""Formats of which a part can be read for less than the whole; the others are one chunk."""
+BOUNDED = frozenset({"GPKG"})
+"""Formats whose readers end a batch that takes too much memory, whatever is asked for (`library.OPTIONS`)."""
+
+
+@dataclass
+class Seen:
+    """What one reading of all geometries found."""
+
+    chunk_features: int
+    """That are asked for at most."""
+    types: Counter[str] = field(default_factory=Counter)
+    features: int = 0
+    fids: list[int] = field(default_factory=list)
+    """Feature ids of the first of each `step` features, and the last of all."""
+    rising: bool = True
+    largest: int = 0
+    """Bytes of the largest geometry, and of the largest `WINDOW` that follow one another."""
+    densest: int = 0
+
+    @property
+    def step(self) -> int:
+        """Chunks are multiples of it."""
+        return self.chunk_features // -(-self.chunk_features // STEP)
+
+    def look(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        geometry: int | None,
+        fid: int | None,
+        check: Callable[[], None],
+    ) -> None:
+        """Go through all of it."""
+        for batch in batches:
+            check()
+            if geometry is not None:
+                wkb.count(self.types, batch.column(geometry))
+                self._measure(batch.column(geometry))
+            if fid is not None and batch.num_rows:
+                self._number(batch.column(fid).to_numpy())
+            self.features += batch.num_rows
+
+    def _measure(self, column: pa.Array) -> None:
+        import numpy
+
+        if not len(column):
+            return
+        lengths = wkb.buffers(column)[2]
+        self.largest = max(self.largest, int(lengths.max()))
+        windows = numpy.add.reduceat(lengths, numpy.arange(0, len(lengths), WINDOW))
+        self.densest = max(self.densest, int(windows.max()))
+
+    def _number(self, ids: object) -> None:
+        import numpy
+
+        numbers = numpy.asarray(ids)
+        last = self.fids[-1] if self.features else None
+        if self.features:
+            self.fids.pop()
+        rising = bool((numbers[1:] > numbers[:-1]).all()) and (last is None or numbers[0] > last)
+        self.rising = self.rising and rising
+        self.fids += numbers[-self.features % self.step :: self.step].tolist()
+        self.fids.append(int(numbers[-1]))
+
+
+def chunks(seen: Seen, driver: str, size: int, *, whole: bool) -> list[Chunk]:
+    """Of much the same size; one, perhaps empty, for what cannot be read in parts. `size` is the file's."""
+    most = min(seen.chunk_features, CHUNK_BYTES * max(seen.features, 1) // max(size, 1))
+    steps = max(1, most // seen.step)
+    if whole or driver not in BY_PLACE or seen.features <= steps * seen.step:
+        return [Chunk(features=seen.features)]
+    every = -(-seen.features // seen.step)
+    # As many as there must be, and none of them much smaller than the others.
+    steps = -(-every // -(-every // steps))
+    made = []
+    by_fid = driver in BY_FID and seen.rising and len(seen.fids) > 1
+    for begin in range(0, every, steps):
+        skip = begin * seen.step
+        features = min(steps * seen.step, seen.features - skip)
+        fids = None
+        if by_fid:
+            last = begin + steps >= every
+            fids = (seen.fids[begin], seen.fids[-1] if last else seen.fids[begin + steps] - 1)
+        made.append(Chunk(skip=skip, features=features, fids=fids))
+    return made
+
+
+def first_batch(driver: str, size: int) -> int:
+    """How many features to read at a time of a file of which only the size is known, bytes."""
+    return batch(size, size // ASSUMED_FEATURE + 1) if driver in BOUNDED else WINDOW
+
+
+def batch(size: int, features: int) -> int:
+    """How many features of a file of so many bytes to read at a time, were they all of one size."""
+    return max(1, min(MOST_FEATURES, BATCH_BYTES * max(features, 1) // max(size, 1)))
+
+
+def safe_batch(size: int, seen: Seen) -> int:
+    """The same for a file whose features were seen, and which has its largest ones together."""
+    evenly = batch(size, seen.features)
+    if evenly * seen.largest <= DENSE_BYTES:
+        return evenly
+    # A batch reaches into one window more than it fills.
+    windows = DENSE_BYTES // max(seen.densest, 1) - 1
+    dense = windows * WINDOW if windows > 0 else min(WINDOW, DENSE_BYTES // seen.largest)
+    return max(1, min(evenly, dense))

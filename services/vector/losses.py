@@ -1,0 +1,69 @@
+"""Features that a file says it has, and that GDAL leaves out without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from interfaces.errors import PermanentTaskError
+
+from .reading import Layer, described
+
+BLOCK = 1024**2
+TELLING = frozenset({"FlatGeobuf", "ESRI Shapefile", "OpenFileGDB"})
+"""Formats that say how many features they have, apart from the features."""
+DELETED = ord("*")
+
+
+def refuse_incomplete(layer: Layer, features: int, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` where fewer features can be read than the file says, of a whole layer."""
+    path, driver = layer.part.path, layer.part.driver
+    if driver == "CSV":
+        lines = _unquoted_lines(path, check)
+        if lines is not None and lines - 1 > features:
+            raise PermanentTaskError(
+                f"a quote is never closed: of {lines - 1} lines after the first, {features} can be read"
+            )
+        return
+    if driver not in TELLING:
+        return
+    told = int(described(layer)["features"])
+    if driver == "ESRI Shapefile":
+        told -= _deleted(path.with_suffix(".dbf"), check)
+    if told > features:
+        raise PermanentTaskError(
+            f"the file is damaged, or ends early: it tells of {told} features, and {features} can be read"
+        )
+
+
+def _deleted(table: Path, check: Callable[[], None]) -> int:
+    """Records of a dBASE file that are marked as deleted, which GDAL leaves out rightly."""
+    import numpy
+
+    if not table.exists():
+        return 0
+    found = 0
+    with table.open("rb") as file:
+        head = file.read(32)
+        header, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
+        if record == 0:
+            return 0
+        file.seek(header)
+        while block := file.read(record * max(1, BLOCK // record)):
+            check()
+            marks = numpy.frombuffer(block, numpy.uint8)[::record]
+            found += int((marks == DELETED).sum())
+    return found
+
+
+def _unquoted_lines(path: Path, check: Callable[[], None]) -> int | None:
+    """Lines with anything in them, of a table of text with an odd number of quotes; else None."""
+    quotes = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            quotes += block.count(b'"')
+    if quotes % 2 == 0:
+        return None
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())

@@ -1,0 +1,66 @@
+"""Blobs become files, several pieces at a time."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from pathlib import Path
+
+import pytest
+
+from services.vector import fetching
+
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+def nothing() -> None: ...
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, 11, 95, 100])
+def test_the_file_has_all_bytes_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(fetching, "PIECE", 10)
+    content = bytes(range(size))
+    fetching.fetch(lambda offset, length: content[offset : offset + length], size, tmp_path / "a", nothing)
+    assert (tmp_path / "a").read_bytes() == content
+
+
+def test_several_pieces_are_asked_for_at_once_and_all_for_the_one_who_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "PIECE", 10)
+    together = threading.Barrier(fetching.AHEAD, timeout=10)
+    said: list[str] = []
+
+    def read(offset: int, length: int) -> bytes:
+        said.append(WHO.get())
+        together.wait()
+        return bytes(length)
+
+    WHO.set("me")
+    fetching.fetch(read, 10 * fetching.AHEAD * 2, tmp_path / "a", nothing)
+    assert set(said) == {"me"}
+
+
+def test_what_reading_raises_or_whoever_looks_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "PIECE", 10)
+    asked: list[int] = []
+
+    def read(offset: int, length: int) -> bytes:
+        asked.append(offset)
+        if offset == 20:
+            raise OSError("gone")
+        return bytes(length)
+
+    with pytest.raises(OSError, match="gone"):
+        fetching.fetch(read, 10_000, tmp_path / "a", nothing)
+
+    def stop() -> None:
+        raise KeyError("cancelled")
+
+    with pytest.raises(KeyError, match="cancelled"):
+        fetching.fetch(read, 10_000, tmp_path / "b", stop)
+    assert len(asked) < 30

@@ -1,0 +1,74 @@
+"""Files of which GDAL reads less than they have, without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow
+import pyogrio
+import pytest
+import shapely
+
+from interfaces.errors import PermanentTaskError
+from services.vector.files import DRIVERS, Part
+from services.vector.losses import refuse_incomplete
+from services.vector.reading import layers
+
+
+def nothing() -> None: ...
+
+
+def made(folder: Path, extension: str) -> Path:
+    """Of ten points."""
+    path = folder / f"a.{extension}"
+    points = shapely.to_wkb(shapely.points([[number, number] for number in range(10)]))
+    table = pyarrow.table({"name": ["x" * 20] * 10, "geom": pyarrow.array(points.tolist(), pyarrow.binary())})
+    asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326"}
+    pyogrio.write_arrow(table, path, driver=DRIVERS[extension], **asked)
+    return path
+
+
+def look(path: Path, features: int) -> None:
+    [layer] = layers(Part(path, DRIVERS[path.suffix[1:]], "a"))
+    refuse_incomplete(layer, features, nothing)
+
+
+@pytest.mark.parametrize("extension", ["fgb", "shp"])
+def test_a_file_that_tells_of_more_than_can_be_read_is_refused(tmp_path: Path, extension: str) -> None:
+    path = made(tmp_path, extension)
+    look(path, 10)
+    with pytest.raises(PermanentTaskError, match="it tells of 10 features, and 9 can be read"):
+        look(path, 9)
+
+
+def test_records_that_are_marked_as_deleted_are_not_missing(tmp_path: Path) -> None:
+    path = made(tmp_path, "shp")
+    table = path.with_suffix(".dbf")
+    content = bytearray(table.read_bytes())
+    header, record = int.from_bytes(content[8:10], "little"), int.from_bytes(content[10:12], "little")
+    content[header + 3 * record] = ord("*")
+    table.write_bytes(content)
+    look(path, 9)
+    table.unlink()
+    look(path, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "features", "refused"),
+    [
+        ('id,lat,lon\n1,1,2\n"2,1,2\n3,1,2\n', 1, True),
+        ('id,lat,lon\n1" pipe,1,2\n3,1,2\n', 2, False),
+        ('id,lat,lon\n"a\nb",1,2\n', 1, False),
+        ("id,lat,lon\n1,1,2\n", 0, False),
+    ],
+)
+def test_a_quote_that_is_never_closed_is_found(
+    tmp_path: Path, text: str, features: int, refused: bool
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    if not refused:
+        look(path, features)
+        return
+    with pytest.raises(PermanentTaskError, match="a quote is never closed: of 3 lines after the first, 1"):
+        look(path, features)
