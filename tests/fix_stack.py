@@ -9,7 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from local.stack.paths import Paths
 from local.stack.postgres import THROW_AWAY, PostgresServer, home_for_data, server_account
 from local.stack.progress import Progress
 from local.stack.storage import ensure_queues
+from tests.memory_folder import folder_in_memory, room_in_memory
 
 CHECKOUT = Paths().root
 _TEMPLATE = "migrated"
@@ -62,15 +63,26 @@ def server_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(stack_paths: Paths, server_folder: Path) -> Iterator[PostgresServer]:
-    """A PostgreSQL of this test process. Tests that stop or kill it start it again."""
+def postgres_server(
+    stack_paths: Paths, server_folder: Path, request: pytest.FixtureRequest
+) -> Iterator[PostgresServer]:
+    """A PostgreSQL of this test process. Tests that stop or kill it start it again.
+
+    Its data are in memory where there is room: each test copies a database, which would all go to the disk.
+    There, too, copying its files takes a fraction of logging its pages. Chaos may need more than is there.
+    """
     installation = ensure_postgres(stack_paths, Progress())
-    home = home_for_data(server_folder / "postgres", server_account())
-    server = PostgresServer(installation, home, THROW_AWAY)
-    server.start()
-    yield server
-    server.stop()
-    server.erase()
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    with ExitStack() as until_the_end:
+        folder, strategy = server_folder, ""
+        if not request.config.getoption("--chaos") and room_in_memory(processes):
+            folder, strategy = until_the_end.enter_context(folder_in_memory()), "FILE_COPY"
+        home = home_for_data(folder / "postgres", server_account())
+        server = PostgresServer(installation, home, THROW_AWAY, strategy=strategy)
+        server.start()
+        yield server
+        server.stop()
+        server.erase()
 
 
 @pytest.fixture(scope="session")

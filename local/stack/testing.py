@@ -26,6 +26,8 @@ def main() -> None:
     # Tests have servers of their own: what the person has set for ./run must not reach them.
     for name in ("DATABASE_URL", "AzureWebJobsStorage", "AZURE_STORAGE_CONNECTION_STRING"):
         os.environ.pop(name, None)
+    # Hundreds of processes import the same modules: each would compile them anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *(sys.argv[1:] or _whole_suite())])
 
 

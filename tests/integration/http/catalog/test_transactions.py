@@ -95,9 +95,9 @@ def test_deleted_items_and_collections_are_gone(filled: Catalog) -> None:
     assert filled.get("/collections").json()["collections"] == []
 
 
-def test_the_same_id_twice_is_a_conflict(filled: Catalog) -> None:
-    assert filled.post("/collections", collection()).status == 409
-    assert filled.post(ITEMS, item(SCENE)).status == 409
+def test_the_same_id_twice_is_a_conflict(five_scenes: Catalog) -> None:
+    assert five_scenes.post("/collections", collection()).status == 409
+    assert five_scenes.post(ITEMS, item(SCENE)).status == 409
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_the_same_id_twice_is_a_conflict(filled: Catalog) -> None:
         ("DELETE", "/collections/none", b""),
     ],
 )
-def test_what_is_not_there_is_not_changed(filled: Catalog, method: str, path: str, body: object) -> None:
-    answer = filled.call(method, path, body)
+def test_what_is_not_there_is_not_changed(five_scenes: Catalog, method: str, path: str, body: object) -> None:
+    answer = five_scenes.call(method, path, body)
     assert (answer.status, answer.mimetype) == (404, "application/problem+json"), answer.text()
 
 
@@ -160,12 +160,12 @@ def test_what_is_not_there_is_not_changed(filled: Catalog, method: str, path: st
     ],
 )
 def test_what_cannot_be_kept_is_refused_with_the_reason(
-    filled: Catalog, method: str, path: str, body: object, said: str
+    five_scenes: Catalog, method: str, path: str, body: object, said: str
 ) -> None:
-    answer = filled.call(method, path, body)
+    answer = five_scenes.call(method, path, body)
     assert (answer.status, answer.mimetype) == (400, "application/problem+json"), answer.text()
     assert said in answer.json()["detail"]
-    assert properties(filled) == item(SCENE)["properties"]
+    assert properties(five_scenes) == item(SCENE)["properties"]
 
 
 @pytest.mark.parametrize("number", [1e22, -3.4028234663852886e38])
@@ -179,7 +179,7 @@ def test_numbers_that_no_64_bits_hold_as_integers_are_kept(filled: Catalog, numb
 
 
 @pytest.mark.parametrize("identifier", ["..", "a\\b", "a\nb", "a" * 513])
-def test_an_id_that_no_url_leads_to_is_refused(filled: Catalog, identifier: str) -> None:
+def test_an_id_that_no_url_leads_to_is_refused(five_scenes: Catalog, identifier: str) -> None:
     named = item(SCENE) | {"id": identifier}
     for path, body in (
         (ITEMS, named),
@@ -187,7 +187,7 @@ def test_an_id_that_no_url_leads_to_is_refused(filled: Catalog, identifier: str)
         ("/collections/scenes/bulk_items", {"items": {"a": named}, "method": "insert"}),
         ("/collections", collection() | {"id": identifier}),
     ):
-        answer = filled.post(path, body)
+        answer = five_scenes.post(path, body)
         assert (answer.status, "id: " in answer.text()) == (400, True), answer.text()
 
 
