@@ -21,6 +21,7 @@ from repositories.callbacks import CallbackRepository, HttpCallbackSender
 from repositories.costs import CostRepository
 from repositories.database import Database
 from repositories.follow_ups import FollowerRepository, ScheduleRepository
+from repositories.history import HistoryRepository
 from repositories.jobs import JobRepository
 from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
@@ -35,6 +36,7 @@ from .callbacks import Callbacks
 from .chains import Chains
 from .execution import Executor
 from .foreseeing import Foresight
+from .history import History
 from .leases import LeaseKeeper
 from .limits import Limits
 from .metering import Meter
@@ -103,6 +105,7 @@ class Engine:
         self._reconciler = Reconciler(
             settings, recovery, stages, queues, SignalRepository(database), observer, self.worker
         )
+        self.history = History(settings, HistoryRepository(database), queues)
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(

@@ -9,15 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from interfaces import signals as names
 from interfaces.breakers import BreakerState, BreakerStatus
-from interfaces.errors import NotFound, ServiceUnavailable
+from interfaces.errors import ServiceUnavailable
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from interfaces.signals import Family, Metric, Sample
@@ -25,6 +23,7 @@ from repositories.database import Database
 from repositories.signals import Facts, SignalRepository
 from repositories.traffic import BLOB_TRAFFIC, Traffic
 
+from .queue_states import QueueState, state_of
 from .redaction import describe
 
 logger = logging.getLogger(__name__)
@@ -33,6 +32,7 @@ KEEP_SECONDS = 5.0
 """However often it is asked, what all processes share is read once in this time."""
 READ_SECONDS = 5.0
 """What has not been read by then is left out, and said to be down."""
+CALLBACK_OUTCOMES = ("delivered", "retry", "dead")
 POISON_ACTIONS = ("recorded", "raised", "dispatched_again", "failed")
 _OPENNESS = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
 
@@ -45,15 +45,6 @@ class BreakerStates(Protocol):
     def status(self) -> list[BreakerStatus]:
         """Every breaker as it is now."""
         ...
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """A queue: about how many messages, and since when the oldest visible one is there."""
-
-    name: str
-    messages: int
-    oldest_seconds: float
 
 
 class Signals:
@@ -130,7 +121,7 @@ class Signals:
 
     def _read(self) -> list[Family]:
         database = self._threads.submit(self._repository.facts)
-        queues = [self._threads.submit(self._queue, name) for name in self._queue_names]
+        queues = [self._threads.submit(state_of, self._queues, name) for name in self._queue_names]
         reads: list[Future[Any]] = [database, *queues]
         wait(reads, timeout=READ_SECONDS)
         facts = _outcome("database", database)
@@ -149,16 +140,6 @@ class Signals:
         return Family(
             names.POISON, [_of(n, queue=queue, action=action) for (queue, action), n in found.items()]
         )
-
-    def _queue(self, name: str) -> QueueState:
-        try:
-            length = self._queues.length(name)
-            front = [message.inserted_at for message in self._queues.peek(name)] if length else []
-        except NotFound:
-            return QueueState(name, 0, 0.0)  # the host makes a poison queue with its first message
-        now = datetime.now(UTC)
-        age = max(((now - put).total_seconds() for put in front), default=0.0)
-        return QueueState(name, length, max(age, 0.0))
 
 
 def _outcome(source: str, future: Future[T]) -> T | None:

@@ -23,6 +23,18 @@ SELECT app.add_buckets('{1, 2}', '{}')
 -- name: add_totals
 SELECT app.add_totals('function_test', ARRAY['x'], ARRAY['y'], ARRAY[1], ARRAY[0.1])
 
+-- name: growth
+SELECT app.growth('{"completed": 1}', '{"completed": 3}', 'completed')
+
+-- name: parameter_key
+SELECT app.parameter_key('function', 'test')
+
+-- name: parameter_values
+SELECT * FROM app.parameter_values('{"function": ["test"]}')
+
+-- name: parameter_keys
+SELECT app.parameter_keys('{"function": "test"}')
+
 -- name: keep_trace
 SELECT app.keep_trace(%(job_id)s, true, NULL)
 

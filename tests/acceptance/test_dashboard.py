@@ -219,6 +219,10 @@ def test_tabs_are_chosen_by_arrow_keys_and_a_hidden_page_asks_nothing(served: Ap
     page.evaluate("location.hash = '#/monitor'")
     page.locator(".chart canvas").nth(4).wait_for()
     window.keep("monitor")
+    # What queues looked like before anybody looked.
+    page.get_by_label("The last").select_option("7 days")
+    page.locator("[aria-label^='Queue depth'][aria-label*='at most 400']").wait_for()
+    window.keep("monitor of seven days")
     page.evaluate("location.hash = '#/jobs'")
     page.wait_for_event("requestfinished", lambda request: "/api/db/jobs" in request.url)
     page.evaluate(

@@ -80,3 +80,7 @@ class Activity(Protocol):
     def lately(self, minutes: int) -> Document:
         """Counts over time."""
         ...
+
+    def history(self, hours: float) -> Document:
+        """Samples over time."""
+        ...

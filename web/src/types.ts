@@ -237,6 +237,12 @@ export interface Queues {
   outbox: { pending: number; parked: number; sent: number; oldest_pending_seconds: number | null };
 }
 
+export interface HistoryAnswer {
+  bucket_seconds: number;
+  times: number[];
+  series: Record<string, (number | null)[]>;
+}
+
 export interface ActivityAnswer {
   bucket_seconds: number;
   times: number[];

@@ -127,3 +127,19 @@ class Activity(Answered):
     queued: Count
     processing: Count
     complete_since: Annotated[datetime | None, Field(description="Where the history is too long, its reach")]
+
+
+class History(Answered):
+    """What the last hours were like, in buckets of time."""
+
+    sample_seconds: Annotated[int, Field(ge=1)]
+    bucket_seconds: Annotated[int, Field(ge=1)]
+    kept_hours: Annotated[int, Field(ge=1, description="Older samples are removed")]
+    times: Annotated[list[int], Field(description="When each bucket begins, seconds since 1970")]
+    series: Annotated[
+        dict[str, list[float | None]],
+        Field(
+            description="For each bucket the most that was seen, or how often something happened;"
+            " null without a sample"
+        ),
+    ]
