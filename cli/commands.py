@@ -239,6 +239,29 @@ def cost(session: Session, job_id: str, run: int | None) -> None:
 
 
 @main.command()
+@click.argument("job_id")
+@click.option("--run", type=int, help="By default the current one.")
+@click.option("--stage", type=int, help="By default all.")
+@click.option("--task", type=int, help="The index of one task; with --stage, of that stage.")
+@click.option("--level", type=click.Choice(["info", "warning", "error"]), help="The worst of an attempt.")
+@click.pass_obj
+@told
+def logs(
+    session: Session, job_id: str, run: int | None, stage: int | None, task: int | None, level: str | None
+) -> None:
+    """Print what the attempts of a job's tasks logged: time, stage.task#attempt, level, line."""
+    given = {"run": run, "stage": stage, "task": task, "level": level}
+    query = {name: None if value is None else str(value) for name, value in given.items()}
+    for body in session.api.pages("jobs", job_id, "logs", **query):
+        for one in json.loads(body)["logs"]:
+            place = f"{one['stage']}.{one['task_index']}#{one['attempt']}"
+            if one["dropped"]:
+                click.echo(f"{place}: {one['dropped']} lines before these were not kept", err=True)
+            for line in one["lines"]:
+                click.echo(f"{line['at']} {place} {line['level']} {line['logger']}: {line['message']}")
+
+
+@main.command()
 @click.argument("job_type", required=False)
 @click.pass_obj
 @told

@@ -24,6 +24,7 @@ from interfaces.errors import (
     InvalidRequest,
     LeaseLost,
     NotFound,
+    OrchestratorError,
     PayloadTooLarge,
     PermanentTaskError,
     TaskCancelled,
@@ -48,6 +49,7 @@ from .patience import patient
 from .planning import Planner
 from .redaction import describe
 from .relay import Relay
+from .task_logs import HANDLERS, TaskLog
 from .waiting import WaitingStages
 
 logger = logging.getLogger(__name__)
@@ -153,11 +155,12 @@ class Executor:
             with (
                 self._observer.attempt(held.task, correlation_id, led_by) as attempt,
                 self._meter.attempt() as held.reading,
+                TaskLog(self._settings.task_log_lines) as held.log,
             ):
                 report = self._run(held, definition, correlation_id, batch.spread)
                 attempt.ended(report)
             if report is not None:
-                outcomes.add(replace(report, usage=held.usage()))
+                outcomes.add(replace(report, usage=held.usage(), log=held.logged()))
 
         if definition.waits_for_io and len(batch.held) > 1:
             with ThreadPoolExecutor(min(CONCURRENT_HANDLERS, len(batch.held)), "handler") as pool:
@@ -232,7 +235,10 @@ class Executor:
     def _failure(self, held: Held, error: Exception, policy: RetryPolicy) -> TaskReport:
         task = held.task
         text = describe(error, self._settings.max_error_characters)
-        if isinstance(error, (*PERMANENT, *policy.permanent)) or task.attempt >= task.max_attempts:
+        permanent = isinstance(error, (*PERMANENT, *policy.permanent))
+        if held.log is not None and not permanent and not isinstance(error, OrchestratorError):
+            held.log.raised(error, f"{HANDLERS}.{task.task_type}")
+        if permanent or task.attempt >= task.max_attempts:
             logger.warning("job %s task %d failed: %s", task.job_id, task.task_index, text)
             return reports.failed(task, text)
         delay = backoff(policy, task.attempt)
@@ -272,7 +278,7 @@ class Executor:
         """
         definition = self._task_types.get(held.task.task_type)
         failure = self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)
-        given = [replace(failure, usage=held.usage())]
+        given = [replace(failure, usage=held.usage(), log=held.logged())]
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"

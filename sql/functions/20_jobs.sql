@@ -166,6 +166,7 @@ BEGIN
     DELETE FROM app.stages s WHERE s.job_id = p_job_id AND s.run = j.run AND s.stage > coalesce(v_stage, j.stage);
     DELETE FROM app.tasks t WHERE t.job_id = p_job_id AND t.run = j.run AND t.stage > coalesce(v_stage, j.stage);
     DELETE FROM app.stage_items i WHERE i.job_id = p_job_id AND i.run = j.run AND i.stage > coalesce(v_stage, j.stage);
+    DELETE FROM app.task_logs l WHERE l.job_id = p_job_id AND l.run = j.run AND l.stage > coalesce(v_stage, j.stage);
     -- What they took was spent all the same.
     UPDATE app.stage_counters c SET queued = 0, processing = 0, completed = 0, failed = 0, cancelled = 0
     WHERE c.job_id = p_job_id AND c.run = j.run AND c.stage > coalesce(v_stage, j.stage);

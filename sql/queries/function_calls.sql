@@ -212,6 +212,12 @@ SELECT app.postpone_dispatch(%(job_id)s, 1, 1, 0, 0, 1)
 -- name: dispatch_deferred
 SELECT app.dispatch_deferred(%(job_id)s, 1, 1, ARRAY[0])
 
+-- name: keep_task_logs
+SELECT app.keep_task_logs(%(job_id)s, 1, 1, '[{"task_index": 0, "fence": 0}]', '{}')
+
+-- name: sweep_run_logs
+SELECT * FROM app.sweep_run_logs(%(job_id)s, 1, NULL, 0)
+
 -- name: extend_leases
 SELECT * FROM app.extend_leases(ARRAY[%(job_id)s::text], ARRAY[1], ARRAY[1], ARRAY[0], ARRAY[0]::bigint[], interval '1 second')
 

@@ -157,6 +157,10 @@ def test_ten_thousand_tasks_are_drawn_and_moved_through_by_keyboard_without_stal
     window.keep("ten thousand tasks")
     page.keyboard.press("Enter")
     page.get_by_role("dialog").get_by_text("Attempts").wait_for()
+    log = page.get_by_role("list", name="Log of attempt 1")
+    assert "greeting number" in log.inner_text()
+    assert "<b>no markup</b>" in log.inner_text()
+    window.keep("log of a task")
     page.keyboard.press("Escape")
     assert page.evaluate("window.longest") < LONGEST_TASK_MS
     assert_nothing_went_wrong(served, window)
@@ -194,6 +198,13 @@ def test_every_view_is_read_on_a_narrow_screen(served: App, visit: MakeVisit) ->
         page.locator(".loading").first.wait_for(state="detached")
         assert window.overflow() <= 0, view
         window.keep(f"narrow {view.replace(JOB, 'job')}")
+    page.evaluate("place => { location.hash = place; }", f"#/jobs/{JOB}?tab=timeline")
+    page.get_by_role("application").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("list", name="Log of attempt 1").wait_for()
+    assert window.overflow() <= 0
+    window.keep("narrow log of a task")
     assert_nothing_went_wrong(served, window)
 
 

@@ -225,6 +225,19 @@ export interface Poison {
   }[];
 }
 
+export interface TaskLogsAnswer {
+  logs: {
+    stage: number;
+    task_index: number;
+    attempt: number;
+    outcome: string;
+    written_at: string;
+    dropped: number;
+    lines: { at: string; level: string; logger: string; message: string }[];
+  }[];
+  next_cursor: string | null;
+}
+
 export interface Queues {
   at: string;
   queues: {

@@ -54,6 +54,10 @@ def _outcome(outcome: str) -> dict[str, Any]:
     }
 
 
+_LOGS = (
+    '[{"task_index":520,"fence":520,"attempt":1,"outcome":"completed","severity":20,"dropped":0,"lines":[]}]'
+)
+
 _BRIEF = {"job_id": "1" * 64}
 """Another job that runs, with a history of three events."""
 
@@ -107,6 +111,7 @@ HOT = (
         "engine", "claim_tasks", 1, "a suspect", prepare=(*_OTHERS_RUN, *_SUSPECTS), needs=("tasks_suspect",)
     ),
     Case("engine", "finish_tasks", 50, "completed", _outcome("completed")),
+    Case("engine", "finish_tasks", 50, "that logged something", _outcome("completed") | {"logs": _LOGS}),
     Case("engine", "finish_tasks", 50, "failed", _outcome("failed"), needs=("tasks_failed",)),
     Case("engine", "finish_tasks", 50, "retry", _outcome("retry")),
     Case("engine", "finish_tasks", 50, "deferred", _outcome("deferred"), needs=("outbox_of_stage",)),

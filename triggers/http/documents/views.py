@@ -83,6 +83,36 @@ class WholeTask(Task):
     events: list[TaskEvent]
 
 
+class LogLine(Answered):
+    """A line that an attempt logged."""
+
+    at: datetime
+    level: str
+    logger: str
+    message: str
+
+
+class AttemptLog(Answered):
+    """What one attempt logged."""
+
+    stage: Annotated[int, Field(ge=1)]
+    task_index: Count
+    attempt: Annotated[int, Field(ge=1)]
+    outcome: Annotated[str, Field(description="completed, failed, cancelled, retry or deferred")]
+    written_at: Annotated[datetime, Field(description="When it ended")]
+    dropped: Annotated[int, Field(ge=0, description="Lines before these, which were not kept")]
+    lines: Annotated[list[LogLine], Field(description="The oldest first")]
+
+
+class TaskLogs(Page):
+    """What the attempts of a run logged, by task and time."""
+
+    job_id: JobId
+    run: Annotated[int, Field(ge=1)]
+    logs: list[AttemptLog]
+    links: Next
+
+
 class Feature(Answered):
     """A GeoJSON feature."""
 
