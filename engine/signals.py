@@ -20,7 +20,7 @@ from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from interfaces.signals import Family, Metric, Sample
 from repositories.database import Database
-from repositories.signals import Facts, SignalRepository
+from repositories.signals import Facts, SignalRepository, Total
 from repositories.traffic import BLOB_TRAFFIC, Traffic
 
 from .queue_states import QueueState, state_of
@@ -161,7 +161,7 @@ def _of_database(facts: Facts) -> list[Family]:
         signal: [t for t in facts.totals if t.signal == signal] for signal in {t.signal for t in facts.totals}
     }
     attempts, jobs = totals.get("attempts", []), totals.get("jobs", [])
-    reconciled = totals.get("reconciled", [])
+    reconciled, told = totals.get("reconciled", []), totals.get("callbacks", [])
     by_state = [
         _of(row[status], task_type=row["task_type"], status=status)
         for row in facts.tasks
@@ -191,9 +191,21 @@ def _of_database(facts: Facts) -> list[Family]:
             names.OUTBOX_AGE,
             [_of(_positive(row["oldest_seconds"]), queue=row["queue"]) for row in _both_queues(facts)],
         ),
+        *_of_callbacks(told, facts),
         Family(names.RECONCILED, [_of(t.count, rule=t.kind) for t in reconciled if t.kind != "run"]),
         Family(names.RECONCILE_TIME, [_of(t.at) for t in reconciled if t.kind == "run"]),
         Family(names.STUCK, [_of(row["n"], reason=row["reason"]) for row in facts.stuck]),
+    ]
+
+
+def _of_callbacks(told: Sequence[Total], facts: Facts) -> list[Family]:
+    """Also outcomes that there were none of: that they grow from nothing is what an alert must see."""
+    counts = dict.fromkeys(CALLBACK_OUTCOMES, 0) | {total.outcome: total.count for total in told}
+    pending = [row for row in facts.callbacks if row["state"] == "pending"]
+    return [
+        Family(names.CALLBACK_ATTEMPTS, [_of(n, outcome=outcome) for outcome, n in counts.items()]),
+        Family(names.CALLBACKS, [_of(row["n"], state=row["state"]) for row in facts.callbacks]),
+        Family(names.CALLBACK_AGE, [_of(_positive(row["oldest_seconds"])) for row in pending]),
     ]
 
 

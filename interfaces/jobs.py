@@ -37,6 +37,8 @@ class NewJob:
     """Of the request that asks for it."""
     callback: CallbackRequest | None = None
     then: Link | None = None
+    new_run_only: bool = False
+    """Whether nobody is told, and nothing follows, unless this starts a run."""
 
 
 class Submitted(Contract):

@@ -68,6 +68,9 @@ SELECT app.settle_callback(0, 0, 'retry', NULL, 'function test', 0)
 -- name: resend_callback
 SELECT app.resend_callback(0)
 
+-- name: resend_dead
+SELECT * FROM app.resend_dead('', NULL, NULL, 0)
+
 -- name: sweep_callbacks
 SELECT app.sweep_callbacks('-infinity', 0)
 

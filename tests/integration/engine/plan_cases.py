@@ -298,7 +298,7 @@ HOT = (
     Case("signals", "tasks", 2, needs=("stages_live_of_type",)),
     Case("signals", "outbox", 1),
     Case("signals", "parked", 0, needs=("outbox_parked",)),
-    Case("signals", "stuck", 3, needs=("tasks_processing", "jobs_live", "outbox_sent")),
+    Case("signals", "stuck", 4, needs=("tasks_processing", "jobs_live", "outbox_sent")),
     # Retention.
     Case(
         "retention",
