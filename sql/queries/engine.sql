@@ -170,7 +170,7 @@ SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
 
 -- name: reconcile_leases
 WITH lost AS MATERIALIZED (
-    SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
+    SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s, %(lease)s)
 ), counted AS MATERIALIZED (
     SELECT app.add_totals('attempts', array_agg(s.task_type), array_agg('lease_lost'::text), array_agg(l.n), NULL) AS totals
     FROM (SELECT job_id, run, stage, count(*) AS n FROM lost GROUP BY job_id, run, stage) AS l

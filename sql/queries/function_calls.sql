@@ -44,6 +44,9 @@ SELECT app.lock_job(%(job_id)s)
 -- name: dispatch_job
 SELECT app.dispatch_job(%(job_id)s, 1, 1)
 
+-- name: planned_for
+SELECT app.planned_for(j, now()) FROM app.jobs j WHERE job_id = %(job_id)s
+
 -- name: keep_past_run
 SELECT app.keep_past_run(j) FROM app.jobs j WHERE job_id = %(job_id)s
 

@@ -67,7 +67,7 @@ SELECT now() - make_interval(days => %(days)s) AS before
 -- name: archived_run
 -- The run as its job's row has it, or had it; no row where it was removed, retried or run again.
 SELECT (jsonb_build_object('kind', 'job') || to_jsonb(j)
-        - '{plan_fence,plan_lease_until,plan_attempts,plan_worker,plan_shared,plan_spared,plan_interruptions}'::text[])::text AS line
+        - '{plan_fence,plan_lease_until,plan_attempts,plan_worker,plan_shared,plan_spared,plan_interruptions,plan_began_at,plan_heard_at}'::text[])::text AS line
 FROM app.jobs j
 WHERE j.job_id = %(job_id)s AND j.run = %(run)s AND j.completed_at = %(completed_at)s
 UNION ALL
