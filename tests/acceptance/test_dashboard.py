@@ -174,6 +174,8 @@ def test_a_map_shows_a_cog_with_its_thumbnail(served: App, visit: MakeVisit) -> 
         "async (image) => { await image.decode(); return image.naturalWidth; }"
     )
     assert size == 64
+    # Of a layer what is in sight is drawn, up to a bound.
+    page.get_by_text("Point layer · 1,200 rows · 1,000 of 1,200 in sight").wait_for()
     page.get_by_role("button", name="alps.tif").click()
     page.locator(".map-frame canvas").nth(1).wait_for()
     window.keep("map")
