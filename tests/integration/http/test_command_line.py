@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import cli.api
+import cli.callbacks
 import cli.schedules
 from cli.commands import Session, main
 from engine.task_logs import TaskLogHandler
@@ -302,3 +303,20 @@ def test_what_tasks_logged_is_printed_a_line_each(
     ]
     assert run("logs", job, "--stage", "1", "--task", "2").stdout.splitlines() == lines[2:]
     assert run("logs", job, "--level", "error").stdout == ""
+
+
+def test_dead_letters_are_shown_and_sent_again(run: Run, transport: Transport) -> None:
+    transport.world.rows(
+        "INSERT INTO app.callbacks (event_id, event_type, job_id, run, data, occurred_at, url, last_error,"
+        " dead_at) SELECT 'e', 'job.failed', repeat('a', 64), 1, '{}', now(),"
+        " 'https://' || host || '/x', 'gone', now()"
+        " FROM unnest(ARRAY['a.example', 'b.example', 'b.example']) AS h (host) RETURNING 1"
+    )
+    lines = run("callbacks", "list", "--state", "dead").stdout.splitlines()
+    assert [line.partition(" to ")[2] for line in lines] == [
+        f"https://{host}.example/x: gone" for host in ("b", "b", "a")
+    ]
+    assert run("callbacks", "resend", "--host", "b.example").stdout == "2\n"
+    assert run("callbacks", "resend").stdout == "1\n"
+    assert run("callbacks", "list", "--state", "dead").stdout == ""
+    assert run("callbacks", "resend", "--job", "x").exit_code == 5
