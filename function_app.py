@@ -5,7 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 import registration
-from engine import Engine, logs
+from engine import Engine, logs, task_logs
 from engine.signals import Signals
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
@@ -67,6 +67,7 @@ registration.check(job_types, task_types, settings.function_timeout)
 leavings: list[Leavings] = [UnfinishedPublications(blobs, publications), AbandonedStaging(tables)]
 signalling = telemetry(settings)
 logs.set_up(settings, signalling.log_handler)
+task_logs.collect()
 engine = Engine(settings, database, queues, blobs, job_types, task_types, leavings, signalling.tracing)
 signals = Signals(settings, database, queues, breakers, engine.worker, dropped=signalling.dropped)
 signalling.repeat(signals.process)

@@ -1,6 +1,6 @@
 """`python -m cli`."""
 
-from cli import schedules  # noqa: F401 - adds its commands
+from cli import callbacks, schedules  # noqa: F401 - they add their commands
 from cli.commands import main
 
 main(prog_name="python -m cli")

@@ -86,15 +86,41 @@ def _watching(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+following = [
+    click.option("--callback-url", metavar="URL", help="Who is told when the run, or a stage of it, ends."),
+    click.option(
+        "--callback-events", metavar="KINDS", help="Of completed, failed, cancelled, stage; by commas."
+    ),
+    click.option("--then", "then", metavar="JSON", help="What follows the run: a JSON object, or @FILE."),
+]
+
+
+def with_follow_ups(command: Callable[..., None]) -> Callable[..., None]:
+    """Options for who is told, and what follows."""
+    for option in reversed(following):
+        command = option(command)
+    return command
+
+
+def follow_ups(callback_url: str | None, callback_events: str | None, then: str | None) -> Document:
+    """What those options ask for, as members of a body."""
+    asked: Document = {}
+    if callback_url is not None:
+        asked["callback_url"] = callback_url
+    if callback_events is not None:
+        asked["callback_events"] = callback_events.split(",")
+    if then is not None:
+        asked["then"] = json_object(then, "--then")
+    return asked
+
+
 @main.command()
 @click.argument("job_type")
 @click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="JSON, or else text.")
 @click.option("--file", "-f", "file", type=click.File("rb"), help="Parameters as a JSON object; - for stdin.")
 @click.option("--rerun", is_flag=True, help="Run it again although it has completed.")
 @click.option("--dry-run", is_flag=True, help="Print what it would do and is likely to take; do nothing.")
-@click.option("--callback-url", metavar="URL", help="Who is told when the run, or a stage of it, ends.")
-@click.option("--callback-events", metavar="KINDS", help="Of completed, failed, cancelled, stage; by commas.")
-@click.option("--then", "then", metavar="JSON", help="What follows the run: a JSON object, or @FILE.")
+@with_follow_ups
 @_watching
 @click.pass_obj
 @told
@@ -122,13 +148,16 @@ def submit(
         if wait or timeout is not None:
             raise click.UsageError("--dry-run starts nothing that --watch or --timeout could wait for")
         query["dry_run"] = "true"
-        show(session.api.post("jobs", "submit", job_type, body=parameters, repeat=True, **query))
-        return
+    repeat = dry_run or not rerun
     if then is None:
-        posted = session.api.post("jobs", "submit", job_type, body=parameters, repeat=not rerun, **query)
+        posted = session.api.post("jobs", "submit", job_type, body=parameters, repeat=repeat, **query)
     else:
-        body = {"job_type": job_type, "parameters": parameters, "then": _then(then)}
-        posted = session.api.post("jobs", "submit", body=body, repeat=not rerun, **query)
+        follower = json_object(then, "--then")
+        body = {"job_type": job_type, "parameters": parameters, "then": follower}
+        posted = session.api.post("jobs", "submit", body=body, repeat=repeat, **query)
+    if dry_run:
+        show(posted)
+        return
     click.echo(posted["job_id"])
     if not posted["created"]:
         click.echo(f"it was submitted before, and is {posted['status']}", err=True)
@@ -200,12 +229,21 @@ def retry(session: Session, job_id: str, wait: bool, timeout: float | None) -> N
 
 @main.command()
 @click.argument("job_id")
+@with_follow_ups
 @_watching
 @click.pass_obj
 @told
-def rerun(session: Session, job_id: str, wait: bool, timeout: float | None) -> None:
+def rerun(
+    session: Session,
+    job_id: str,
+    callback_url: str | None,
+    callback_events: str | None,
+    then: str | None,
+    wait: bool,
+    timeout: float | None,
+) -> None:
     """Run a whole job again."""
-    _again(session, job_id, "rerun", wait, timeout)
+    _again(session, job_id, "rerun", wait, timeout, follow_ups(callback_url, callback_events, then))
 
 
 @main.command()
@@ -239,6 +277,29 @@ def cost(session: Session, job_id: str, run: int | None) -> None:
 
 
 @main.command()
+@click.argument("job_id")
+@click.option("--run", type=int, help="By default the current one.")
+@click.option("--stage", type=int, help="By default all.")
+@click.option("--task", type=int, help="The index of one task; with --stage, of that stage.")
+@click.option("--level", type=click.Choice(["info", "warning", "error"]), help="The worst of an attempt.")
+@click.pass_obj
+@told
+def logs(
+    session: Session, job_id: str, run: int | None, stage: int | None, task: int | None, level: str | None
+) -> None:
+    """Print what the attempts of a job's tasks logged: time, stage.task#attempt, level, line."""
+    given = {"run": run, "stage": stage, "task": task, "level": level}
+    query = {name: None if value is None else str(value) for name, value in given.items()}
+    for body in session.api.pages("jobs", job_id, "logs", **query):
+        for one in json.loads(body)["logs"]:
+            place = f"{one['stage']}.{one['task_index']}#{one['attempt']}"
+            if one["dropped"]:
+                click.echo(f"{place}: {one['dropped']} lines before these were not kept", err=True)
+            for line in one["lines"]:
+                click.echo(f"{line['at']} {place} {line['level']} {line['logger']}: {line['message']}")
+
+
+@main.command()
 @click.argument("job_type", required=False)
 @click.pass_obj
 @told
@@ -254,8 +315,15 @@ def types(session: Session, job_type: str | None) -> None:
         raise Refused(f"no job type {job_type!r}; there are {', '.join(found)}")
 
 
-def _again(session: Session, job_id: str, how: str, wait: bool, timeout: float | None) -> None:
-    changed = session.api.post("jobs", job_id, how, repeat=False)
+def _again(
+    session: Session,
+    job_id: str,
+    how: str,
+    wait: bool,
+    timeout: float | None,
+    body: Document | None = None,
+) -> None:
+    changed = session.api.post("jobs", job_id, how, body=body or None, repeat=False)
     if wait or timeout is not None:
         _wait(session, job_id, timeout)
     else:
@@ -269,13 +337,14 @@ def _wait(session: Session, job_id: str, timeout: float | None) -> None:
     sys.exit(EXIT_CODES[found["status"]])
 
 
-def _then(text: str) -> Document:
+def json_object(text: str, option: str) -> Document:
+    """What is given as JSON, or as the name of a file behind @."""
     try:
         found = json.loads(Path(text[1:]).read_bytes() if text.startswith("@") else text)
     except (OSError, ValueError) as error:
-        raise click.BadParameter(f"cannot be read: {error}", param_hint="--then") from error
+        raise click.BadParameter(f"cannot be read: {error}", param_hint=option) from error
     if not isinstance(found, dict):
-        raise click.BadParameter("must be a JSON object", param_hint="--then")
+        raise click.BadParameter("must be a JSON object", param_hint=option)
     return found
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import BinaryIO
 
 import click
 
-from cli.commands import Session, main, parameters_of, show, told
+from cli.commands import Session, follow_ups, main, parameters_of, show, told, with_follow_ups
 
 
 @main.group()
@@ -21,6 +22,7 @@ def schedule() -> None:
 @click.option("--param", "-p", "given", multiple=True, metavar="NAME=VALUE", help="JSON, or else text.")
 @click.option("--file", "-f", "file", type=click.File("rb"), help="Parameters as a JSON object; - for stdin.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
+@with_follow_ups
 @click.pass_obj
 @told
 def add(
@@ -31,11 +33,15 @@ def add(
     given: tuple[str, ...],
     file: BinaryIO | None,
     time_zone: str,
+    callback_url: str | None,
+    callback_events: str | None,
+    then: str | None,
 ) -> None:
     """Let CRON, five fields in one argument, submit a job."""
     body = {"name": name, "cron": cron, "job_type": job_type, "time_zone": time_zone}
+    asked = follow_ups(callback_url, callback_events, then)
     made = session.api.post(
-        "schedules", body={**body, "parameters": parameters_of(given, file)}, repeat=False
+        "schedules", body={**body, **asked, "parameters": parameters_of(given, file)}, repeat=False
     )
     show(made)
 
@@ -45,10 +51,11 @@ def add(
 @told
 def list_all(session: Session) -> None:
     """Print every schedule, when it ticks next, and what the last tick came to."""
-    for one in session.api.get("schedules")["schedules"]:
+    for one in (one for page in session.api.pages("schedules") for one in json.loads(page)["schedules"]):
         tick = one["last_tick"] or {}
         last = tick.get("error") or (f"run {tick['run']} of {tick['job_id']}" if tick else "never ticked")
         state = f"next at {one['next_at']}" if one["enabled"] else "disabled"
+        state = f"cannot tick: {one['error']}" if one["error"] else state
         click.echo(f"{one['name']:24} {one['cron']:16} {one['time_zone']} {one['job_type']}: {state}; {last}")
 
 

@@ -27,7 +27,7 @@ class RunChanged(Exception):
 
 
 class RunArchive:
-    """One gzipped NDJSON blob for each run: its job, stages, tasks, large results and events.
+    """One gzipped NDJSON blob for each run: its job, stages, tasks, large results, logs and events.
 
     Each line has its `kind`. A large result, which the database does not hold, follows its task's line.
     """
@@ -75,6 +75,9 @@ class RunArchive:
             yield _line(task.line)
             if task.elsewhere:
                 yield from self._result(old, task)
+        for line in self._repository.archived_logs(old):
+            check()
+            yield _line(line)
         for line in self._repository.archived_events(old):
             yield _line(line)
         # What is still as it was found was complete while it was read. Else somebody may have begun to remove

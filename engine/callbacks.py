@@ -12,6 +12,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from uuid import UUID
@@ -23,9 +24,11 @@ from interfaces.callbacks import (
     CallbackRequest,
     CallbackSender,
     CallbackSession,
+    DeadLetters,
     Delivery,
     DueCallback,
     NewSubscription,
+    ResentLetters,
     Subscription,
 )
 from interfaces.errors import FieldError, InvalidRequest, NotFound, ServiceUnavailable
@@ -33,7 +36,7 @@ from interfaces.settings import Settings
 from interfaces.workflows import JobTypes, RetryPolicy
 from repositories.callbacks import CallbackRepository
 
-from .execution import backoff
+from .delays import backoff
 from .redaction import describe, redact
 
 logger = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ TAKING_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 """Between two looks for what became due while others are on their way."""
 DELAYS = RetryPolicy(base_delay=timedelta(seconds=10), max_delay=timedelta(hours=3))
+LONGEST_ERROR = 500
 SECRET_BYTES = range(24, 65)
 """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 
@@ -107,6 +111,10 @@ class Callbacks:
         if not self._repository.resend(callback_id):
             raise NotFound(f"no callback has the id {callback_id}")
 
+    def resend_dead(self, which: DeadLetters) -> ResentLetters:
+        """Send again what was given up; `more` says whether to ask again."""
+        return self._repository.resend_dead(which)
+
     def deliver(self) -> int:
         """Send what is due, for a minute or so; answers how many attempts that took."""
         first = self._take([], AT_ONCE)
@@ -145,8 +153,11 @@ class Callbacks:
                 callback.host,
                 callback.attempts,
                 delivery.outcome,
-                redact(delivery.error or ""),
+                redact(delivery.error or "", LONGEST_ERROR),
             )
+        if delivery.error is not None:
+            # What a library says may quote what it was given.
+            delivery = replace(delivery, error=redact(delivery.error, LONGEST_ERROR))
         delay = max(delivery.retry_after, backoff(DELAYS, callback.attempts))
         try:
             await asyncio.to_thread(self._repository.settle, callback, delivery, delay)

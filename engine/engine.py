@@ -21,6 +21,7 @@ from repositories.callbacks import CallbackRepository, HttpCallbackSender
 from repositories.costs import CostRepository
 from repositories.database import Database
 from repositories.follow_ups import FollowerRepository, ScheduleRepository
+from repositories.history import HistoryRepository
 from repositories.jobs import JobRepository
 from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
@@ -35,6 +36,7 @@ from .callbacks import Callbacks
 from .chains import Chains
 from .execution import Executor
 from .foreseeing import Foresight
+from .history import History
 from .leases import LeaseKeeper
 from .limits import Limits
 from .metering import Meter
@@ -103,6 +105,7 @@ class Engine:
         self._reconciler = Reconciler(
             settings, recovery, stages, queues, SignalRepository(database), observer, self.worker
         )
+        self.history = History(settings, HistoryRepository(database), queues)
         self.retention = Retention(settings, RetentionRepository(database), blobs, leavings)
 
     def submit(
@@ -124,9 +127,17 @@ class Engine:
             job_type, parameters, rerun=rerun, correlation_id=correlation_id, callback=callback, then=then
         )
 
-    def dry_run(self, job_type: str, parameters: object, *, rerun: bool = False) -> DryRun:
+    def dry_run(
+        self,
+        job_type: str,
+        parameters: object,
+        *,
+        rerun: bool = False,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> DryRun:
         """What `submit` would do and is likely to take. Writes nothing; raises as `submit` does."""
-        return self._submission.dry_run(job_type, parameters, rerun=rerun)
+        return self._submission.dry_run(job_type, parameters, rerun=rerun, callback=callback, then=then)
 
     @enforce_contract
     def cancel(self, job_id: JobId) -> Changed:
@@ -139,9 +150,16 @@ class Engine:
         return self._submission.retry(job_id, correlation_id=correlation_id)
 
     @enforce_contract
-    def rerun(self, job_id: JobId, *, correlation_id: str) -> Submitted:
-        """Start a new run of an ended job. Raises `JobNotFound`, `Conflict`."""
-        return self._submission.rerun(job_id, correlation_id=correlation_id)
+    def rerun(
+        self,
+        job_id: JobId,
+        *,
+        correlation_id: str,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> Submitted:
+        """Start a new run of an ended job. Raises `JobNotFound`, `Conflict`, and as `submit` does."""
+        return self._submission.rerun(job_id, correlation_id=correlation_id, callback=callback, then=then)
 
     @enforce_contract
     def replay(self, poison_id: int, *, correlation_id: str) -> Changed:

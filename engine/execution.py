@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import random
 import threading
 import time
@@ -24,6 +23,7 @@ from interfaces.errors import (
     InvalidRequest,
     LeaseLost,
     NotFound,
+    OrchestratorError,
     PayloadTooLarge,
     PermanentTaskError,
     TaskCancelled,
@@ -41,6 +41,7 @@ from repositories.tasks import TaskRepository
 
 from . import reports, result_blobs
 from .context import RunningTask
+from .delays import backoff, deferral
 from .leases import Batch, Held, LeaseKeeper
 from .metering import Meter
 from .observing import Observer
@@ -48,6 +49,7 @@ from .patience import patient
 from .planning import Planner
 from .redaction import describe
 from .relay import Relay
+from .task_logs import HANDLERS, TaskLog
 from .turns import Turns
 from .waiting import WaitingStages
 
@@ -164,11 +166,12 @@ class Executor:
             with (
                 self._observer.attempt(held.task, correlation_id, led_by) as attempt,
                 self._meter.attempt() as held.reading,
+                TaskLog(self._settings.task_log_lines) as held.log,
             ):
                 report = self._run(held, definition, correlation_id, batch.spread)
                 attempt.ended(report)
             if report is not None:
-                outcomes.add(replace(report, usage=held.usage()))
+                outcomes.add(replace(report, usage=held.usage(), log=held.logged()))
 
         if definition.waits_for_io and len(batch.held) > 1:
             with ThreadPoolExecutor(min(CONCURRENT_HANDLERS, len(batch.held)), "handler") as pool:
@@ -248,7 +251,10 @@ class Executor:
     def _failure(self, held: Held, error: Exception, policy: RetryPolicy) -> TaskReport:
         task = held.task
         text = describe(error, self._settings.max_error_characters)
-        if isinstance(error, (*PERMANENT, *policy.permanent)) or task.attempt >= task.max_attempts:
+        permanent = isinstance(error, (*PERMANENT, *policy.permanent))
+        if held.log is not None and not permanent and not isinstance(error, OrchestratorError):
+            held.log.raised(error, f"{HANDLERS}.{task.task_type}")
+        if permanent or task.attempt >= task.max_attempts:
             logger.warning("job %s task %d failed: %s", task.job_id, task.task_index, text)
             return reports.failed(task, text)
         delay = backoff(policy, task.attempt)
@@ -288,7 +294,7 @@ class Executor:
         """
         definition = self._task_types.get(held.task.task_type)
         failure = self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)
-        given = [replace(failure, usage=held.usage())]
+        given = [replace(failure, usage=held.usage(), log=held.logged())]
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
@@ -371,25 +377,6 @@ class _Outcomes:
             self.accepted |= self._executor._write(self._batch.held[0].task, self._reports, tries)
             self._batch.settled.update(report.task_index for report in self._reports)
         self._reports, self._bytes, self._since = [], 0, time.monotonic()
-
-
-def backoff(policy: RetryPolicy, attempt: int) -> float:
-    """Seconds to wait after failed attempt number `attempt`: exponential with full jitter.
-
-    Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-    """
-    doubled = policy.base_delay.total_seconds() * 2.0 ** min(attempt - 1, 100)
-    ceiling = min(policy.max_delay.total_seconds(), doubled)
-    return random.uniform(0, ceiling)
-
-
-def deferral(retry_after: float, pause: float, spread: float) -> float:
-    """Whole seconds to put a task off that waits for a dependency which is not called for `retry_after` s.
-
-    `spread`, in 0…1, is drawn once for a batch, so that a stage does not come back all at once, but what
-    travelled together does so again.
-    """
-    return math.ceil(retry_after + spread * pause / 2)
 
 
 def _ran_too_long(held: Held) -> str:

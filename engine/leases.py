@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from interfaces.costs import Usage
 from interfaces.errors import LeaseLost, ServiceUnavailable, TaskCancelled, TaskTimedOut
-from interfaces.jobs import ClaimedPlan, ClaimedTask
+from interfaces.jobs import AttemptLog, ClaimedPlan, ClaimedTask
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
 from repositories.jobs import JobRepository
@@ -24,6 +24,7 @@ from repositories.tasks import TaskRepository
 
 from .metering import Reading
 from .redaction import describe, trace
+from .task_logs import TaskLog
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ class Held:
     reading: Reading | None = None
     """What it takes, from the moment that its handler is about to begin."""
 
+    log: TaskLog | None = None
+    """What it logs, from the same moment on."""
+
     def start(self) -> None:
         """The handler begins now."""
         self.started = True
@@ -61,6 +65,10 @@ class Held:
     def usage(self) -> Usage | None:
         """What it took so far; None before it began."""
         return None if self.reading is None else self.reading.usage()
+
+    def logged(self) -> AttemptLog | None:
+        """What it logged so far; None where that is nothing."""
+        return None if self.log is None else self.log.kept(self.task)
 
     def check(self) -> None:
         """Raise when there is no point in going on."""

@@ -36,6 +36,7 @@ class Reconciler:
     ) -> None:
         # The leases of a process that died end within a heartbeat, and the time that one takes.
         self._patience = timedelta(seconds=1.25 * settings.heartbeat_seconds)
+        self._lease = settings.lease
         # Clocks differ, and what a worker has just received is not taken up yet.
         self._margin = timedelta(seconds=settings.redelivery_seconds)
         self._queue_names = {"jobs": settings.jobs_queue, "tasks": settings.tasks_queue}
@@ -71,7 +72,7 @@ class Reconciler:
 
     def _ended_leases(self) -> int:
         total = 0
-        while lost := self._recovery.ended_leases(self._patience, PAGE):
+        while lost := self._recovery.ended_leases(self._patience, self._lease, PAGE):
             total += len(lost)
         return total
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+from pydantic import JsonValue
 
 from interfaces.contracts import JsonObject
 from interfaces.errors import Conflict, FieldError, InvalidRequest, NotFound
@@ -20,10 +22,14 @@ from repositories.follow_ups import ScheduleRepository
 from .cron import BadSchedule, Cron
 from .redaction import describe, trace
 from .relay import Relay
-from .submission import Submission
+from .submission import Submission, link
 
 logger = logging.getLogger(__name__)
 
+Position = list[JsonValue]
+
+REST = timedelta(hours=1)
+"""How long a schedule that cannot be read is left alone."""
 PAGE = 100
 """Schedules that are fired at one firing of the timer; what is left is fired at the next."""
 
@@ -44,14 +50,15 @@ class Schedules:
         example = _tick_document(datetime(2024, 2, 29, 12, tzinfo=UTC), cron)
         parameters = _filled(new.parameters, example, "parameters")
         self._submission.prepare(new.job_type, parameters, "parameters")
+        self._submission.check_follow_ups(new)
         made = self._repository.create(new, cron.following(self._repository.now()))
         if made is None:
             raise Conflict(f"there is a schedule {new.name} already")
         return made
 
-    def all(self) -> list[Schedule]:
-        """Every schedule with its last tick, by name."""
-        return self._repository.all()
+    def listed(self, *, after: Position | None, limit: int) -> tuple[list[Schedule], Position | None]:
+        """Schedules with their last tick, by name."""
+        return self._repository.page(after=after, limit=limit)
 
     def one(self, name: str) -> tuple[Schedule, list[Tick]]:
         """A schedule, and its last ticks, the newest first. Raises `NotFound`."""
@@ -63,7 +70,10 @@ class Schedules:
     def switch(self, name: str, *, enabled: bool) -> Schedule:
         """Enable or disable it. Ticks that come meanwhile are not made up for. Raises `NotFound`."""
         found, _ = self.one(name)
-        following = _cron(found.cron, found.time_zone).following(self._repository.now())
+        following = found.next_at
+        if enabled:
+            # Only then: what cannot be read can still be disabled.
+            following = _cron(found.cron, found.time_zone).following(self._repository.now())
         switched = self._repository.switch(name, enabled=enabled, next_at=following)
         if switched is None:
             raise _unknown(name)
@@ -84,25 +94,29 @@ class Schedules:
     def _fire(self, due: DueSchedule) -> bool:
         try:
             cron = Cron(due.cron, due.time_zone)
+            tick, following = max(cron.last(due.now), due.next_at), cron.following(due.now)
         except BadSchedule as error:
-            # As when a time zone is no more. It stays due, which invariant 11 tells.
+            # As when a time zone is no more. Others go on, and its tick is made up for once it can be read.
             logger.error("schedule %s: %s", due.name, error)
+            self._repository.rest(due, str(error), REST)
             return False
-        tick = max(cron.last(due.now), due.next_at)
         job: NewJob | None = None
         reason: str | None = None
         try:
             parameters = _filled(due.parameters, _tick_document(tick, cron), "parameters")
+            asked = due.follow_ups()
             job = replace(
                 self._submission.prepare(due.job_type, parameters, "parameters"),
                 correlation_id=f"schedule:{due.name}:{tick.astimezone(UTC):%Y%m%dT%H%M%SZ}",
                 rerun=True,
+                callback=self._submission.callback(asked),
+                then=link(asked.then) if asked.then else None,
             )
         except Exception as refused:  # noqa: BLE001 - whatever a model raises is that tick's failure, and no other's
             # As after a release that changed the job type. The next tick tries again.
             reason = describe(refused)
             logger.error("schedule %s: nothing submitted: %s", due.name, trace(refused))
-        submitted = self._repository.fire(due, tick, cron.following(due.now), job, reason)
+        submitted = self._repository.fire(due, tick, following, job, reason)
         if submitted is not None and submitted.created:
             self._relay.drain(submitted.job_id)
         return submitted is not None or reason is not None

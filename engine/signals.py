@@ -9,22 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Lock
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from interfaces import signals as names
 from interfaces.breakers import BreakerState, BreakerStatus
-from interfaces.errors import NotFound, ServiceUnavailable
+from interfaces.errors import ServiceUnavailable
 from interfaces.queues import QueueRepository
 from interfaces.settings import Settings
 from interfaces.signals import Family, Metric, Sample
 from repositories.database import Database
-from repositories.signals import Facts, SignalRepository
+from repositories.signals import Facts, SignalRepository, Total
 from repositories.traffic import BLOB_TRAFFIC, Traffic
 
+from .queue_states import QueueState, state_of
 from .redaction import describe
 
 logger = logging.getLogger(__name__)
@@ -33,6 +32,7 @@ KEEP_SECONDS = 5.0
 """However often it is asked, what all processes share is read once in this time."""
 READ_SECONDS = 5.0
 """What has not been read by then is left out, and said to be down."""
+CALLBACK_OUTCOMES = ("delivered", "retry", "dead")
 POISON_ACTIONS = ("recorded", "raised", "dispatched_again", "failed")
 _OPENNESS = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 0.5, BreakerState.OPEN: 1.0}
 
@@ -45,15 +45,6 @@ class BreakerStates(Protocol):
     def status(self) -> list[BreakerStatus]:
         """Every breaker as it is now."""
         ...
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """A queue: about how many messages, and since when the oldest visible one is there."""
-
-    name: str
-    messages: int
-    oldest_seconds: float
 
 
 class Signals:
@@ -130,7 +121,7 @@ class Signals:
 
     def _read(self) -> list[Family]:
         database = self._threads.submit(self._repository.facts)
-        queues = [self._threads.submit(self._queue, name) for name in self._queue_names]
+        queues = [self._threads.submit(state_of, self._queues, name) for name in self._queue_names]
         reads: list[Future[Any]] = [database, *queues]
         wait(reads, timeout=READ_SECONDS)
         facts = _outcome("database", database)
@@ -149,16 +140,6 @@ class Signals:
         return Family(
             names.POISON, [_of(n, queue=queue, action=action) for (queue, action), n in found.items()]
         )
-
-    def _queue(self, name: str) -> QueueState:
-        try:
-            length = self._queues.length(name)
-            front = [message.inserted_at for message in self._queues.peek(name)] if length else []
-        except NotFound:
-            return QueueState(name, 0, 0.0)  # the host makes a poison queue with its first message
-        now = datetime.now(UTC)
-        age = max(((now - put).total_seconds() for put in front), default=0.0)
-        return QueueState(name, length, max(age, 0.0))
 
 
 def _outcome(source: str, future: Future[T]) -> T | None:
@@ -180,7 +161,7 @@ def _of_database(facts: Facts) -> list[Family]:
         signal: [t for t in facts.totals if t.signal == signal] for signal in {t.signal for t in facts.totals}
     }
     attempts, jobs = totals.get("attempts", []), totals.get("jobs", [])
-    reconciled = totals.get("reconciled", [])
+    reconciled, told = totals.get("reconciled", []), totals.get("callbacks", [])
     by_state = [
         _of(row[status], task_type=row["task_type"], status=status)
         for row in facts.tasks
@@ -210,9 +191,21 @@ def _of_database(facts: Facts) -> list[Family]:
             names.OUTBOX_AGE,
             [_of(_positive(row["oldest_seconds"]), queue=row["queue"]) for row in _both_queues(facts)],
         ),
+        *_of_callbacks(told, facts),
         Family(names.RECONCILED, [_of(t.count, rule=t.kind) for t in reconciled if t.kind != "run"]),
         Family(names.RECONCILE_TIME, [_of(t.at) for t in reconciled if t.kind == "run"]),
         Family(names.STUCK, [_of(row["n"], reason=row["reason"]) for row in facts.stuck]),
+    ]
+
+
+def _of_callbacks(told: Sequence[Total], facts: Facts) -> list[Family]:
+    """Also outcomes that there were none of: that they grow from nothing is what an alert must see."""
+    counts = dict.fromkeys(CALLBACK_OUTCOMES, 0) | {total.outcome: total.count for total in told}
+    pending = [row for row in facts.callbacks if row["state"] == "pending"]
+    return [
+        Family(names.CALLBACK_ATTEMPTS, [_of(n, outcome=outcome) for outcome, n in counts.items()]),
+        Family(names.CALLBACKS, [_of(row["n"], state=row["state"]) for row in facts.callbacks]),
+        Family(names.CALLBACK_AGE, [_of(_positive(row["oldest_seconds"])) for row in pending]),
     ]
 
 

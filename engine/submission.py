@@ -16,7 +16,7 @@ from interfaces.containers import HOST_CONTAINERS, Written
 from interfaces.contracts import JobId, JsonObject
 from interfaces.costs import DryRun
 from interfaces.errors import Conflict, FieldError, InvalidParameters, InvalidRequest, PayloadTooLarge
-from interfaces.follow_ups import LONGEST_CHAIN, RESULT_DOCUMENT, Then
+from interfaces.follow_ups import LONGEST_CHAIN, RESULT_DOCUMENT, FollowUps, Then
 from interfaces.jobs import Changed, JobTypeInfo, Link, NewJob, StageInfo, Submitted
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
@@ -74,12 +74,13 @@ class Submission:
         Who is told of its run, and what follows it, are no part of its identity. Raises `UnknownJobType`,
         `InvalidParameters`, `PayloadTooLarge`, `InvalidRequest` for what is asked for besides.
         """
-        job = self.prepare(job_type, parameters)
+        job = replace(self.prepare(job_type, parameters), correlation_id=correlation_id, rerun=rerun)
+        return self._submit(job, callback, then)
+
+    def _submit(self, job: NewJob, callback: CallbackRequest | None, then: Then | None) -> Submitted:
         submitted = self._jobs.submit(
             replace(
                 job,
-                correlation_id=correlation_id,
-                rerun=rerun,
                 traceparent=current_traceparent(),
                 callback=self._callbacks.checked(callback) if callback is not None else None,
                 then=link(self._checked(then)) if then is not None else None,
@@ -146,25 +147,57 @@ class Submission:
             except InvalidParameters as error:
                 # These are not the parameters of the job that is submitted.
                 raise InvalidRequest(error.detail, errors=error.errors) from error
-            if self.callback(one, field) is None and one.callback_events is not None:
-                place, reason = f"{field}.callback_events", "is given without a callback_url"
-                raise InvalidRequest(f"{place}: {reason}", errors=[FieldError(field=place, reason=reason)])
+            self.callback(one, field)
         return then
 
-    def callback(self, then: Then, field: str) -> CallbackRequest | None:
-        """Who is told of what follows. Raises `InvalidRequest` for an address that is not allowed."""
-        asked = then.callback()
-        return None if asked is None else self._callbacks.checked(asked, f"{field}.callback_url")
+    def callback(self, asked: FollowUps, field: str = "") -> CallbackRequest | None:
+        """Who is to be told. Raises `InvalidRequest` for an address that is not allowed."""
+        below = f"{field}." if field else ""
+        request = asked.callback()
+        if request is not None:
+            return self._callbacks.checked(request, f"{below}callback_url")
+        if asked.callback_events is not None:
+            place, reason = f"{below}callback_events", "is given without a callback_url"
+            raise InvalidRequest(f"{place}: {reason}", errors=[FieldError(field=place, reason=reason)])
+        return None
 
-    def dry_run(self, job_type: str, parameters: object, *, rerun: bool) -> DryRun:
+    def check_follow_ups(self, asked: FollowUps) -> None:
+        """Look at what is asked for beside a job, as far as it can be known. Raises as `submit` does."""
+        self.callback(asked)
+        if asked.then is not None:
+            self._checked(asked.then)
+
+    def dry_run(
+        self,
+        job_type: str,
+        parameters: object,
+        *,
+        rerun: bool,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> DryRun:
         """What `submit` would do, which is not done. Raises as it does."""
         controller, normal = self._asked(job_type, parameters)
+        if callback is not None:
+            self._callbacks.checked(callback)
+        if then is not None:
+            self._checked(then)
         return self._foresight.dry_run(job_id(job_type, normal), controller, normal, rerun=rerun)
 
-    def rerun(self, job_id: JobId, *, correlation_id: str) -> Submitted:
-        """Start a new run of an ended job. Raises `Conflict` while it is live."""
+    def rerun(
+        self,
+        job_id: JobId,
+        *,
+        correlation_id: str,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> Submitted:
+        """Start a new run of an ended job. Raises `Conflict` while it is live, and as `submit` does."""
         job_type, parameters = self._jobs.request(job_id)
-        submitted = self.submit(job_type, parameters, rerun=True, correlation_id=correlation_id)
+        job = replace(
+            self.prepare(job_type, parameters), correlation_id=correlation_id, rerun=True, new_run_only=True
+        )
+        submitted = self._submit(job, callback, then)
         if submitted.job_id != job_id:
             # A release changed the defaults: the same request has another id now.
             return submitted

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue, SecretStr
 
-from .contracts import Contract
+from .contracts import Contract, JobId
 
 Kind = Literal["completed", "failed", "cancelled", "stage"]
 """Of events: how a run ended (`completed` also with errors), or that a stage of it ended."""
@@ -32,6 +32,23 @@ class NewSubscription(Contract):
     url: str
     events: Kinds = Field(default_factory=lambda: list(KINDS))
     secret: SecretStr
+
+
+class DeadLetters(Contract):
+    """Which of the callbacks that were given up are meant: all that fit what is given, the oldest first."""
+
+    job_id: JobId | None = None
+    subscription_id: UUID | None = None
+    host: Annotated[str, Field(max_length=300)] | None = None
+    """With its port where the URL has one."""
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+
+
+class ResentLetters(Contract):
+    """How many are sent again, and whether there are more of them."""
+
+    resent: int
+    more: bool
 
 
 class Subscription(Contract):

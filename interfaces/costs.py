@@ -15,10 +15,17 @@ Number = Annotated[int, Field(ge=0)]
 
 
 class Usage(Contract):
-    """What attempts took that reported how they ended; those of processes that died are not in it."""
+    """What attempts took. Of those whose process died, the time until it was last heard of is known alone."""
 
-    attempts: Annotated[int, Field(ge=0, description="Attempts that were measured")] = 0
-    seconds: Annotated[float, Field(ge=0, description="In handlers, by the clock")] = 0.0
+    attempts: Annotated[int, Field(ge=0, description="Attempts that were measured, or lost their lease")] = 0
+    seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="In handlers, by the clock; of attempts that lost their lease, from the claim until "
+            "their process was last heard of, once for tasks that were claimed together",
+        ),
+    ] = 0.0
     gb_seconds: Annotated[
         float,
         Field(
@@ -95,12 +102,20 @@ class StageCost(Usage):
 
 
 class JobCost(Contract):
-    """What a run took so far, or in all: its stages add up to it. Planning is not in it."""
+    """What a run took so far, or in all: its stages add up to the total, in which planning is not."""
 
     job_id: JobId
     job_type: str
     run: Annotated[int, Field(ge=1)]
     status: JobStatus
+    planning_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="By the clock, of planning its stages and making its result, with the planners that "
+            "died or were interrupted",
+        ),
+    ]
     total: Usage
     stages: list[StageCost]
 

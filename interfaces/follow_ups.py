@@ -25,7 +25,21 @@ End = Literal["completed", "completed_with_errors", "failed", "cancelled"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
-class Then(Contract):
+class FollowUps(Contract):
+    """What is asked for beside a job: who is told of its run, and what follows it."""
+
+    callback_url: str | None = None
+    callback_events: Kinds | None = None
+    then: Then | None = None
+
+    def callback(self) -> CallbackRequest | None:
+        """Who is told of the run."""
+        if self.callback_url is None:
+            return None
+        return CallbackRequest(url=self.callback_url, events=self.callback_events or list(KINDS))
+
+
+class Then(FollowUps):
     """A job to submit when a run has ended; `parameters` is a template (`interfaces.templates`)."""
 
     job_type: str
@@ -35,15 +49,6 @@ class Then(Contract):
     )
     rerun: bool = True
     """Whether a job that has completed before runs again: what it reads was just made anew."""
-    callback_url: str | None = None
-    callback_events: Kinds | None = None
-    then: Then | None = None
-
-    def callback(self) -> CallbackRequest | None:
-        """Who is told of the run that this starts."""
-        if self.callback_url is None:
-            return None
-        return CallbackRequest(url=self.callback_url, events=self.callback_events or list(KINDS))
 
     def chain(self) -> Iterator[tuple[str, Then]]:
         """This one and those after it, each with its place, such as `then.then`."""
@@ -85,8 +90,11 @@ class DueFollower:
         }
 
 
-class NewSchedule(Contract):
-    """A schedule as it is asked for; `parameters` is a template that may hold the tick."""
+class NewSchedule(FollowUps):
+    """A schedule as it is asked for; `parameters` is a template that may hold the tick.
+
+    Who is told, and what follows, is so of each run that a tick starts, or finds at work.
+    """
 
     name: Name
     cron: Annotated[str, Field(max_length=200)]
@@ -117,9 +125,14 @@ class Schedule(Contract):
     time_zone: str
     job_type: str
     parameters: JsonObject
+    callback_url: str | None
+    callback_events: Kinds | None
+    then: JsonObject | None
     enabled: bool
     next_at: datetime
     created_at: datetime
+    error: str | None
+    """Why it cannot tick, as when its time zone is no more. It is looked at again each hour."""
     last_tick: Tick | None = None
 
 
@@ -135,3 +148,16 @@ class DueSchedule:
     next_at: datetime
     created_at: datetime
     now: datetime
+    callback_url: str | None = None
+    callback_events: Kinds | None = None
+    follower: JsonObject | None = None
+
+    def follow_ups(self) -> FollowUps:
+        """Who is told of the run, and what follows it."""
+        return FollowUps.model_validate(
+            {
+                "callback_url": self.callback_url,
+                "callback_events": self.callback_events,
+                "then": self.follower,
+            }
+        )

@@ -37,6 +37,8 @@ class NewJob:
     """Of the request that asks for it."""
     callback: CallbackRequest | None = None
     then: Link | None = None
+    new_run_only: bool = False
+    """Whether nobody is told, and nothing follows, unless this starts a run."""
 
 
 class Submitted(Contract):
@@ -129,6 +131,19 @@ class ClaimedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptLog:
+    """What an attempt logged: its newest lines."""
+
+    attempt: int
+    severity: int
+    """Of the most severe line, as Python numbers levels."""
+    dropped: int
+    """Lines before those that are kept."""
+    lines: str
+    """JSON text: an array of objects with `at`, `level`, `logger` and `message`, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """How an attempt ended, on its way to the task's row.
 
@@ -147,3 +162,5 @@ class TaskReport:
     deferred: bool = False
     usage: Usage | None = None
     """What the attempt took; None for one that did not run."""
+    log: AttemptLog | None = None
+    """What it logged; None where it logged nothing."""

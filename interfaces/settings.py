@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     max_tasks_per_stage: int = 1_000_000
     discover_page_items: int = 1000
     max_error_characters: int = 5000
+    task_log_lines: Annotated[int, Field(ge=0, le=10_000)] = 200
+    """Of what an attempt logs, so many lines are kept with its task, the newest; 0: none."""
     max_page_size: int = 1000
     default_page_size: int = 100
 

@@ -131,6 +131,23 @@ POISON = Metric(
     "Messages recorded because they could not be processed",
     ("queue", "action"),
 )
+CALLBACK_ATTEMPTS = Metric(
+    "callback_attempts",
+    Kind.COUNTER,
+    "{attempt}",
+    "Attempts to send a callback: delivered, to be tried again, or given up",
+    ("outcome",),
+)
+CALLBACKS = Metric(
+    "callbacks",
+    Kind.GAUGE,
+    "{callback}",
+    "Callbacks that wait to be sent, and those that were given up and are still kept",
+    ("state",),
+)
+CALLBACK_AGE = Metric(
+    "callback_oldest_seconds", Kind.GAUGE, "s", "Since the oldest event happened that is still to be told"
+)
 RECONCILED = Metric(
     "reconcile_actions", Kind.COUNTER, "{action}", "What the reconciler moved, by its rules", ("rule",)
 )
@@ -184,6 +201,7 @@ METRICS = (
     *(JOBS, JOB_WAIT, JOB_DURATION),
     *(TASKS, ATTEMPTS, TASK_DURATION),
     *(OUTBOX, OUTBOX_AGE, QUEUE_DEPTH, QUEUE_AGE),
+    *(CALLBACK_ATTEMPTS, CALLBACKS, CALLBACK_AGE),
     *(POISON, RECONCILED, RECONCILE_TIME, STUCK, SOURCE_UP),
     *(BREAKER, POOL_CONNECTIONS, POOL_WAITING, POOL_REQUESTS, POOL_WAIT, BLOB_BYTES, SIGNALS_DROPPED),
 )

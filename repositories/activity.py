@@ -7,6 +7,7 @@ from typing import Any
 
 from .connection import Connection
 from .database import Database
+from .history import HistoryRepository
 from .keyset import Document
 from .sql_files import queries
 
@@ -69,6 +70,12 @@ class Activity:
             "processing": waiting["processing"],
             "complete_since": reach["oldest"] if cut else None,
         }
+
+    def history(self, hours: float) -> Document:
+        """What the last hours were like, by samples of each minute (`repositories.history`)."""
+        with self._database.connection() as connection:
+            now = self._one(connection, "clock")["now"]
+        return HistoryRepository(self._database).since(hours, now)
 
     def _one(self, connection: Connection, query: str, **parameters: object) -> dict[str, Any]:
         (row,) = connection.execute(self._sql[query], parameters).fetchall()

@@ -44,6 +44,7 @@ class CostRepository:
             job_type=job["job_type"],
             run=job["run"],
             status=job["status"],
+            planning_seconds=job["planning_seconds"],
             total=total(Usage(**stage.model_dump(include=set(AMOUNTS))) for stage in stages),
             stages=stages,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from interfaces.follow_ups import DueFollower, DueSchedule, NewSchedule, Schedule, Tick
@@ -13,6 +13,7 @@ from . import submitting
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
+from .keyset import Position, page, position
 from .sql_files import queries
 
 SHOWN_TICKS = 100
@@ -33,16 +34,22 @@ class ScheduleRepository:
     def create(self, new: NewSchedule, next_at: datetime) -> Schedule | None:
         """Add a schedule; None: there is one of this name."""
         given = new.model_dump() | {"parameters": to_json(new.parameters), "next_at": next_at}
+        follower = given.pop("then") and new.then
+        given["follower"] = follower and to_json(follower.model_dump(mode="json", exclude_none=True))
         rows = self._rows("create_schedule", **given)
         return Schedule(**rows[0]) if rows else None
 
-    def all(self) -> list[Schedule]:
-        """Every schedule, by name."""
-        return [Schedule(**row) for row in self._rows("schedules", name=None)]
+    def page(self, *, after: Position | None, limit: int) -> tuple[list[Schedule], Position | None]:
+        """Schedules, by name."""
+        (name,) = position(after, "text") or (None,)
+        rows, following = page(
+            self._rows("schedules", name=None, after=name, limit=limit + 1), limit, lambda row: [row["name"]]
+        )
+        return [Schedule.model_validate(row) for row in rows], following
 
     def one(self, name: str) -> Schedule | None:
         """The schedule of this name."""
-        rows = self._rows("schedules", name=name)
+        rows = self._rows("schedules", name=name, after=None, limit=1)
         return Schedule(**rows[0]) if rows else None
 
     def ticks(self, name: str) -> list[Tick]:
@@ -61,6 +68,12 @@ class ScheduleRepository:
     def due(self, limit: int) -> list[DueSchedule]:
         """Schedules whose next tick has come."""
         return [DueSchedule(**row) for row in self._rows("due_schedules", limit=limit)]
+
+    def rest(self, due: DueSchedule, error: str, rest: timedelta) -> None:
+        """Note why it cannot tick; until then it is not due."""
+        place = {"name": due.name, "created_at": due.created_at, "next_at": due.next_at}
+        with self._database.connection() as connection:
+            connection.execute(self._sql["rest_schedule"], place | {"error": error, "rest": rest})
 
     def fire(
         self, due: DueSchedule, tick: datetime, following: datetime, job: NewJob | None, error: str | None

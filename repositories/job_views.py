@@ -17,6 +17,8 @@ MOST_FAILED = 100_000
 """Failed tasks that are grouped; beyond them an answer says that it is not complete."""
 FAILURE_GROUPS = 100
 TASK_EVENTS = 200
+LOG = ("stage", "task_index", "attempt", "outcome", "written_at", "dropped", "lines")
+LOG_BYTES = 4 * 1024 * 1024
 
 
 class JobViews:
@@ -106,6 +108,45 @@ class JobViews:
             "result_bytes": location.get("bytes"),
             "events": self._rows("task_events", **key, limit=TASK_EVENTS),
         }
+
+    def logs(
+        self,
+        job_id: str,
+        *,
+        run: int,
+        stage: int | None,
+        task_index: int | None,
+        severity: int,
+        after: Position | None,
+        limit: int,
+    ) -> Page:
+        """What attempts logged that have a line of this severity at least, by task and time.
+
+        A page ends before `limit` when its lines reach 4 MiB as they are stored.
+        """
+        places = position(after, "smallint", "integer", "time", "bigint")
+        after_stage, after_index, after_at, after_fence = places or (0, -1, "-infinity", -1)
+        rows = self._rows(
+            "task_logs",
+            job_id=job_id,
+            run=run,
+            stage=stage,
+            task_index=task_index,
+            severity=severity,
+            after_stage=after_stage,
+            after_index=after_index,
+            after_at=after_at,
+            after_fence=after_fence,
+            limit=limit + 1,
+            max_bytes=LOG_BYTES,
+        )
+        shown = rows[:limit]
+        following: Position | None = None
+        if shown and shown[0]["found"] > len(shown):
+            last = shown[-1]
+            at = last["written_at"].isoformat()
+            following = [last["stage"], last["task_index"], at, last["fence"]]
+        return [{name: row[name] for name in LOG} for row in shown], following
 
     def _rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         with bounded(self._database) as connection:

@@ -2,6 +2,8 @@
 
 Migrations are additive, so that the previous release goes on working beside the new schema. All of a
 call happens in one transaction under an advisory lock: it is applied whole or not at all, once.
+
+Indexes of large tables (`sql/indexes`) are built afterwards, beside running work.
 """
 
 from __future__ import annotations
@@ -82,6 +84,30 @@ def migrate(connection: Connection) -> list[str]:
                 _apply(connection, file)
                 if changed:
                     done.append(file.name)
+    return done
+
+
+def build_indexes(connection: Connection) -> list[str]:
+    """Build the indexes of `sql/indexes` that are missing; returns the names of their files.
+
+    In no transaction, on a connection in autocommit mode: CREATE INDEX CONCURRENTLY keeps nobody from
+    writing, however long it takes, while a migration would. Until then what they are for is slower. One
+    whose builder died is built anew; one that somebody else builds is left to them. Raises `MigrationError`.
+    """
+    done = []
+    for file in files("indexes"):
+        name = Path(file.name).stem
+        state = connection.execute(_sql()["index_state"], {"name": name}).fetchone()
+        if state is not None and state["state"] != "broken":
+            continue
+        try:
+            if state is not None:
+                drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(SCHEMA, name))
+                connection.execute(drop)
+            connection.execute(file.text)
+        except psycopg.Error as error:
+            raise MigrationError(f"{file.name}: {error}") from error
+        done.append(file.name)
     return done
 
 
@@ -170,7 +196,7 @@ def main() -> None:
     if not url:
         raise SystemExit("DATABASE_URL is not set")
     with psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row) as connection:
-        for line in _lines(migrate(connection)):
+        for line in _lines([*migrate(connection), *build_indexes(connection)]):
             sys.stdout.write(line + "\n")
 
 

@@ -62,12 +62,15 @@ class RecoveryRepository:
         self._database = database
         self._sql = queries("engine")
 
-    def ended_leases(self, patience: timedelta, limit: int = 1000) -> list[tuple[str, int, int]]:
+    def ended_leases(
+        self, patience: timedelta, lease: timedelta, limit: int = 1000
+    ) -> list[tuple[str, int, int]]:
         """Requeue or fail tasks whose lease ended; answers (job, run, stage) of each.
 
         From a process that renews others, a task is taken once its lease has been over for `patience`.
+        `lease` is how long leases are.
         """
-        return self._keys("reconcile_leases", limit=limit, patience=patience)
+        return self._keys("reconcile_leases", limit=limit, patience=patience, lease=lease)
 
     def dead_planners(self) -> list[tuple[str, int, int]]:
         """Wake another planner where one died."""

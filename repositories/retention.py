@@ -11,9 +11,10 @@ from interfaces.retention import ArchivedTask, Attempt, EndedStage, OldRun
 from .database import Database
 from .sql_files import queries
 
-Rows = Literal["tasks", "items", "events"]
+Rows = Literal["tasks", "items", "logs", "events"]
 """What a run leaves behind, in the order in which it is removed."""
-KINDS: tuple[Rows, ...] = ("tasks", "items", "events")
+KINDS: tuple[Rows, ...] = ("tasks", "items", "logs", "events")
+COUNTED: tuple[Rows, ...] = ("tasks", "items", "events")
 
 PAGE = 5000
 """Rows deleted in one transaction: a few dozen milliseconds."""
@@ -69,9 +70,9 @@ class RetentionRepository:
         return bool(self._one("forget_run", job_id=old.job_id, run=old.run)["done"])
 
     def count(self, old: OldRun) -> dict[Rows, int]:
-        """How many rows would go with the run."""
+        """How many rows would go with the run, what its tasks logged not counted."""
         row = self._one("count_run", job_id=old.job_id, run=old.run)
-        return {kind: int(row[kind]) for kind in KINDS}
+        return {kind: int(row[kind]) for kind in COUNTED}
 
     def sweep_leftovers(self, before: datetime, limit: int = PAGE) -> int:
         """Delete old rows that no run speaks for, such as poison messages and callbacks; answers how many."""
@@ -140,6 +141,21 @@ class RetentionRepository:
             yield from (ArchivedTask(**row) for row in rows)
             after = (rows[-1]["stage"], rows[-1]["task_index"])
             limit = min(ARCHIVE_PAGE, 2 * len(rows))
+
+    def archived_logs(self, old: OldRun) -> Iterator[str]:
+        """What its attempts logged, a line of JSON for each attempt, read a page at a time."""
+        after = (0, -1, -1)
+        while rows := self._rows(
+            "archived_logs",
+            job_id=old.job_id,
+            run=old.run,
+            after_stage=after[0],
+            after_index=after[1],
+            after_fence=after[2],
+            limit=FIRST_ARCHIVE_PAGE,
+        ):
+            yield from (row["line"] for row in rows)
+            after = (rows[-1]["stage"], rows[-1]["task_index"], rows[-1]["fence"])
 
     def archived_events(self, old: OldRun) -> Iterator[str]:
         """Its history, a line each, read a page at a time."""

@@ -10,7 +10,10 @@ from .sql_files import queries
 
 
 class Schema:
-    """Each operation happens whole or not at all; `ServiceUnavailable` when it cannot get its locks."""
+    """Each operation happens whole or not at all, but for indexes that are built beside running work.
+
+    Raises `ServiceUnavailable` when it cannot get its locks.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,7 +37,8 @@ class Schema:
         """Apply what is pending."""
         with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
-            return {"dropped": [], "made": migrations.migrate(connection)}
+            made = migrations.migrate(connection)
+        return {"dropped": [], "made": [*made, *self._build_indexes()]}
 
     def redeploy(self) -> Document:
         """Drop the schema with all jobs and make it anew."""
@@ -42,7 +46,13 @@ class Schema:
             _bound_lock_wait(connection)
             dropped = migrations.drop(connection)
             applied = migrations.migrate(connection)
-            return {"dropped": dropped, "made": migrations.schema_objects(connection), "applied": applied}
+            made = migrations.schema_objects(connection)
+        return {"dropped": dropped, "made": made, "applied": [*applied, *self._build_indexes()]}
+
+    def _build_indexes(self) -> list[str]:
+        """After the commit, since they are built in no transaction."""
+        with self._database.long_connection() as connection:
+            return migrations.build_indexes(connection)
 
     def nuke(self) -> Document:
         """Drop the schema with all jobs."""

@@ -35,6 +35,7 @@ class Facts:
     tasks: Rows
     outbox: Rows
     parked: Rows
+    callbacks: Rows
     stuck: Rows
 
 
@@ -54,7 +55,7 @@ class SignalRepository:
             connection.execute(self._bounds)
             found = {
                 name: connection.execute(self._sql[name]).fetchall()
-                for name in ("bounds", "totals", "jobs", "tasks", "outbox", "parked", "stuck")
+                for name in ("bounds", "totals", "jobs", "tasks", "outbox", "parked", "callbacks", "stuck")
             }
         bounds = tuple(float(bound) for bound in found.pop("bounds")[0]["bounds"])
         return Facts(totals=_summed(found.pop("totals"), bounds), **found)

@@ -26,6 +26,8 @@ def submit(connection: Connection, job: NewJob) -> Submitted:
     }
     row = connection.execute(queries("engine")["submit_job"], named).fetchone()
     assert row is not None
+    if job.new_run_only and not row["created"]:
+        return Submitted(job_id=job.job_id, job_type=job.job_type, **row)
     run = {"job_id": job.job_id, "run": row["run"]}
     if job.callback is not None:
         subscriber = {"url": job.callback.url, "events": job.callback.events}

@@ -136,6 +136,7 @@ class TaskRepository:
                     "usages": [_kept(report.usage) for report in reports],
                     "usage": to_json(dict(total(r.usage for r in reports if r.usage).model_dump())),
                     "seconds": [report.usage and report.usage.seconds for report in reports],
+                    "logs": _logs(reports),
                 },
             ).fetchall()
         return {row["task_index"]: TaskStatus(row["status"]) for row in rows}
@@ -169,6 +170,17 @@ def _kept(usage: Usage | None) -> str | None:
         name: round(amount, 6) for name, amount in usage if amount and name != "attempts"
     }
     return to_json(amounts)
+
+
+def _logs(reports: Sequence[TaskReport]) -> str | None:
+    """What attempts logged, as JSON; None where none logged anything, as most do not."""
+    logs = [
+        f'{{"task_index":{report.task_index},"fence":{report.fence},"attempt":{log.attempt},'
+        f'"outcome":"{_outcome(report)}","severity":{log.severity},"dropped":{log.dropped},"lines":{log.lines}}}'
+        for report in reports
+        if (log := report.log) is not None
+    ]
+    return f"[{','.join(logs)}]" if logs else None
 
 
 def _outcome(report: TaskReport) -> str:

@@ -1,4 +1,4 @@
-"""Timer triggers: the relay, the reconciler, schedules and chains, callbacks, and retention."""
+"""Timer triggers: the relay, the reconciler, schedules and chains, callbacks, history, and retention."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ EVERY_5_SECONDS = "*/5 * * * * *"
 EVERY_15_SECONDS = "3-59/15 * * * * *"
 """Not at the same moment as the relay, which would pass before what is reconciled is there to be sent."""
 EVERY_MINUTE = "20 * * * * *"
+ONCE_A_MINUTE = "45 * * * * *"
+"""Far from the minute's ends, so that a tick which comes late is still of its own minute."""
 EVERY_HOUR = "0 7 * * * *"
 
 
@@ -41,6 +43,7 @@ def build(engine: Engine, send_signals: Callable[[], object] | None = None) -> f
     on_timer("follow_up", EVERY_5_SECONDS, engine.follow_up)
     # Of its own, since it waits for other people's servers.
     on_timer("deliver_callbacks", EVERY_5_SECONDS, engine.callbacks.deliver)
+    on_timer("sample_history", ONCE_A_MINUTE, engine.history.sample)
     on_timer("retention", EVERY_HOUR, engine.retention.run)
     if send_signals is not None:
         # Whichever instance the timer runs on sends for all of them.

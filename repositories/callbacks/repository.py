@@ -6,7 +6,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from interfaces.callbacks import Delivery, DueCallback, NewSubscription, Subscription
+from interfaces.callbacks import (
+    DeadLetters,
+    Delivery,
+    DueCallback,
+    NewSubscription,
+    ResentLetters,
+    Subscription,
+)
 from repositories.database import Database
 from repositories.keyset import Page, Position, page, position
 from repositories.sql_files import queries
@@ -70,6 +77,11 @@ class CallbackRepository:
         """Make a callback due now, with all its attempts before it; False: there is none of this id."""
         [row] = self._rows("resend_callback", callback_id=callback_id)
         return bool(row["found"])
+
+    def resend_dead(self, which: DeadLetters) -> ResentLetters:
+        """Let callbacks that were given up be sent again."""
+        [row] = self._rows("resend_dead", **which.model_dump())
+        return ResentLetters(**row)
 
     def callbacks(self, state: str | None, job_id: str | None, *, after: Position | None, limit: int) -> Page:
         """Callbacks, the newest first; `state` is `pending`, `delivered` or `dead`."""

@@ -97,8 +97,9 @@ class _Session:
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             return Delivery("retry", error=f"{type(error).__name__}: {error}".rstrip(": ")[:500])
         except Exception as error:  # noqa: BLE001 - as a malformed secret: that callback's failure, and no other's
-            # Without its text, which may quote the secret.
-            return Delivery("retry", error=f"not sent: {type(error).__name__}")
+            return Delivery(
+                "retry", error=f"not sent: {type(error).__name__}: {_without(secrets, str(error))}"
+            )
         return _judged(status, headers)
 
     async def _post(
@@ -120,6 +121,14 @@ class _Session:
         )
         async with self._pool.stream("POST", target, headers=list(headers.items()), content=body) as response:
             return response.status, {name.lower(): value for name, value in response.headers}
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    """What an error says, if it quotes none of what it was about: a secret, or its base64."""
+    for secret in secrets:
+        for part in (secret, secret.removeprefix("whsec_")):
+            text = text.replace(part, "***") if part else text
+    return text.replace("\0", "")[:500]
 
 
 def _judged(status: int, headers: dict[bytes, bytes]) -> Delivery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -27,6 +28,8 @@ from .mosaic_plan import for_tile
 from .publishing import Publisher
 from .resources import Resources
 from .validation import describe_cog
+
+logger = logging.getLogger(__name__)
 
 IN_MEMORY_BYTES = 16 * 1024**2
 """A source of so many bytes is fetched at once rather than by ranges."""
@@ -73,11 +76,15 @@ class ConvertRaster:
             return self._tile(parameters, parameters.tile, context)
         plan = parameters.plan
         sources = unchanged_sources(self._blobs, plan)
+        how = "is a COG and passes as it is" if plan.pass_through else "is converted"
+        logger.info("%s %s: %s", plan.sources[0].name, how, parameters.target)
         if plan.pass_through:
             made = self._pass_through(parameters, sources[0], context)
         else:
             made = self._whole(parameters, sources, context)
         context.discover([{"target": parameters.target, "made": made.model_dump(mode="json")}])
+        compared = "not compared" if made.file.pixels_equal is None else "compared"
+        logger.info("%s: %d bytes, its pixels were %s", parameters.target, made.file.size, compared)
         return ConvertRasterResult(
             source=plan.sources[0].name,
             tile=None,

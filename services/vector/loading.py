@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from .shaping import Shaper
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+logger = logging.getLogger(__name__)
 
 
 class LayerToLoad(TaskParameters):
@@ -102,6 +105,7 @@ class LoadChunk:
             ):
                 load = ChunkLoad(plan, parameters, features, writer)
                 counts = load.all_batches(context)
+        logger.info("%s, layer %s, chunk %d: %s", source.name, layer.layer, parameters.chunk, counts)
         context.discover(
             [
                 {

@@ -104,6 +104,11 @@ BEGIN
         SET dead_at = now(), taken_until = NULL, fence = NULL,
             last_error = coalesce(c.last_error, 'its senders died, or could not say what became of it')
         FROM picked p WHERE c.callback_id = p.callback_id AND p.spent AND NOT p.orphaned
+        RETURNING 1
+    ), counted AS MATERIALIZED (
+        SELECT CASE WHEN count(*) > 0
+                    THEN app.add_totals('callbacks', ARRAY[''], ARRAY['dead'], ARRAY[count(*)], NULL) END AS totals
+        FROM given_up
     ), taken AS (
         UPDATE app.callbacks c
         SET taken_until = now() + p_hold, fence = (random() * 9e18)::bigint, attempts = c.attempts + 1,
@@ -113,7 +118,7 @@ BEGIN
     )
     SELECT t.callback_id, t.fence, t.event_id, t.event_type, t.job_id, t.data, t.occurred_at, t.url, t.host, t.attempts,
            s.secret
-    FROM taken t LEFT JOIN app.subscriptions s USING (subscription_id)
+    FROM counted CROSS JOIN taken t LEFT JOIN app.subscriptions s USING (subscription_id)
     ORDER BY t.due_at;
 END $$;
 
@@ -121,18 +126,20 @@ END $$;
 -- in seconds.
 CREATE OR REPLACE FUNCTION app.settle_callback(
     p_callback_id bigint, p_fence bigint, p_outcome text, p_status integer, p_error text, p_delay double precision
-) RETURNS boolean LANGUAGE sql AS $$
-    WITH settled AS (
-        UPDATE app.callbacks
-        SET taken_until = NULL, fence = NULL, last_status = p_status, last_error = p_error,
-            delivered_at = CASE p_outcome WHEN 'delivered' THEN now() END,
-            dead_at = CASE p_outcome WHEN 'dead' THEN now() END,
-            due_at = CASE p_outcome WHEN 'retry' THEN now() + make_interval(secs => p_delay) ELSE due_at END
-        WHERE callback_id = p_callback_id AND fence = p_fence
-        RETURNING 1
-    )
-    SELECT EXISTS (SELECT 1 FROM settled)
-$$;
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE app.callbacks
+    SET taken_until = NULL, fence = NULL, last_status = p_status, last_error = p_error,
+        delivered_at = CASE p_outcome WHEN 'delivered' THEN now() END,
+        dead_at = CASE p_outcome WHEN 'dead' THEN now() END,
+        due_at = CASE p_outcome WHEN 'retry' THEN now() + make_interval(secs => p_delay) ELSE due_at END
+    WHERE callback_id = p_callback_id AND fence = p_fence;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM app.add_totals('callbacks', ARRAY[''], ARRAY[p_outcome], ARRAY[1], NULL);
+    RETURN true;
+END $$;
 
 -- Send a callback again, whatever became of it, with all its attempts before it. False: there is none of this id.
 CREATE OR REPLACE FUNCTION app.resend_callback(p_callback_id bigint) RETURNS boolean
@@ -145,6 +152,30 @@ LANGUAGE sql AS $$
     )
     SELECT EXISTS (SELECT 1 FROM again)
 $$;
+
+-- Send again what was given up, the oldest first, with all its attempts before it; null: whatever it is. Answers how many
+-- there were, and whether there are more.
+CREATE OR REPLACE FUNCTION app.resend_dead(p_job_id text, p_subscription_id uuid, p_host text, p_limit integer)
+RETURNS TABLE (resent integer, more boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    WITH dead AS MATERIALIZED (
+        SELECT c.callback_id, row_number() OVER (ORDER BY c.callback_id) AS place FROM (
+            SELECT callback_id FROM app.callbacks
+            WHERE dead_at IS NOT NULL
+              AND (p_job_id IS NULL OR job_id = p_job_id)
+              AND (p_subscription_id IS NULL OR subscription_id = p_subscription_id)
+              AND (p_host IS NULL OR host = p_host)
+            ORDER BY callback_id LIMIT p_limit + 1
+            FOR UPDATE SKIP LOCKED) AS c
+    ), again AS (
+        UPDATE app.callbacks c
+        SET due_at = now(), attempts = 0, dead_at = NULL, taken_until = NULL, fence = NULL
+        FROM dead d WHERE c.callback_id = d.callback_id AND d.place <= p_limit
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM again), count(*) > p_limit INTO resent, more FROM dead;
+    RETURN NEXT;
+END $$;
 
 -- Forget a subscription, with what still waits for it or was given up. False: there is none of this id.
 CREATE OR REPLACE FUNCTION app.unsubscribe(p_subscription_id uuid) RETURNS boolean

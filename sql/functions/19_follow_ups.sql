@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION app.take_tick(
     p_name text, p_created_at timestamptz, p_next_at timestamptz, p_following timestamptz
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE app.schedules SET next_at = p_following
+    UPDATE app.schedules SET next_at = p_following, error = NULL, rests_until = NULL
     WHERE name = p_name AND created_at = p_created_at AND next_at = p_next_at AND enabled
       AND next_at <= now() AND p_following > next_at;
     RETURN FOUND;
@@ -62,6 +62,11 @@ CREATE OR REPLACE FUNCTION app.settle_follower(
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE f app.followers;
 BEGIN
+    -- The rows of jobs before those of followers, as whoever ends a run has them: else a chain that leads back to a job
+    -- waits for the end of its run, which waits for it. A job that is not there yet has nobody who ends it.
+    IF p_state = 'submitted' THEN
+        PERFORM 1 FROM app.jobs WHERE job_id = p_next_job_id FOR UPDATE;
+    END IF;
     UPDATE app.followers
     SET state = p_state, due_at = NULL, error = p_error, next_job_id = p_next_job_id,
         settled_at = CASE WHEN p_state <> 'waiting' THEN now() END

@@ -7,10 +7,13 @@ $$;
 
 -- Keep what a job's row says of its run, before the row is about another one or is deleted.
 CREATE OR REPLACE FUNCTION app.keep_past_run(j app.jobs) RETURNS void
-LANGUAGE sql AS $$
-    INSERT INTO app.past_runs (job_id, run, status, result, error, correlation_id, queued_at, started_at, completed_at)
-    VALUES (j.job_id, j.run, j.status, j.result, j.error, j.correlation_id, j.queued_at, j.started_at, j.completed_at)
-$$;
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO app.past_runs (job_id, run, status, result, error, correlation_id, queued_at, started_at, completed_at,
+                               plan_seconds)
+    VALUES (j.job_id, j.run, j.status, j.result, j.error, j.correlation_id, j.queued_at, j.started_at, j.completed_at,
+            j.plan_seconds);
+END $$;
 
 -- Insert the job, or start its next run where the design says so. `created` is true when something was queued.
 CREATE OR REPLACE FUNCTION app.submit_job(
@@ -55,7 +58,7 @@ BEGIN
         SET run = jobs.run + 1, stage = 1, status = 'queued', total_stages = p_total_stages,
             result = NULL, error = NULL, correlation_id = p_correlation_id,
             plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0, plan_interruptions = 0,
-            queued_at = now(), started_at = NULL, completed_at = NULL, updated_at = now()
+            plan_began_at = NULL, plan_heard_at = NULL, plan_seconds = 0, queued_at = now(), started_at = NULL, completed_at = NULL, updated_at = now()
         WHERE job_id = p_job_id
         RETURNING * INTO j;
         PERFORM app.record_event(p_job_id, j.run, 1, 'run_submitted',
@@ -65,6 +68,14 @@ BEGIN
     ELSE
         RETURN QUERY SELECT false, j.run, j.status;
     END IF;
+END $$;
+
+-- Seconds that the plan has taken which is held now, up to a time; 0 where none is.
+CREATE OR REPLACE FUNCTION app.planned_for(j app.jobs, p_until timestamptz) RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN CASE WHEN j.plan_fence IS NULL THEN 0
+                ELSE greatest(coalesce(extract(epoch FROM p_until - j.plan_began_at), 0), 0) END;
 END $$;
 
 -- End a job: the one place where a job becomes terminal. The caller holds the job's row.
@@ -78,6 +89,7 @@ DECLARE
 BEGIN
     UPDATE app.jobs
     SET status = p_status, result = p_result, error = p_error, completed_at = now(), updated_at = now(),
+        plan_seconds = plan_seconds + app.planned_for(jobs, clock_timestamp()), plan_began_at = NULL,
         plan_fence = NULL, plan_lease_until = NULL
     WHERE job_id = p_job_id AND run = p_run AND status IN ('queued', 'processing', 'cancelling')
     RETURNING app.limited('job:' || job_type), job_type, extract(epoch FROM now() - started_at)
@@ -166,6 +178,7 @@ BEGIN
     DELETE FROM app.stages s WHERE s.job_id = p_job_id AND s.run = j.run AND s.stage > coalesce(v_stage, j.stage);
     DELETE FROM app.tasks t WHERE t.job_id = p_job_id AND t.run = j.run AND t.stage > coalesce(v_stage, j.stage);
     DELETE FROM app.stage_items i WHERE i.job_id = p_job_id AND i.run = j.run AND i.stage > coalesce(v_stage, j.stage);
+    DELETE FROM app.task_logs l WHERE l.job_id = p_job_id AND l.run = j.run AND l.stage > coalesce(v_stage, j.stage);
     -- What they took was spent all the same.
     UPDATE app.stage_counters c SET queued = 0, processing = 0, completed = 0, failed = 0, cancelled = 0
     WHERE c.job_id = p_job_id AND c.run = j.run AND c.stage > coalesce(v_stage, j.stage);

@@ -143,7 +143,8 @@ CREATE OR REPLACE FUNCTION app.seal_stage(
 ) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE v_held_from integer := CASE WHEN p_canary > 0 AND p_canary < p_task_count THEN p_canary END;
 BEGIN
-    UPDATE app.jobs SET plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0,
+    UPDATE app.jobs SET plan_seconds = plan_seconds + app.planned_for(jobs, clock_timestamp()), plan_began_at = NULL,
+        plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0,
         plan_interruptions = 0, updated_at = now()
     WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND status = 'processing' AND plan_fence = p_fence;
     IF NOT FOUND THEN

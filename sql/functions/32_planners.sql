@@ -40,7 +40,8 @@ BEGIN
     UPDATE app.jobs
     SET status = 'processing', started_at = coalesce(started_at, now()), updated_at = now(),
         plan_fence = nextval('app.fences'), plan_lease_until = now() + p_lease, plan_attempts = plan_attempts + 1,
-        plan_worker = p_worker, plan_shared = false
+        plan_worker = p_worker, plan_shared = false, plan_began_at = clock_timestamp(),
+        plan_heard_at = clock_timestamp()
     WHERE job_id = p_job_id
     RETURNING * INTO j;
     IF v_first THEN
@@ -62,7 +63,8 @@ LANGUAGE plpgsql AS $$
 DECLARE j app.jobs;
 BEGIN
     UPDATE app.jobs
-    SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now(),
+    SET plan_seconds = plan_seconds + app.planned_for(jobs, clock_timestamp()), plan_began_at = NULL,
+        plan_fence = NULL, plan_lease_until = NULL, updated_at = now(),
         plan_attempts = plan_attempts - (plan_interruptions < 100)::integer,
         plan_interruptions = least(plan_interruptions + 1, 100)
     WHERE job_id = p_job_id AND plan_fence = p_fence RETURNING * INTO j;
@@ -103,8 +105,10 @@ BEGIN
     SELECT * INTO j FROM app.jobs WHERE job_id = p_job_id;
     v_spared := j.plan_spared < 2 AND (j.plan_shared OR app.planner_holds_more(j));
     v_worker := j.plan_worker;
+    -- Until it was last heard of it worked.
     UPDATE app.jobs
-    SET plan_fence = NULL, plan_lease_until = NULL, updated_at = now(),
+    SET plan_seconds = plan_seconds + app.planned_for(jobs, plan_heard_at), plan_began_at = NULL,
+        plan_fence = NULL, plan_lease_until = NULL, updated_at = now(),
         plan_attempts = plan_attempts - v_spared::integer, plan_spared = plan_spared + v_spared::integer
     WHERE job_id = p_job_id
     RETURNING * INTO j;

@@ -98,12 +98,15 @@ $$;
 -- The same for the planning of stages.
 CREATE OR REPLACE FUNCTION app.extend_plans(p_job_ids text[], p_fences bigint[], p_lease interval)
 RETURNS TABLE (job_id text, fence bigint)
-LANGUAGE sql AS $$
-    UPDATE app.jobs j SET plan_lease_until = now() + p_lease
-    FROM unnest(p_job_ids, p_fences) AS h (job_id, fence)
-    WHERE j.job_id = h.job_id AND j.plan_fence = h.fence
-    RETURNING j.job_id, j.plan_fence
-$$;
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        UPDATE app.jobs j SET plan_lease_until = now() + p_lease, plan_heard_at = now()
+        FROM unnest(p_job_ids, p_fences) AS h (job_id, fence)
+        WHERE j.job_id = h.job_id AND j.plan_fence = h.fence
+        RETURNING j.job_id, j.plan_fence;
+END $$;
 
 -- Write the outcomes of a batch, where the fencing token still matches. `outcome` is completed, failed,
 -- cancelled, retry or deferred: the last two queue the task again after a delay, and an attempt that was

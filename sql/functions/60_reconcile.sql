@@ -7,7 +7,10 @@
 -- the newest of its leases has ended, all of them. While a process renews others, it lives, and only does not
 -- care for this one any more: it is taken from it after `p_patience`, which is longer than the leases of a
 -- dead process end one after the other. About `p_limit` tasks at a time, of whole processes.
-CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer, p_patience interval)
+--
+-- What they took is known as far as their process was heard of, a lease (`p_lease`) before its end: counted from the
+-- claim, and once for tasks that were claimed together, of which nobody knows how far they were.
+CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer, p_patience interval, p_lease interval)
 RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
@@ -27,7 +30,8 @@ BEGIN
     ), judged AS MATERIALIZED (
         SELECT holder, tasks + app.plans_of(holder) AS held, dead FROM placed WHERE ahead < p_limit
     ), lost AS (
-        SELECT t.job_id, t.run, t.stage, t.task_index, s.batch_size, h.held, f.spared,
+        SELECT t.job_id, t.run, t.stage, t.task_index, s.batch_size, h.held, f.spared, t.worker, t.started_at,
+               greatest(coalesce(extract(epoch FROM t.lease_until - p_lease - t.started_at), 0), 0) AS heard,
                CASE WHEN j.status = 'cancelling' THEN 'cancelled'
                     WHEN s.status = 'failing' THEN 'failed'
                     WHEN t.attempt >= s.max_attempts AND NOT f.spared THEN 'failed'
@@ -43,6 +47,9 @@ BEGIN
         WHERE t.status = 'processing' AND t.lease_until < now() - CASE WHEN h.dead THEN interval '0' ELSE p_patience END
         ORDER BY t.job_id, t.run, t.stage, t.task_index
         FOR UPDATE OF t SKIP LOCKED
+    ), timed AS (
+        SELECT l.*, round(l.heard / count(*) OVER (PARTITION BY job_id, run, stage, worker, started_at), 6) AS seconds
+        FROM lost l
     ), moved AS (
         UPDATE app.tasks t
         SET status = l.new_status, fence = NULL, lease_until = NULL, due_at = now(),
@@ -56,10 +63,12 @@ BEGIN
             error = CASE l.new_status WHEN 'failed'
                 THEN format('lease lost on attempt %s: worker %s stopped renewing it (killed, out of memory, or hung)',
                             t.attempt, t.worker) END,
-            completed_at = CASE WHEN l.new_status <> 'queued' THEN clock_timestamp() END
-        FROM lost l
+            completed_at = CASE WHEN l.new_status <> 'queued' THEN clock_timestamp() END,
+            usage = CASE WHEN l.seconds >= 0.001
+                         THEN app.with_usage(t.usage, jsonb_build_object('seconds', l.seconds)) ELSE t.usage END
+        FROM timed l
         WHERE (t.job_id, t.run, t.stage, t.task_index) = (l.job_id, l.run, l.stage, l.task_index)
-        RETURNING t.job_id, t.run, t.stage, t.task_index, t.status, t.suspicion, l.batch_size
+        RETURNING t.job_id, t.run, t.stage, t.task_index, t.status, t.suspicion, l.batch_size, l.seconds
     ), dispatched AS (
         -- In the batches that they were in, except for suspects.
         INSERT INTO app.outbox (queue, job_id, run, stage, first, last)
@@ -72,15 +81,18 @@ BEGIN
     )
     SELECT jsonb_agg(to_jsonb(m)) INTO v_lost FROM moved m;
     FOR g IN
-        SELECT m.job_id, m.run, m.stage, m.status, count(*) AS n, array_agg(m.task_index) AS indexes
+        SELECT m.job_id, m.run, m.stage, m.status, count(*) AS n, array_agg(m.task_index) AS indexes,
+               sum(m.seconds) AS seconds
         FROM jsonb_to_recordset(v_lost)
-             AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
+             AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status,
+                   seconds double precision)
         GROUP BY m.job_id, m.run, m.stage, m.status
     LOOP
-        PERFORM app.count_tasks(g.job_id, g.run, g.stage, p_processing => -g.n,
+        PERFORM app.count_work(g.job_id, g.run, g.stage, p_processing => -g.n, p_completed => 0,
             p_queued => CASE g.status WHEN 'queued' THEN g.n ELSE 0 END,
             p_failed => CASE g.status WHEN 'failed' THEN g.n ELSE 0 END,
-            p_cancelled => CASE g.status WHEN 'cancelled' THEN g.n ELSE 0 END);
+            p_cancelled => CASE g.status WHEN 'cancelled' THEN g.n ELSE 0 END,
+            p_usage => jsonb_build_object('attempts', g.n, 'seconds', g.seconds));
         PERFORM app.record_event(g.job_id, g.run, g.stage, 'leases_lost', jsonb_build_object('now', g.status), g.indexes);
         IF g.status = 'failed' THEN
             PERFORM app.check_policy(g.job_id, g.run, g.stage);
@@ -90,6 +102,13 @@ BEGIN
         FROM jsonb_to_recordset(v_lost)
              AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status);
 END $$;
+
+-- As the release before calls it, which does not say how long a lease is: then what was lost takes no time.
+CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer, p_patience interval)
+RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
+LANGUAGE sql AS $$
+    SELECT * FROM app.reconcile_leases(p_limit, p_patience, interval '100 years')
+$$;
 
 -- Stages of live jobs that should be looked at: those with nothing unfinished (advance), those that take
 -- no more claims but still have queued tasks, or should take none (sweep), and those whose canary has ended

@@ -155,6 +155,7 @@ BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run)
        OR EXISTS (SELECT 1 FROM app.tasks WHERE job_id = p_job_id AND run = p_run)
        OR EXISTS (SELECT 1 FROM app.stage_items WHERE job_id = p_job_id AND run = p_run)
+       OR EXISTS (SELECT 1 FROM app.task_logs WHERE job_id = p_job_id AND run = p_run)
        OR EXISTS (SELECT 1 FROM app.job_events WHERE job_id = p_job_id AND run = p_run) THEN
         RETURN false;
     END IF;

@@ -24,6 +24,9 @@ SELECT app.settle_callback(%(callback_id)s, %(fence)s, %(outcome)s, %(status)s::
 -- name: resend_callback
 SELECT app.resend_callback(%(callback_id)s) AS found
 
+-- name: resend_dead
+SELECT resent, more FROM app.resend_dead(%(job_id)s, %(subscription_id)s, %(host)s, %(limit)s)
+
 -- name: callbacks
 -- The newest first. Each filter has its index: of those given up, and of a job's.
 SELECT callback_id, event_id, event_type, job_id, run, data, subscription_id, url,

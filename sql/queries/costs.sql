@@ -3,6 +3,8 @@
 -- name: run
 -- A run of a job: the current one, or an earlier one that is not being removed.
 SELECT j.job_type, j.run AS current_run, coalesce(%(run)s::integer, j.run) AS run,
+       CASE WHEN coalesce(%(run)s::integer, j.run) = j.run THEN j.plan_seconds + app.planned_for(j, clock_timestamp())
+            ELSE p.plan_seconds END AS planning_seconds,
        CASE WHEN coalesce(%(run)s::integer, j.run) = j.run THEN j.status ELSE p.status END AS status
 FROM app.jobs j
 LEFT JOIN app.past_runs p ON p.job_id = j.job_id AND p.run = %(run)s::integer AND p.removed_at IS NULL

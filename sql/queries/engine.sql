@@ -134,6 +134,11 @@ WITH finished AS MATERIALIZED (
     FROM app.finish_tasks(%(job_id)s, %(run)s, %(stage)s, %(worker)s, %(indexes)s::integer[], %(fences)s::bigint[],
                           %(outcomes)s::text[], %(results)s::jsonb[], %(locations)s::jsonb[], %(errors)s::text[],
                           %(delays)s::double precision[], %(usages)s::jsonb[], %(usage)s::jsonb)
+), logged AS MATERIALIZED (
+    -- Most attempts log nothing: then nothing is called.
+    SELECT CASE WHEN %(logs)s::jsonb IS NOT NULL
+                THEN app.keep_task_logs(%(job_id)s, %(run)s, %(stage)s, %(logs)s::jsonb, array_agg(task_index)) END AS kept
+    FROM finished
 ), counted AS MATERIALIZED (
     SELECT app.add_totals('attempts', array_agg(s.task_type),
                           array_agg(CASE f.status WHEN 'queued' THEN r.outcome ELSE f.status::text END),
@@ -143,6 +148,8 @@ WITH finished AS MATERIALIZED (
          AS r (task_index, outcome, seconds) USING (task_index)
     CROSS JOIN (SELECT task_type FROM app.stages
                 WHERE job_id = %(job_id)s AND run = %(run)s AND stage = %(stage)s OFFSET 0) AS s
+    -- Before it, since totals are added last.
+    CROSS JOIN logged
     WHERE r.seconds IS NOT NULL OR r.outcome <> 'deferred'
 )
 SELECT f.task_index, f.status FROM finished f CROSS JOIN counted
@@ -163,7 +170,7 @@ SELECT app.release_dispatches(%(dispatch_ids)s::bigint[])
 
 -- name: reconcile_leases
 WITH lost AS MATERIALIZED (
-    SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s)
+    SELECT job_id, run, stage, task_index, status FROM app.reconcile_leases(%(limit)s, %(patience)s, %(lease)s)
 ), counted AS MATERIALIZED (
     SELECT app.add_totals('attempts', array_agg(s.task_type), array_agg('lease_lost'::text), array_agg(l.n), NULL) AS totals
     FROM (SELECT job_id, run, stage, count(*) AS n FROM lost GROUP BY job_id, run, stage) AS l

@@ -4,26 +4,36 @@
 SELECT now() AS now
 
 -- name: create_schedule
-INSERT INTO app.schedules (name, cron, time_zone, job_type, parameters, enabled, next_at)
-VALUES (%(name)s, %(cron)s, %(time_zone)s, %(job_type)s, %(parameters)s::jsonb, %(enabled)s, %(next_at)s)
+INSERT INTO app.schedules (name, cron, time_zone, job_type, parameters, enabled, next_at, callback_url,
+                           callback_events, follower)
+VALUES (%(name)s, %(cron)s, %(time_zone)s, %(job_type)s, %(parameters)s::jsonb, %(enabled)s, %(next_at)s,
+        %(callback_url)s, %(callback_events)s::text[], %(follower)s::jsonb)
 ON CONFLICT DO NOTHING
-RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at
+RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at, callback_url, callback_events,
+          follower AS "then", error
 
 -- name: schedules
-SELECT s.name, s.cron, s.time_zone, s.job_type, s.parameters, s.enabled, s.next_at, s.created_at, (
+-- By name: the one of this name, or those after another.
+SELECT s.name, s.cron, s.time_zone, s.job_type, s.parameters, s.enabled, s.next_at, s.created_at, s.callback_url,
+       s.callback_events, s.follower AS "then", s.error, (
            SELECT to_jsonb(t) - 'name' FROM app.schedule_ticks t WHERE t.name = s.name ORDER BY t.tick_at DESC LIMIT 1
        ) AS last_tick
-FROM app.schedules s WHERE %(name)s::text IS NULL OR s.name = %(name)s::text ORDER BY s.name
+FROM app.schedules s
+WHERE (%(name)s::text IS NULL OR s.name = %(name)s::text) AND (%(after)s::text IS NULL OR s.name > %(after)s::text)
+ORDER BY s.name LIMIT %(limit)s
 
 -- name: schedule_ticks
 SELECT tick_at, fired_at, missed_since, job_id, run, created, error FROM app.schedule_ticks
 WHERE name = %(name)s ORDER BY tick_at DESC LIMIT %(limit)s
 
 -- name: switch_schedule
--- Enabled again, it goes on from now; one that is enabled already keeps what it has missed.
-UPDATE app.schedules SET enabled = %(enabled)s, next_at = CASE WHEN enabled THEN next_at ELSE %(next_at)s END
+-- Enabled again, it goes on from now; one that is enabled already keeps what it has missed. What was wrong with it is
+-- found again if it still is.
+UPDATE app.schedules SET enabled = %(enabled)s, next_at = CASE WHEN enabled THEN next_at ELSE %(next_at)s END,
+                         error = NULL, rests_until = NULL
 WHERE name = %(name)s
-RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at
+RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at, callback_url, callback_events,
+          follower AS "then", error
 
 -- name: delete_schedule
 WITH gone AS (DELETE FROM app.schedules WHERE name = %(name)s RETURNING name),
@@ -31,8 +41,17 @@ ticks AS (DELETE FROM app.schedule_ticks t USING gone WHERE t.name = gone.name)
 SELECT EXISTS (SELECT 1 FROM gone) AS found
 
 -- name: due_schedules
-SELECT name, cron, time_zone, job_type, parameters, next_at, created_at, now() AS now
-FROM app.schedules WHERE enabled AND next_at <= now() ORDER BY next_at LIMIT %(limit)s
+-- Those that cannot tick rest, and keep no other from its turn.
+SELECT name, cron, time_zone, job_type, parameters, next_at, created_at, now() AS now, callback_url, callback_events,
+       follower
+FROM app.schedules
+WHERE enabled AND next_at <= now() AND (rests_until IS NULL OR rests_until <= now())
+ORDER BY next_at LIMIT %(limit)s
+
+-- name: rest_schedule
+-- If it is still as it was read.
+UPDATE app.schedules SET error = %(error)s, rests_until = now() + %(rest)s::interval
+WHERE name = %(name)s AND created_at = %(created_at)s AND next_at = %(next_at)s
 
 -- name: take_tick
 SELECT app.take_tick(%(name)s, %(created_at)s, %(next_at)s, %(following)s) AS done

@@ -23,6 +23,18 @@ SELECT app.add_buckets('{1, 2}', '{}')
 -- name: add_totals
 SELECT app.add_totals('function_test', ARRAY['x'], ARRAY['y'], ARRAY[1], ARRAY[0.1])
 
+-- name: growth
+SELECT app.growth('{"completed": 1}', '{"completed": 3}', 'completed')
+
+-- name: parameter_key
+SELECT app.parameter_key('function', 'test')
+
+-- name: parameter_values
+SELECT * FROM app.parameter_values('{"function": ["test"]}')
+
+-- name: parameter_keys
+SELECT app.parameter_keys('{"function": "test"}')
+
 -- name: keep_trace
 SELECT app.keep_trace(%(job_id)s, true, NULL)
 
@@ -31,6 +43,9 @@ SELECT app.lock_job(%(job_id)s)
 
 -- name: dispatch_job
 SELECT app.dispatch_job(%(job_id)s, 1, 1)
+
+-- name: planned_for
+SELECT app.planned_for(j, now()) FROM app.jobs j WHERE job_id = %(job_id)s
 
 -- name: keep_past_run
 SELECT app.keep_past_run(j) FROM app.jobs j WHERE job_id = %(job_id)s
@@ -55,6 +70,9 @@ SELECT app.settle_callback(0, 0, 'retry', NULL, 'function test', 0)
 
 -- name: resend_callback
 SELECT app.resend_callback(0)
+
+-- name: resend_dead
+SELECT * FROM app.resend_dead('', NULL, NULL, 0)
 
 -- name: sweep_callbacks
 SELECT app.sweep_callbacks('-infinity', 0)
@@ -199,6 +217,12 @@ SELECT app.postpone_dispatch(%(job_id)s, 1, 1, 0, 0, 1)
 
 -- name: dispatch_deferred
 SELECT app.dispatch_deferred(%(job_id)s, 1, 1, ARRAY[0])
+
+-- name: keep_task_logs
+SELECT app.keep_task_logs(%(job_id)s, 1, 1, '[{"task_index": 0, "fence": 0}]', '{}')
+
+-- name: sweep_run_logs
+SELECT * FROM app.sweep_run_logs(%(job_id)s, 1, NULL, 0)
 
 -- name: extend_leases
 SELECT * FROM app.extend_leases(ARRAY[%(job_id)s::text], ARRAY[1], ARRAY[1], ARRAY[0], ARRAY[0]::bigint[], interval '1 second')

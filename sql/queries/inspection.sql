@@ -35,8 +35,9 @@ ORDER BY stage
 
 -- name: jobs
 -- Jobs, newest first. `hours`: changed within that time, so that a new run of an old job is found. `search`: the
--- beginning of the id, or text anywhere in the parameters' values; `name`, `value`: a parameter of that name, at the
--- top, which is that text or JSON. Neither has an index: jobs are read from the newest on until the page is full.
+-- beginning of the id, or text anywhere in the parameters' values, which has no index: jobs are read from the newest on
+-- until the page is full. `name`, `value`: a parameter of that name, at the top, which is that text or JSON, or a list
+-- with it: by the index, whose keys may be those of something else too.
 SELECT j.*, p.queued, p.processing, p.completed, p.failed, p.cancelled, p.total, p.done
 FROM (
 SELECT job_id, job_type, status, run, least(stage, total_stages) AS stage, total_stages, error, correlation_id,
@@ -52,7 +53,10 @@ WHERE (%(after_at)s::timestamptz IS NULL
        SELECT 1 FROM jsonb_path_query(parameters, 'lax $.**') AS v
        WHERE jsonb_typeof(v) IN ('string', 'number')
          AND position(lower(%(search)s::text) IN lower(v #>> '{}')) > 0))
-  AND (%(name)s::text IS NULL OR parameters ->> %(name)s::text = %(value)s::text)
+  AND (%(name)s::text IS NULL
+       OR (app.parameter_keys(parameters) @> ARRAY[app.parameter_key(%(name)s::text, %(value)s::text)]
+           AND EXISTS (SELECT 1 FROM app.parameter_values(parameters) AS v
+                       WHERE v.name = %(name)s::text AND v.value = %(value)s::text)))
 ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s
 ) AS j

@@ -74,6 +74,28 @@ SELECT event_id, event, detail, worker, at FROM (
     ORDER BY event_id DESC LIMIT %(limit)s
 ) AS shown ORDER BY event_id
 
+-- name: task_logs
+-- What attempts logged, by task and time. It ends early when its lines reach `max_bytes`; it has a row at least.
+SELECT stage, task_index, attempt, fence, outcome, dropped, lines, written_at, found FROM (
+    SELECT page.*, sum(size) OVER w - size AS bytes_before, count(*) OVER () AS found
+    FROM (
+        SELECT l.*, pg_column_size(l.lines) AS size FROM app.task_logs l
+        WHERE l.job_id = %(job_id)s AND l.run = %(run)s
+          -- The first is for the index, whose order is by the fence within a task.
+          AND (l.stage, l.task_index) >= (%(after_stage)s::smallint, %(after_index)s::integer)
+          AND (l.stage, l.task_index, l.written_at, l.fence)
+              > (%(after_stage)s::smallint, %(after_index)s::integer, %(after_at)s::timestamptz, %(after_fence)s::bigint)
+          AND (%(stage)s::integer IS NULL OR l.stage = %(stage)s::integer)
+          AND (%(task_index)s::integer IS NULL OR l.task_index = %(task_index)s::integer)
+          AND l.severity >= %(severity)s
+        ORDER BY l.stage, l.task_index, l.written_at, l.fence
+        LIMIT %(limit)s
+    ) AS page
+    WINDOW w AS (ORDER BY stage, task_index, written_at, fence)
+) AS measured
+WHERE bytes_before < %(max_bytes)s
+ORDER BY stage, task_index, written_at, fence
+
 -- name: published_cogs
 -- COGs that the job published. There is no index on the job: the rows are narrow, their items are kept elsewhere.
 SELECT container, name, size, published_at, item -> 'id' AS item_id, item -> 'geometry' AS geometry,

@@ -49,3 +49,10 @@ SELECT 'function', p.proname FROM pg_proc p WHERE p.pronamespace = to_regnamespa
 UNION ALL
 SELECT 'type', t.typname FROM pg_type t WHERE t.typnamespace = to_regnamespace('app') AND t.typtype = 'e'
 ORDER BY 1, 2
+
+-- name: index_state
+-- `valid`, `building` by somebody, or `broken`: whoever built it died. No row where there is none.
+SELECT CASE WHEN i.indisvalid THEN 'valid'
+            WHEN EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) THEN 'building'
+            ELSE 'broken' END AS state
+FROM pg_index i WHERE i.indexrelid = to_regclass(format('app.%%I', %(name)s::text))

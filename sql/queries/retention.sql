@@ -16,6 +16,9 @@ SELECT removed, reached FROM app.sweep_run_tasks(%(job_id)s, %(run)s, %(after)s:
 -- name: sweep_items
 SELECT removed, reached FROM app.sweep_run_items(%(job_id)s, %(run)s, %(after)s::bigint[], %(limit)s)
 
+-- name: sweep_logs
+SELECT removed, reached FROM app.sweep_run_logs(%(job_id)s, %(run)s, %(after)s::bigint[], %(limit)s)
+
 -- name: sweep_events
 SELECT removed, reached FROM app.sweep_run_events(%(job_id)s, %(run)s, %(after)s::bigint[], %(limit)s)
 
@@ -64,7 +67,7 @@ SELECT now() - make_interval(days => %(days)s) AS before
 -- name: archived_run
 -- The run as its job's row has it, or had it; no row where it was removed, retried or run again.
 SELECT (jsonb_build_object('kind', 'job') || to_jsonb(j)
-        - '{plan_fence,plan_lease_until,plan_attempts,plan_worker,plan_shared,plan_spared,plan_interruptions}'::text[])::text AS line
+        - '{plan_fence,plan_lease_until,plan_attempts,plan_worker,plan_shared,plan_spared,plan_interruptions,plan_began_at,plan_heard_at}'::text[])::text AS line
 FROM app.jobs j
 WHERE j.job_id = %(job_id)s AND j.run = %(run)s AND j.completed_at = %(completed_at)s
 UNION ALL
@@ -93,6 +96,13 @@ SELECT stage, task_index, fence, elsewhere, line FROM (
 ) AS measured
 WHERE bytes_before < %(max_bytes)s
 ORDER BY stage, task_index
+
+-- name: archived_logs
+SELECT l.stage, l.task_index, l.fence, (jsonb_build_object('kind', 'log') || to_jsonb(l))::text AS line
+FROM app.task_logs l
+WHERE l.job_id = %(job_id)s AND l.run = %(run)s
+  AND (l.stage, l.task_index, l.fence) > (%(after_stage)s::smallint, %(after_index)s::integer, %(after_fence)s::bigint)
+ORDER BY l.stage, l.task_index, l.fence LIMIT %(limit)s
 
 -- name: archived_events
 SELECT e.event_id, (jsonb_build_object('kind', 'event') || to_jsonb(e))::text AS line

@@ -38,8 +38,17 @@ SELECT parked, count(*) AS messages
 FROM (SELECT parked FROM app.outbox WHERE parked IS NOT NULL ORDER BY parked, dispatch_id LIMIT 10000) AS held
 GROUP BY parked
 
+-- name: callbacks
+-- Those that wait, by index and host, and those that were given up: up to 10,000 of each.
+SELECT 'pending' AS state, count(*) AS n, extract(epoch FROM now() - min(occurred_at))::float8 AS oldest_seconds
+FROM (SELECT occurred_at FROM app.callbacks
+      WHERE delivered_at IS NULL AND dead_at IS NULL ORDER BY host, due_at LIMIT 10000) AS waiting
+UNION ALL
+SELECT 'dead', count(*), NULL
+FROM (SELECT 1 FROM app.callbacks WHERE dead_at IS NOT NULL ORDER BY callback_id LIMIT 10000) AS dead
+
 -- name: stuck
--- What the timers should have moved more than half a minute ago; up to 10,000 of each.
+-- What the timers should have moved more than half a minute ago, and schedules that cannot tick; up to 10,000 of each.
 SELECT 'task_lease_ended' AS reason, count(*) AS n
 FROM (SELECT 1 FROM app.tasks
       WHERE status = 'processing' AND lease_until < now() - interval '30 seconds' LIMIT 10000) AS t
@@ -52,3 +61,7 @@ UNION ALL
 SELECT 'message_overdue', count(*)
 FROM (SELECT 1 FROM app.outbox
       WHERE sent_at IS NOT NULL AND redeliver_at < now() - interval '30 seconds' LIMIT 10000) AS o
+UNION ALL
+SELECT 'schedule_unreadable', count(*)
+FROM (SELECT 1 FROM app.schedules
+      WHERE enabled AND next_at < now() - interval '30 seconds' AND error IS NOT NULL LIMIT 10000) AS s

@@ -31,10 +31,10 @@ WHERE c.delivered_at IS NULL AND c.dead_at IS NULL AND c.due_at < now() - interv
       WHERE o.host = c.host AND o.delivered_at IS NULL AND o.dead_at IS NULL
         AND o.attempted_at > now() - interval '10 minutes');
 
--- 11. A schedule whose tick came five minutes ago and was not fired.
+-- 11. A schedule whose tick came five minutes ago and was not fired, and that can be read.
 CREATE VIEW app.invariant_11_overdue_schedule AS
 SELECT s.name, s.job_type, s.next_at
-FROM app.schedules s WHERE s.enabled AND s.next_at < now() - interval '5 minutes';
+FROM app.schedules s WHERE s.enabled AND s.next_at < now() - interval '5 minutes' AND s.error IS NULL;
 
 -- 12. What follows a run that ended five minutes ago, and was not submitted, skipped or found impossible.
 CREATE VIEW app.invariant_12_forgotten_follower AS

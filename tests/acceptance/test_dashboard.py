@@ -157,6 +157,10 @@ def test_ten_thousand_tasks_are_drawn_and_moved_through_by_keyboard_without_stal
     window.keep("ten thousand tasks")
     page.keyboard.press("Enter")
     page.get_by_role("dialog").get_by_text("Attempts").wait_for()
+    log = page.get_by_role("list", name="Log of attempt 1")
+    assert "greeting number" in log.inner_text()
+    assert "<b>no markup</b>" in log.inner_text()
+    window.keep("log of a task")
     page.keyboard.press("Escape")
     assert page.evaluate("window.longest") < LONGEST_TASK_MS
     assert_nothing_went_wrong(served, window)
@@ -170,6 +174,8 @@ def test_a_map_shows_a_cog_with_its_thumbnail(served: App, visit: MakeVisit) -> 
         "async (image) => { await image.decode(); return image.naturalWidth; }"
     )
     assert size == 64
+    # Of a layer what is in sight is drawn, up to a bound.
+    page.get_by_text("Point layer · 1,200 rows · 1,000 of 1,200 in sight").wait_for()
     page.get_by_role("button", name="alps.tif").click()
     page.locator(".map-frame canvas").nth(1).wait_for()
     window.keep("map")
@@ -194,6 +200,13 @@ def test_every_view_is_read_on_a_narrow_screen(served: App, visit: MakeVisit) ->
         page.locator(".loading").first.wait_for(state="detached")
         assert window.overflow() <= 0, view
         window.keep(f"narrow {view.replace(JOB, 'job')}")
+    page.evaluate("place => { location.hash = place; }", f"#/jobs/{JOB}?tab=timeline")
+    page.get_by_role("application").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("list", name="Log of attempt 1").wait_for()
+    assert window.overflow() <= 0
+    window.keep("narrow log of a task")
     assert_nothing_went_wrong(served, window)
 
 
@@ -219,6 +232,10 @@ def test_tabs_are_chosen_by_arrow_keys_and_a_hidden_page_asks_nothing(served: Ap
     page.evaluate("location.hash = '#/monitor'")
     page.locator(".chart canvas").nth(4).wait_for()
     window.keep("monitor")
+    # What queues looked like before anybody looked.
+    page.get_by_label("The last").select_option("7 days")
+    page.locator("[aria-label^='Queue depth'][aria-label*='at most 400']").wait_for()
+    window.keep("monitor of seven days")
     page.evaluate("location.hash = '#/jobs'")
     page.wait_for_event("requestfinished", lambda request: "/api/db/jobs" in request.url)
     page.evaluate(

@@ -9,7 +9,15 @@ from uuid import UUID
 import azure.functions as func
 from pydantic import BeforeValidator, Field
 
-from interfaces.callbacks import KINDS, CallbackRequest, Kinds, NewSubscription, Subscription
+from interfaces.callbacks import (
+    KINDS,
+    CallbackRequest,
+    DeadLetters,
+    Kinds,
+    NewSubscription,
+    ResentLetters,
+    Subscription,
+)
 from interfaces.errors import NotFound, PayloadTooLarge, UnknownJobType
 
 from .dependencies import Document, HttpDependencies
@@ -74,6 +82,12 @@ LIST = Operation(
     query=ListQuery,
     problems=DATABASE,
 )
+RESEND_DEAD = Operation(
+    Tag.JOBS,
+    {202: Answer("They are sent again", ResentLetters)},
+    body=DeadLetters,
+    problems=(PayloadTooLarge, *DATABASE),
+)
 RESEND = Operation(
     Tag.JOBS,
     {202: Answer("It is sent again", documents.Resent)},
@@ -98,6 +112,12 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             operations={"DELETE": UNSUBSCRIBE},
         ),
         Endpoint("callbacks", "callbacks", {"GET": calls.list}, operations={"GET": LIST}),
+        Endpoint(
+            "callbacks_resend_dead",
+            "callbacks/resend",
+            {"POST": calls.resend_dead},
+            operations={"POST": RESEND_DEAD},
+        ),
         Endpoint(
             "callbacks_resend",
             "callbacks/{callback_id}/resend",
@@ -150,6 +170,12 @@ class CallbackCalls:
             {**row, "links": {"resend": path("callbacks", str(row["callback_id"]), "resend")}} for row in rows
         ]
         return listed(request, LISTING, (shown, following), "callbacks")
+
+    def resend_dead(self, request: Request) -> func.HttpResponse:
+        """Send again what was given up: all of it, or a job's, a subscription's, a host's."""
+        request.query(Query)
+        which = request.body_as(DeadLetters, max_bytes=LONGEST_BODY)
+        return answer(self._callbacks.resend_dead(which).model_dump(mode="json"), status=202)
 
     def resend(self, request: Request) -> func.HttpResponse:
         """Send a callback again, whatever became of it."""

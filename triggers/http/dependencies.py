@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import UUID
 
 from interfaces.blobs import BlobRepository
 from interfaces.breakers import BreakerStatus
-from interfaces.callbacks import CallbackRequest, NewSubscription, Subscription
+from interfaces.callbacks import CallbackRequest
 from interfaces.costs import DryRun, JobCost
 from interfaces.explanations import JobFacts
-from interfaces.follow_ups import NewSchedule, Schedule, Then, Tick
+from interfaces.follow_ups import Then
 from interfaces.jobs import Changed, ConcurrencyLimit, JobTypeInfo, Submitted
 from interfaces.queues import QueueRepository
 from interfaces.retention import Cleanup
@@ -23,6 +22,7 @@ from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.web_requests import WebAnswer, WebRequest
 
 from .answer_types import Document, Page, Position
+from .follow_up_dependencies import Callbacks, Schedules
 from .view_dependencies import Activity, Coverage, JobViews
 
 __all__ = ["Document", "HttpDependencies", "Page", "Position", "StageScope", "WebApi"]
@@ -52,11 +52,26 @@ class Jobs(Protocol):
         """Queue an ended job's failed tasks again."""
         ...
 
-    def rerun(self, job_id: str, *, correlation_id: str) -> Submitted:
+    def rerun(
+        self,
+        job_id: str,
+        *,
+        correlation_id: str,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> Submitted:
         """Start a new run of an ended job."""
         ...
 
-    def dry_run(self, job_type: str, parameters: object, *, rerun: bool = False) -> DryRun:
+    def dry_run(
+        self,
+        job_type: str,
+        parameters: object,
+        *,
+        rerun: bool = False,
+        callback: CallbackRequest | None = None,
+        then: Then | None = None,
+    ) -> DryRun:
         """What a submission would do and is likely to take."""
         ...
 
@@ -66,54 +81,6 @@ class Jobs(Protocol):
 
     def job_types(self) -> list[JobTypeInfo]:
         """Every job type."""
-        ...
-
-
-class Callbacks(Protocol):
-    """Subscriptions, and what became of telling their events (`engine.Engine.callbacks`)."""
-
-    def subscribe(self, new: NewSubscription) -> Subscription:
-        """Add a subscription."""
-        ...
-
-    def subscriptions(self) -> Sequence[Subscription]:
-        """Every subscription, without its secret."""
-        ...
-
-    def unsubscribe(self, subscription_id: UUID) -> None:
-        """Forget a subscription, with what it was still to be told."""
-        ...
-
-    def listed(self, state: str | None, job_id: str | None, *, after: Position | None, limit: int) -> Page:
-        """Callbacks, the newest first."""
-        ...
-
-    def resend(self, callback_id: int) -> None:
-        """Send a callback again, whatever became of it."""
-        ...
-
-
-class Schedules(Protocol):
-    """Jobs that the clock submits (`engine.Engine.schedules`)."""
-
-    def create(self, new: NewSchedule) -> Schedule:
-        """Add a schedule."""
-        ...
-
-    def all(self) -> list[Schedule]:
-        """Every schedule with its last tick."""
-        ...
-
-    def one(self, name: str) -> tuple[Schedule, list[Tick]]:
-        """A schedule, and its last ticks."""
-        ...
-
-    def switch(self, name: str, *, enabled: bool) -> Schedule:
-        """Enable or disable it."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Forget it."""
         ...
 
 

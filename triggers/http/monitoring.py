@@ -28,6 +28,15 @@ class ActivityQuery(Query):
     minutes: Annotated[int, Field(ge=1, le=1440)] = 60
 
 
+class HistoryQuery(Query):
+    """Of the last so many hours, at most a week."""
+
+    hours: Annotated[float, Field(ge=1, le=168, allow_inf_nan=False)] = 24
+
+
+HISTORY = Operation(
+    Tag.DATABASE, {200: Answer("The samples", documents.History)}, query=HistoryQuery, problems=DATABASE
+)
 ACTIVITY = Operation(
     Tag.DATABASE, {200: Answer("The counts", documents.Activity)}, query=ActivityQuery, problems=DATABASE
 )
@@ -53,6 +62,13 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             {"GET": monitoring.activity},
             traced=False,
             operations={"GET": ACTIVITY},
+        ),
+        Endpoint(
+            "monitor_history",
+            "monitor/history",
+            {"GET": monitoring.history},
+            traced=False,
+            operations={"GET": HISTORY},
         ),
         Endpoint(
             "monitor_queues",
@@ -83,6 +99,10 @@ class Monitoring:
     def activity(self, request: Request) -> func.HttpResponse:
         """What happened to tasks over the last minutes."""
         return answer(self._api.activity.lately(request.query(ActivityQuery).minutes))
+
+    def history(self, request: Request) -> func.HttpResponse:
+        """What each minute was like: queues, the outbox, tasks, and what came of them."""
+        return answer(self._api.activity.history(request.query(HistoryQuery).hours))
 
     def queues(self, request: Request) -> func.HttpResponse:
         """How many messages wait in each queue, since when, and what waits to be sent."""

@@ -10,11 +10,19 @@ from interfaces.follow_ups import NewSchedule, Schedule
 from .dependencies import Document, HttpDependencies
 from .documentation import DATABASE, Answer, Operation, Tag
 from .documents import follow_ups as documents
-from .requests import Query, Request
+from .listings import PageQuery, listed
+from .requests import Query, Request, page_size, position_of
 from .responses import answer, path
 from .routing import Endpoint
 
-ALL = Operation(Tag.JOBS, {200: Answer("Every schedule", documents.ShownSchedules)}, problems=DATABASE)
+LISTING = "schedules"
+
+ALL = Operation(
+    Tag.JOBS,
+    {200: Answer("A page of schedules", documents.ShownSchedules, headers=("Link",))},
+    query=PageQuery,
+    problems=DATABASE,
+)
 CREATE = Operation(
     Tag.JOBS,
     {201: Answer("It is there", documents.ShownSchedule)},
@@ -68,12 +76,16 @@ class ScheduleCalls:
 
     def __init__(self, api: HttpDependencies) -> None:
         self._schedules = api.schedules
+        self._settings = api.settings
         self._max_bytes = api.settings.max_parameters_bytes
 
     def all(self, request: Request) -> func.HttpResponse:
-        """Every schedule with its last tick, by name."""
-        request.query(Query)
-        return answer({"schedules": [_shown(one) for one in self._schedules.all()]})
+        """Schedules with their last tick, by name."""
+        query = request.query(PageQuery)
+        found, following = self._schedules.listed(
+            after=position_of(LISTING, query.cursor), limit=page_size(query.limit, self._settings)
+        )
+        return listed(request, LISTING, ([_shown(one) for one in found], following), LISTING)
 
     def create(self, request: Request) -> func.HttpResponse:
         """Add a schedule."""

@@ -20,7 +20,7 @@ from interfaces.errors import (
     UnknownJobType,
     field_errors,
 )
-from interfaces.follow_ups import Then
+from interfaces.follow_ups import FollowUps, Then
 from interfaces.jobs import Changed, Submitted
 
 from .callbacks import CallbackQuery
@@ -81,6 +81,7 @@ RETRY = replace(
 RERUN = Operation(
     Tag.JOBS,
     SUBMITTED,
+    body=FollowUps,
     problems=(JobNotFound, Conflict, InvalidParameters, UnknownJobType, PayloadTooLarge, *DATABASE),
 )
 TYPES = Operation(Tag.JOBS, {200: Answer("What can be submitted", JobTypes)})
@@ -154,9 +155,19 @@ class Submission:
         return _changed(self._jobs.retry(job_id, correlation_id=request.correlation_id))
 
     def rerun(self, request: Request) -> func.HttpResponse:
-        """Start a new run of an ended job."""
-        job_id = self._about(request)
-        return self._submitted(self._jobs.rerun(job_id, correlation_id=request.correlation_id))
+        """Start a new run of an ended job; who is told of it, and what follows, is in the body."""
+        request.query(Query)
+        asked = request.body_as(FollowUps, max_bytes=self._max_bytes + ENVELOPE_BYTES)
+        if asked.callback_url is None and asked.callback_events is not None:
+            raise bad_field("callback_events", "is given without a callback_url")
+        return self._submitted(
+            self._jobs.rerun(
+                request.job_id(),
+                correlation_id=request.correlation_id,
+                callback=asked.callback(),
+                then=asked.then,
+            )
+        )
 
     def types(self, request: Request) -> func.HttpResponse:
         """Every job type with the JSON Schema of its parameters."""
@@ -183,7 +194,10 @@ class Submission:
         then: Then | None = None,
     ) -> func.HttpResponse:
         if query.dry_run:
-            return answer(self._jobs.dry_run(job_type, parameters, rerun=query.rerun).model_dump(mode="json"))
+            foreseen = self._jobs.dry_run(
+                job_type, parameters, rerun=query.rerun, callback=query.callback(), then=then
+            )
+            return answer(foreseen.model_dump(mode="json"))
         submitted = self._jobs.submit(
             job_type,
             parameters,

@@ -37,6 +37,20 @@ class JobViews(Protocol):
         """One task with its result and events."""
         ...
 
+    def logs(
+        self,
+        job_id: str,
+        *,
+        run: int,
+        stage: int | None,
+        task_index: int | None,
+        severity: int,
+        after: Position | None,
+        limit: int,
+    ) -> Page:
+        """What attempts logged, by task and time."""
+        ...
+
 
 class Place(Protocol):
     """Where a thumbnail lies (`repositories.coverage.Thumbnail`)."""
@@ -79,4 +93,8 @@ class Activity(Protocol):
 
     def lately(self, minutes: int) -> Document:
         """Counts over time."""
+        ...
+
+    def history(self, hours: float) -> Document:
+        """Samples over time."""
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import azure.functions as func
 from pydantic import Field
@@ -22,11 +23,12 @@ from .dependencies import Document, HttpDependencies
 from .documentation import DATABASE, Answer, Operation, Tag
 from .documents import views as documents
 from .problems import bad_field
-from .requests import Limit, Query, Request, Run, Stage, Text, cursor_of, position_of
+from .requests import Limit, Query, Request, Run, Stage, Text, cursor_of, page_size, position_of
 from .responses import answer, path
 from .routing import Endpoint, Handler
 
 TIMELINE = "timeline"
+LOGS_LISTING = "logs"
 TIMELINE_PAGE = 2000
 LARGEST_TIMELINE_PAGE = 10_000
 """Rows of a timeline are short: an answer of as many is a megabyte."""
@@ -48,6 +50,16 @@ class TimelineQuery(RunQuery):
     since: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     cursor: str | None = None
     limit: Annotated[int, Field(ge=1, le=LARGEST_TIMELINE_PAGE)] = TIMELINE_PAGE
+
+
+class LogsQuery(RunQuery):
+    """Of which tasks, and how severe the worst of an attempt's lines is at least."""
+
+    stage: Stage | None = None
+    task: Annotated[int, Field(ge=0, le=LARGEST_INDEX)] | None = None
+    level: Literal["info", "warning", "error"] = "info"
+    cursor: str | None = None
+    limit: Limit | None = None
 
 
 class CoverageQuery(RunQuery):
@@ -76,6 +88,12 @@ TASK = Operation(
     query=RunQuery,
     problems=(NotFound, *OF_JOB),
 )
+LOGS = Operation(
+    Tag.JOBS,
+    {200: Answer("A page of attempts with their lines", documents.TaskLogs, headers=("Link",))},
+    query=LogsQuery,
+    problems=OF_JOB,
+)
 COVERAGE = Operation(
     Tag.JOBS, {200: Answer("The features", documents.Coverage)}, query=CoverageQuery, problems=OF_JOB
 )
@@ -95,6 +113,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
         # Named to come after jobs_status and jobs_submit, whose routes match jobs/status/coverage too.
         _get("jobs_with_id_coverage", "jobs/{job_id}/coverage", views.coverage, COVERAGE),
         _get("jobs_with_id_failures", "jobs/{job_id}/failures", views.failures, FAILURES),
+        _get("jobs_with_id_logs", "jobs/{job_id}/logs", views.logs, LOGS),
         _get("jobs_with_id_task", "jobs/{job_id}/tasks/{stage}/{task_index}", views.task, TASK),
         _get("jobs_with_id_timeline", "jobs/{job_id}/timeline", views.timeline, TIMELINE_OF_RUN),
     ]
@@ -111,6 +130,7 @@ class Views:
         self._views = api.views
         self._coverage = api.coverage
         self._blobs = api.blobs
+        self._settings = api.settings
 
     def timeline(self, request: Request) -> func.HttpResponse:
         """Every task's attempts, as seconds of the run."""
@@ -162,6 +182,35 @@ class Views:
         index = _number(request, "task_index", 0, LARGEST_INDEX)
         run = self._run(job_id, query)
         return answer(self._views.task(job_id, run=run, stage=stage, task_index=index))
+
+    def logs(self, request: Request) -> func.HttpResponse:
+        """What the attempts of a run logged, by task and time."""
+        job_id, query = request.job_id(), request.query(LogsQuery)
+        after = position_of(LOGS_LISTING, query.cursor)
+        run = self._run(job_id, query)
+        shown, following = self._views.logs(
+            job_id,
+            run=run,
+            stage=query.stage,
+            task_index=query.task,
+            severity=logging.getLevelNamesMapping()[query.level.upper()],
+            after=after,
+            limit=page_size(query.limit, self._settings),
+        )
+        cursor = cursor_of(LOGS_LISTING, following)
+        again = request.repeated(cursor=cursor, run=str(run))
+        link = path("jobs", job_id, "logs", **again) if cursor else None
+        return answer(
+            {
+                "job_id": job_id,
+                "run": run,
+                "logs": shown,
+                "count": len(shown),
+                "next_cursor": cursor,
+                "links": {"next": link},
+            },
+            headers={"Link": f'<{link}>; rel="next"'} if link else {},
+        )
 
     def coverage(self, request: Request) -> func.HttpResponse:
         """What the job covers, as GeoJSON; COGs with where their thumbnails are."""

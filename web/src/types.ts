@@ -225,6 +225,19 @@ export interface Poison {
   }[];
 }
 
+export interface TaskLogsAnswer {
+  logs: {
+    stage: number;
+    task_index: number;
+    attempt: number;
+    outcome: string;
+    written_at: string;
+    dropped: number;
+    lines: { at: string; level: string; logger: string; message: string }[];
+  }[];
+  next_cursor: string | null;
+}
+
 export interface Queues {
   at: string;
   queues: {
@@ -235,6 +248,12 @@ export interface Queues {
     poison_messages: number;
   }[];
   outbox: { pending: number; parked: number; sent: number; oldest_pending_seconds: number | null };
+}
+
+export interface HistoryAnswer {
+  bucket_seconds: number;
+  times: number[];
+  series: Record<string, (number | null)[]>;
 }
 
 export interface ActivityAnswer {

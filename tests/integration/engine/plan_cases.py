@@ -32,7 +32,7 @@ class Case:
         The protocol's functions keep plans, and meet tables just filled. What people ask is planned each
         time.
         """
-        if re.search(r"app\.\w+\(", queries(self.file)[self.query]):
+        if self.file != "inspection" and re.search(r"app\.\w+\(", queries(self.file)[self.query]):
             return "statistics", "no statistics", "generic plans"
         return ("statistics",)
 
@@ -53,6 +53,10 @@ def _outcome(outcome: str) -> dict[str, Any]:
         "errors": [None if completed else "why"] * HELD,
     }
 
+
+_LOGS = (
+    '[{"task_index":520,"fence":520,"attempt":1,"outcome":"completed","severity":20,"dropped":0,"lines":[]}]'
+)
 
 _BRIEF = {"job_id": "1" * 64}
 """Another job that runs, with a history of three events."""
@@ -107,6 +111,7 @@ HOT = (
         "engine", "claim_tasks", 1, "a suspect", prepare=(*_OTHERS_RUN, *_SUSPECTS), needs=("tasks_suspect",)
     ),
     Case("engine", "finish_tasks", 50, "completed", _outcome("completed")),
+    Case("engine", "finish_tasks", 50, "that logged something", _outcome("completed") | {"logs": _LOGS}),
     Case("engine", "finish_tasks", 50, "failed", _outcome("failed"), needs=("tasks_failed",)),
     Case("engine", "finish_tasks", 50, "retry", _outcome("retry")),
     Case("engine", "finish_tasks", 50, "deferred", _outcome("deferred"), needs=("outbox_of_stage",)),
@@ -252,6 +257,19 @@ HOT = (
     Case("job_views", "run_origin", 1),
     Case("job_views", "task", 1, parameters={"task_index": 0}),
     Case("job_views", "timeline", 100, parameters={"origin": datetime.now(UTC), "since": None}),
+    Case(
+        "inspection",
+        "jobs",
+        5,
+        "by a parameter",
+        {"stage": None, "search": None, "name": "container", "value": "north"},
+        (
+            "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, created_at)"
+            " SELECT encode(sha256(('north' || i)::bytea), 'hex'), 'x', '{\"container\": \"north\"}', 1,"
+            " now() - interval '1 year' FROM generate_series(1, 5) AS i",
+        ),
+        needs=("jobs_parameters",),
+    ),
     Case("inspection", "tasks", 100, "of all jobs", {"stage": None}, needs=("jobs_newest",)),
     Case(
         "inspection",
@@ -280,7 +298,7 @@ HOT = (
     Case("signals", "tasks", 2, needs=("stages_live_of_type",)),
     Case("signals", "outbox", 1),
     Case("signals", "parked", 0, needs=("outbox_parked",)),
-    Case("signals", "stuck", 3, needs=("tasks_processing", "jobs_live", "outbox_sent")),
+    Case("signals", "stuck", 4, needs=("tasks_processing", "jobs_live", "outbox_sent")),
     # Retention.
     Case(
         "retention",

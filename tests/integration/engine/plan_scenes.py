@@ -48,6 +48,7 @@ def parameters(tasks: int) -> dict[str, Any]:
         "usages": ['{"seconds": 1.5}'] * HELD,
         "usage": '{"attempts": 50, "seconds": 75.0}',
         "seconds": [0.1] * HELD,
+        "logs": None,
         "dispatch_ids": list(range(1, 21)),
         "redelivery": datetime.timedelta(seconds=30),
         "longest": datetime.timedelta(seconds=900),

@@ -288,7 +288,7 @@ class ReconcileLeases:
         return sorted(model.reconcile_leases(skipped))
 
     def perform(self, session: Session) -> Answer:
-        return sorted(session.recovery.ended_leases(LEASE))
+        return sorted(session.recovery.ended_leases(LEASE, LEASE))
 
 
 @dataclass(frozen=True)

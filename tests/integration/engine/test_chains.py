@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -284,3 +285,26 @@ def test_an_unknown_type_is_refused_with_the_submission(world: World) -> None:
         submit(world, {"then": {"job_type": "nothing"}})
     assert jobs(world) == []
     assert submit(world, deep(8)).created
+
+
+def test_a_chain_back_to_its_own_job_waits_for_whoever_ends_the_run(world: World) -> None:
+    job = submit(world, {"job_type": "first", "rerun": True}, "first")
+    world.run(job.job_id)
+    with (
+        psycopg.connect(world.url) as ender,
+        psycopg.connect(world.url, autocommit=True) as watching,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        # As whoever ends a run: the job's row first, then what follows it.
+        ender.execute("SELECT 1 FROM app.jobs WHERE job_id = %s FOR UPDATE", [job.job_id])
+        following = pool.submit(world.engine.follow_up)
+        waits = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while watching.execute(waits).fetchone() is None:
+            assert not following.done()
+        ender.execute("SELECT app.wake_followers(%s, 1, now())", [job.job_id])
+        ender.rollback()
+        assert following.result(10) == 1
+    assert [row["state"] for row in followers(world)] == ["submitted"]
+    assert world.job(job.job_id)["run"] == 2

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from interfaces.errors import Conflict, InvalidRequest, NotFound, UnknownJobType
 from interfaces.follow_ups import NewSchedule, Schedule
@@ -44,6 +45,10 @@ def ticks(world: World) -> list[dict[str, Any]]:
     return world.rows("SELECT * FROM app.schedule_ticks ORDER BY tick_at")
 
 
+def listed(world: World) -> list[Schedule]:
+    return world.engine.schedules.listed(after=None, limit=100)[0]
+
+
 def runs(world: World) -> list[tuple[str, int]]:
     return [(row["job_type"], row["run"]) for row in world.rows("SELECT job_type, run FROM app.jobs")]
 
@@ -62,7 +67,7 @@ def test_a_tick_submits_its_job_and_moves_on(world: World) -> None:
     found, shown = world.engine.schedules.one("nightly")
     assert found.next_at > tick["tick_at"]
     assert [one.tick_at for one in shown] == [tick["tick_at"]]
-    [listed] = world.engine.schedules.all()
+    [listed], _ = world.engine.schedules.listed(after=None, limit=10)
     assert listed.last_tick is not None
     assert listed.last_tick.job_id == tick["job_id"]
     assert world.violations() == {}
@@ -219,7 +224,7 @@ def test_what_a_release_made_invalid_is_told_and_keeps_no_other_from_ticking(wor
     world.rows("UPDATE app.schedules SET job_type = 'gone' WHERE name = 'unknown'", fetch=False)
     world.rows("UPDATE app.schedules SET time_zone = 'Gone/Gone' WHERE name = 'lost'", fetch=False)
     assert world.engine.schedules.fire() == 3
-    told = {one.name: one.last_tick for one in world.engine.schedules.all()}
+    told = {one.name: one.last_tick for one in listed(world)}
     assert "parameters.n: Input should be a valid integer" in str(told["broken"])
     assert "no job type 'gone'" in str(told["unknown"])
     assert runs(world) == [("job", 1)]
@@ -242,7 +247,7 @@ def test_a_bad_schedule_is_refused_by_field(world: World, given: dict[str, Any],
     with pytest.raises(InvalidRequest) as raised:
         schedule(world, **given)
     assert [error.field for error in raised.value.errors] == [field]
-    assert world.engine.schedules.all() == []
+    assert listed(world) == []
 
 
 def test_a_name_is_taken_once_and_free_again_after_its_schedule(world: World) -> None:
@@ -276,3 +281,74 @@ def test_old_ticks_go_and_the_last_one_stays(world: World) -> None:
     )
     world.engine.retention.run()
     assert len(ticks(world)) == 1
+
+
+def test_one_that_cannot_be_read_says_why_rests_and_ticks_when_it_can(world: World) -> None:
+    for name in ("lost", "nightly"):
+        schedule(world, name)
+        fall_due(world, name=name)
+    world.rows("UPDATE app.schedules SET time_zone = 'Gone/Gone' WHERE name = 'lost'", fetch=False)
+    due = ScheduleRepository(world.databases[0])
+    assert world.engine.schedules.fire() == 1
+    errors = {one.name: one.error for one in listed(world)}
+    assert errors["nightly"] is None
+    assert errors["lost"] == "time_zone: is not the name of a time zone, such as Europe/Berlin"
+    # It is at the front no more, and can be switched off.
+    assert due.due(10) == []
+    assert world.engine.schedules.switch("lost", enabled=False).enabled is False
+    with pytest.raises(InvalidRequest, match="time_zone"):
+        world.engine.schedules.switch("lost", enabled=True)
+    # It can be read again, as after an upgrade of the time zones: the tick that it missed is made up for.
+    world.rows(
+        "UPDATE app.schedules SET time_zone = 'UTC', enabled = true, error = 'x',"
+        " rests_until = now() - interval '1 s' WHERE name = 'lost'",
+        fetch=False,
+    )
+    assert world.engine.schedules.fire() == 1
+    assert [one.error for one in listed(world)] == [None, None]
+    assert world.violations() == {}
+
+
+def test_a_run_of_a_tick_is_told_of_and_followed(make_world: Callable[..., World]) -> None:
+    world = make_world(callback_hosts="a.example.org", callback_secret=SecretStr("whsec_" + "QUFB" * 8))
+    stage = StageDefinition("a", "work")
+    world.register(ScriptedJob("job", [stage]), task_type("work", lambda p, c: {}))
+    world.register(ScriptedJob("next", [stage]))
+    then = {"job_type": "next", "parameters": {"label": {"$from": "/job_type"}}}
+    made = schedule(world, callback_url="https://a.example.org/x", callback_events=["completed"], then=then)
+    assert made.then is not None
+    assert made.then["job_type"] == "next"
+    fall_due(world)
+    assert world.engine.schedules.fire() == 1
+    [tick] = ticks(world)
+    world.run(tick["job_id"])
+    assert world.engine.follow_up() == 1
+    assert world.engine.callbacks.deliver() == 1
+    assert [one.event_type for one in world.receiver.received] == ["job.completed"]
+    assert runs(world) == [("job", 1), ("next", 1)]
+    # Where the address is allowed no more, the next tick says so, and submits nothing.
+    world.rows("UPDATE app.schedules SET callback_url = 'https://b.example.org/x'", fetch=False)
+    world.rows("DELETE FROM app.schedule_ticks", fetch=False)
+    fall_due(world)
+    world.engine.schedules.fire()
+    [refused] = ticks(world)
+    assert "callback_url: " in refused["error"]
+    assert refused["job_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"callback_url": "https://b.example.org/"}, "callback_url"),
+        ({"callback_events": ["failed"]}, "callback_events"),
+        ({"then": {"job_type": "job", "parameters": {"n": "x"}}}, "then.parameters.n"),
+        ({"then": {"job_type": "job", "parameters": {"n": {"$from": "/tick/day"}}}}, "then.parameters.n"),
+    ],
+)
+def test_what_cannot_follow_a_tick_is_refused_with_the_schedule(
+    world: World, given: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        schedule(world, **given)
+    assert [error.field for error in refused.value.errors] == [field]
+    assert listed(world) == []

@@ -125,7 +125,9 @@ def test_a_page_of_ended_leases_holds_all_that_a_process_held(world: World) -> N
     Process(world, "b").claim(job_id, 3, 4)
     world.rows(END_LEASES)
     recovery = RecoveryRepository(Database(world.settings))
-    moved = [len(recovery.ended_leases(timedelta(minutes=1), limit=2)) for _ in range(3)]
+    moved = [
+        len(recovery.ended_leases(timedelta(minutes=1), world.settings.lease, limit=2)) for _ in range(3)
+    ]
     assert moved == [3, 2, 0]
     assert column(world, job_id, "attempt") == [0] * 5
 

@@ -161,6 +161,12 @@ QUERIES = [
     ("/api/jobs/status/{job}", "wait=long", "wait"),
     ("/api/db/stats", "x=1", "x"),
     ("/api/monitor/poison", "limit=5000", "limit"),
+    ("/api/monitor/history", "hours=0.5", "hours"),
+    ("/api/monitor/history", "hours=169", "hours"),
+    ("/api/monitor/history", "hours=nan", "hours"),
+    ("/api/jobs/{job}/logs", "level=debug", "level"),
+    ("/api/jobs/{job}/logs", "task=99999999999", "task"),
+    ("/api/schedules", "limit=0", "limit"),
 ]
 
 LIMIT = "/api/db/limits/job/hello_world"
@@ -183,14 +189,17 @@ METHODS = {
         "/api/db/maintenance/cleanup",
         "/api/monitor/poison/1/replay",
         "/api/callbacks/1/resend",
+        "/api/callbacks/resend",
         *(f"/api/schedules/nightly/{verb}" for verb in ("enable", "disable")),
     ],
     "GET": [
         *(f"/api/{one}" for one in ("callbacks", "schedules", "schedules/nightly", "subscriptions")),
         *(f"/api/jobs/{NO_JOB}/{of}" for of in ("explain", "cost", "timeline", "failures", "coverage")),
+        f"/api/jobs/{NO_JOB}/logs",
         f"/api/jobs/{NO_JOB}/tasks/1/0",
         THUMBNAIL,
         "/api/monitor/activity",
+        "/api/monitor/history",
         "/api/monitor/queues",
         PAGE,
         "/api/db/limits",

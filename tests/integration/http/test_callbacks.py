@@ -141,3 +141,39 @@ def test_dead_letters_are_listed_explained_and_sent_again(pair: tuple[Client, Wo
     assert api.post("/api/callbacks/x/resend").json()["errors"][0]["field"] == "callback_id"
     assert api.get("/api/callbacks?state=lost").json()["errors"][0]["field"] == "state"
     assert api.get("/api/callbacks?job_id=1").json()["errors"][0]["field"] == "job_id"
+
+
+def test_dead_letters_are_sent_again_together_and_counted(pair: tuple[Client, World]) -> None:
+    api, world = pair
+    world.receiver.answer = lambda callback: Delivery("dead", 410, "gone")
+    asked = f"callback_url={quote(HOOK, safe='')}&callback_events=completed"
+    ids = [api.post(f"{SUBMIT}/hello_world?{asked}", {"n": n}).json()["job_id"] for n in (1, 2, 3)]
+    world.pump()
+    assert world.engine.callbacks.deliver() == 3
+    metrics = api.get("/api/metrics").text()
+    assert 'orchestrator_callback_attempts_total{outcome="dead"} 3' in metrics
+    assert 'orchestrator_callback_attempts_total{outcome="delivered"} 0' in metrics
+    assert 'orchestrator_callbacks{state="dead"} 3' in metrics
+    again = "/api/callbacks/resend"
+    assert api.post(again, {"host": "elsewhere.example.org"}).json() == {"resent": 0, "more": False}
+    answer = api.post(again, {"job_id": ids[1]})
+    assert (answer.status, answer.json()) == (202, {"resent": 1, "more": False})
+    [pending] = api.get("/api/callbacks?state=pending").json()["callbacks"]
+    assert pending["job_id"] == ids[1]
+    assert api.post(again, {"host": "hooks.example.org", "limit": 1}).json() == {"resent": 1, "more": True}
+    assert api.post(again).json() == {"resent": 1, "more": False}
+    world.receiver.answer = lambda callback: Delivery("delivered", 204)
+    assert world.engine.callbacks.deliver() == 3
+    assert len(api.get("/api/callbacks?state=delivered").json()["callbacks"]) == 3
+    for wrong in ({"limit": 0}, {"job_id": "x"}, {"subscription_id": "x"}, {"state": "dead"}):
+        assert api.post(again, wrong).status == 400
+
+
+def test_what_is_kept_of_a_failure_has_no_secrets(pair: tuple[Client, World]) -> None:
+    api, world = pair
+    world.receiver.answer = lambda callback: Delivery("retry", error="not sent: Error: password=hunter2")
+    api.post(f"{SUBMIT}/hello_world?callback_url={quote(HOOK, safe='')}", {"n": 1})
+    world.pump()
+    world.engine.callbacks.deliver()
+    errors = {one["last_error"] for one in api.get("/api/callbacks").json()["callbacks"]}
+    assert errors == {"not sent: Error: password=***"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import cli.api
+import cli.callbacks
 import cli.schedules
 from cli.commands import Session, main
+from engine.task_logs import TaskLogHandler
 from interfaces.errors import PermanentTaskError
 from interfaces.plans import StageDefinition
 from interfaces.states import FailurePolicy
@@ -49,6 +52,17 @@ class Transport(httpx.BaseTransport):
         return httpx.Response(
             answer.status, headers={**answer.headers, "content-type": answer.mimetype}, content=answer.body
         )
+
+
+@pytest.fixture
+def kept_lines() -> Iterator[logging.Logger]:
+    """A logger whose lines are kept with the tasks that they are about."""
+    root, handler, logger = logging.getLogger(), TaskLogHandler(), logging.getLogger("services.of_a_test")
+    root.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield logger
+    root.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -271,3 +285,38 @@ def test_schedules_are_added_listed_switched_and_removed(run: Run, world: World)
     assert (gone.exit_code, gone.stderr) == (5, "Not found: there is no schedule nightly\n")
     refused = run("schedule", "add", "nightly", "every night", "hello_world")
     assert "cron: must have five fields" in refused.stderr
+
+
+def test_what_tasks_logged_is_printed_a_line_each(
+    run: Run, transport: Transport, kept_lines: logging.Logger
+) -> None:
+    def work(parameters: dict[str, Any], context: Any) -> dict[str, Any]:
+        kept_lines.info("task %d", parameters["i"])
+        return {}
+
+    talkative = task_type("talk", work)
+    transport.world.register(ScriptedJob("talkative", [StageDefinition("a", "talk")]), talkative)
+    job = submitted(run, "talkative", "-p", "n=3")
+    lines = run("logs", job).stdout.splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [
+        f"1.{n}#1 INFO services.of_a_test: task {n}" for n in range(3)
+    ]
+    assert run("logs", job, "--stage", "1", "--task", "2").stdout.splitlines() == lines[2:]
+    assert run("logs", job, "--level", "error").stdout == ""
+
+
+def test_dead_letters_are_shown_and_sent_again(run: Run, transport: Transport) -> None:
+    transport.world.rows(
+        "INSERT INTO app.callbacks (event_id, event_type, job_id, run, data, occurred_at, url, last_error,"
+        " dead_at) SELECT 'e', 'job.failed', repeat('a', 64), 1, '{}', now(),"
+        " 'https://' || host || '/x', 'gone', now()"
+        " FROM unnest(ARRAY['a.example', 'b.example', 'b.example']) AS h (host) RETURNING 1"
+    )
+    lines = run("callbacks", "list", "--state", "dead").stdout.splitlines()
+    assert [line.partition(" to ")[2] for line in lines] == [
+        f"https://{host}.example/x: gone" for host in ("b", "b", "a")
+    ]
+    assert run("callbacks", "resend", "--host", "b.example").stdout == "2\n"
+    assert run("callbacks", "resend").stdout == "1\n"
+    assert run("callbacks", "list", "--state", "dead").stdout == ""
+    assert run("callbacks", "resend", "--job", "x").exit_code == 5

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from interfaces.costs import DryRun, JobCost
-from interfaces.plans import StageDefinition
+from interfaces.plans import StageDefinition, Tasks
 from interfaces.states import TaskStatus
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
@@ -153,3 +154,52 @@ def test_the_estimate_comes_from_runs_of_the_same_job_or_else_of_its_type(api: C
 def test_a_dry_run_refuses_what_a_submission_refuses(api: Client) -> None:
     assert api.post(f"{HELLO}?dry_run=true", {"n": "three"}).status == 400
     assert api.post("/api/jobs/submit/nothing?dry_run=true", {}).status == 404
+
+
+def test_planning_is_timed_also_of_planners_that_died(api: Client, world: World) -> None:
+    def plan(stage: int, parameters: Any, previous: Any) -> Tasks:
+        time.sleep(0.1)
+        return Tasks([{}])
+
+    world.register(
+        ScriptedJob("slow", [StageDefinition("a", "work")], plan), task_type("work", lambda p, c: {})
+    )
+    job = world.submit("slow").job_id
+    # Somebody claimed the plan a minute ago, was last heard of half a minute ago, and died.
+    world.rows(
+        "UPDATE app.jobs SET plan_fence = 1, plan_worker = 'dead', plan_began_at = now() - interval '60 s',"
+        " plan_heard_at = now() - interval '30 s', plan_lease_until = now() - interval '20 s' RETURNING 1"
+    )
+    assert cost(api, job).planning_seconds == pytest.approx(60, abs=5)
+    world.run(job)
+    first = cost(api, job).planning_seconds
+    assert 30.1 < first < 35
+    world.engine.rerun(job, correlation_id="c")
+    world.run(job)
+    assert 0.1 < cost(api, job).planning_seconds < 5
+    assert cost(api, job, "?run=1").planning_seconds == first
+
+
+def test_attempts_that_lost_their_lease_count_until_their_process_was_last_heard_of(
+    api: Client, world: World
+) -> None:
+    work = task_type("work", lambda p, c: {}, max_batch=10)
+    world.register(ScriptedJob("job", [StageDefinition("a", "work")]), work)
+    object.__setattr__(world.settings, "run_at_once_seconds", 0)
+    job = world.submit("job", n=2).job_id
+    message = world.queues.receive(world.settings.jobs_queue)
+    assert message is not None
+    world.deliver(message, world.settings.jobs_queue)
+    # Claimed together two minutes ago; the last heartbeat, a lease before its end, came 80 s later.
+    world.rows(
+        "UPDATE app.tasks SET status = 'processing', worker = 'dead', fence = 1, attempt = 1,"
+        " started_at = now() - interval '120 s', lease_until = now() - interval '40 s' + %s RETURNING 1",
+        world.settings.lease,
+    )
+    assert world.engine.reconcile()["leases_ended"] == 2
+    found = cost(api, job)
+    assert found.total.attempts == 2
+    assert found.total.seconds == pytest.approx(80, abs=0.01)
+    assert [task["usage"]["seconds"] for task in world.tasks(job)] == [pytest.approx(40, abs=0.01)] * 2
+    world.run(job)
+    assert cost(api, job).total.attempts == 4

@@ -18,7 +18,8 @@ def test_a_schedule_is_made_seen_switched_fired_and_removed(api: Client, world: 
     here = made.headers["Location"]
     assert here == shown["links"]["self"] == "/api/schedules/nightly"
     assert (shown["enabled"], shown["last_tick"]) == (True, None)
-    assert api.get("/api/schedules").json() == {"schedules": [shown]}
+    listed = api.get("/api/schedules").json()
+    assert (listed["schedules"], listed["count"], listed["next_cursor"]) == ([shown], 1, None)
     assert api.post("/api/schedules", NIGHTLY).status == 409
 
     assert api.post(shown["links"]["disable"]).json()["enabled"] is False
@@ -55,7 +56,7 @@ def test_a_bad_schedule_is_refused_by_field(
     answer = api.post("/api/schedules", {**NIGHTLY, **wrong})
     assert answer.status == status, answer.text()
     assert [error["field"] for error in answer.json()["errors"]] == ([named] if named else [])
-    assert api.get("/api/schedules").json() == {"schedules": []}
+    assert api.get("/api/schedules").json()["schedules"] == []
 
 
 def test_what_follows_is_asked_for_at_the_submission_and_seen_in_status_and_explanation(
@@ -101,3 +102,54 @@ def test_what_cannot_follow_is_refused_by_field(api: Client, world: World, then:
     assert answer.status == 400, answer.text()
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert world.rows("SELECT 1 FROM app.jobs") == []
+
+
+def test_schedules_are_listed_page_by_page(api: Client) -> None:
+    for n in (3, 1, 2):
+        assert api.post("/api/schedules", {**NIGHTLY, "name": f"s{n}"}).status == 201
+    found, link = [], "/api/schedules?limit=2"
+    while link:
+        page = api.get(link).json()
+        found.append([one["name"] for one in page["schedules"]])
+        link = page["links"]["next"]
+    assert found == [["s1", "s2"], ["s3"]]
+    assert api.get("/api/schedules?cursor=x").status == 400
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"then": {"job_type": "hello_world", "parameters": {"n": 0}}}, "then.parameters.n"),
+        ({"callback_url": "https://example.org/"}, "callback_url"),
+        ({"callback_events": ["failed"]}, "callback_events"),
+    ],
+)
+def test_a_dry_run_and_a_rerun_refuse_what_cannot_follow(
+    api: Client, world: World, wrong: dict[str, object], field: str
+) -> None:
+    asked = {"job_type": "hello_world", "parameters": {"n": 1}}
+    assert api.post(f"{SUBMIT}?dry_run=true", asked).status == 200
+    job_id = api.post(SUBMIT, asked).json()["job_id"]
+    world.run(job_id)
+    for answer in (
+        api.post(f"{SUBMIT}?dry_run=true", {**asked, **wrong}),
+        api.post(f"/api/jobs/{job_id}/rerun", wrong),
+    ):
+        assert answer.status == 400, answer.text()
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert world.job(job_id)["run"] == 1
+
+
+def test_a_new_run_is_followed_and_a_run_that_was_not_started_is_not(api: Client, world: World) -> None:
+    job_id = api.post(SUBMIT, {"job_type": "hello_world", "parameters": {"n": 1}}).json()["job_id"]
+    body = {"then": {"job_type": "hello_world", "parameters": {"n": 2}}}
+    assert api.post(f"/api/jobs/{job_id}/rerun", body).status == 409
+    assert world.rows("SELECT 1 FROM app.followers") == []
+    world.run(job_id)
+    again = api.post(f"/api/jobs/{job_id}/rerun", body)
+    assert (again.status, again.json()["run"]) == (202, 2)
+    world.run(job_id)
+    assert world.engine.follow_up() == 1
+    assert [one["state"] for one in api.get(f"/api/jobs/status/{job_id}").json()["followed_by"]] == [
+        "submitted"
+    ]

@@ -115,7 +115,7 @@ def test_two_processes_tell_the_same_of_what_they_share(world: World) -> None:
 
     one, other = of_another_process().fleet(), of_another_process().fleet()
     assert one == other
-    assert len(one) == 15
+    assert len(one) == 18
 
 
 def test_what_is_told_is_what_is_declared(api: Client, world: World) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from interfaces.errors import ServiceUnavailable
 from tests.fix_engine import World
 from tests.unit.triggers.http_client import Client
 
@@ -58,6 +60,73 @@ def test_queues_say_how_many_messages_wait_and_for_how_long(api: Client, world: 
     assert 120 <= jobs["oldest_message_seconds"] < 150
     assert (jobs["poison_messages"], tasks["poison_messages"]) == (0, 1)
     assert body["outbox"]["pending"] == 0
+
+
+def at_minutes_ago(world: World, minutes: float) -> None:
+    """As if what was sampled last had been so some minutes before now."""
+    world.rows(
+        "UPDATE app.samples SET at = date_trunc('minute', now()) - make_interval(secs => 60 * %s)"
+        " WHERE at = (SELECT max(at) FROM app.samples) RETURNING 1",
+        minutes,
+    )
+
+
+def test_history_has_what_queues_looked_like_and_what_came_of_tasks(api: Client, world: World) -> None:
+    api.post("/api/jobs/submit/hello_world", {"n": 1})
+    world.queues.queues[world.settings.jobs_queue][0].inserted_at = datetime.now(UTC) - timedelta(minutes=2)
+    assert world.engine.history.sample()
+    at_minutes_ago(world, 3)
+    world.run(api.post("/api/jobs/submit/hello_world", {"n": 7}).json()["job_id"])
+    assert world.engine.history.sample()
+    at_minutes_ago(world, 1)
+    body = api.get("/api/monitor/history?hours=1").json()
+    assert (body["bucket_seconds"], len(body["times"]), body["kept_hours"]) == (60, 60, 168)
+    series = body["series"]
+    assert all(len(values) == 60 for values in series.values())
+    sampled = [n for n, messages in enumerate(series["jobs_messages"]) if messages is not None]
+    assert len(sampled) == 2
+    first, second = sampled
+    assert second - first == 2
+    assert series["jobs_messages"][first] == 1
+    assert 120 <= series["jobs_oldest_seconds"][first] < 150
+    assert series["completed"][first] is None
+    # Of both jobs, since all messages were delivered, and of both of their stages.
+    assert series["completed"][second] == 16
+    assert (series["jobs_completed"][second], series["unfinished"][second]) == (2, 0)
+
+
+def test_a_minute_has_one_sample_however_many_take_it(world: World) -> None:
+    engines = [world.engine, *(world.new_engine() for _ in range(3))]
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda engine: engine.history.sample(), engines * 2))
+    rows = world.rows("SELECT at FROM app.samples")
+    # Two where a minute ended meanwhile.
+    assert sum(taken) == len(rows) <= 2
+
+
+def test_samples_older_than_a_week_are_removed(world: World) -> None:
+    for days in (7.01, 6.99):
+        world.engine.history.sample()
+        at_minutes_ago(world, days * 1440)
+    world.engine.history.sample()
+    age = "SELECT extract(epoch FROM now() - min(at))::float8 / 86400 AS days FROM app.samples"
+    assert world.rows(age)[0]["days"] == pytest.approx(6.99, abs=0.01)
+
+
+def test_a_queue_that_does_not_answer_is_missing_from_the_sample(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = world.queues.length
+
+    def length(queue: str) -> int:
+        if queue == world.settings.jobs_queue:
+            raise ServiceUnavailable("the queue does not answer")
+        return answers(queue)
+
+    monkeypatch.setattr(world.queues, "length", length)
+    assert world.engine.history.sample()
+    [row] = world.rows("SELECT * FROM app.samples")
+    assert (row["jobs_messages"], row["tasks_messages"], row["outbox_messages"]) == (None, 0, 0)
 
 
 def poisoned(world: World, queue: str, body: str) -> int:

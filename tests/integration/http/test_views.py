@@ -178,6 +178,7 @@ def test_a_thumbnail_is_only_looked_for_in_the_container_of_its_cog(
         ("search=7", ["a"]),
         ("parameter=label=Orange%20juice", ["b"]),
         ("parameter=n=7", ["a"]),
+        ("parameter=names=b.tif", ["a"]),
         ("parameter=label=7", []),
         ("parameter=colour=red", []),
         ("search=label", []),
@@ -189,6 +190,10 @@ def test_jobs_are_found_by_their_parameters(api: Client, world: World, query: st
         world.submit("job", n=7).job_id: "a",
         world.submit("job", label="Orange juice", n=3).job_id: "b",
     }
+    add = (
+        "UPDATE app.jobs SET parameters = parameters || %s::jsonb WHERE parameters ->> 'n' = '7' RETURNING 1"
+    )
+    assert world.rows(add, '{"names": ["a.tif", "b.tif"]}')
     jobs = api.get(f"/api/db/jobs?{query}").json()["jobs"]
     # An id begins with a digit by chance: what is looked for there is not looked for here.
     assert [ids[j["job_id"]] for j in jobs if query != "search=7" or ids[j["job_id"]] == "a"] == found

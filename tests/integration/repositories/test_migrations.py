@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from local.stack.postgres import PostgresServer
 from repositories import migrations
-from repositories.migrations import MigrationError, drop, migrate, pending
+from repositories.migrations import MigrationError, build_indexes, drop, migrate, pending
 from repositories.sql_files import ROOT
 from tests.fix_stack import CHECKOUT
 
@@ -287,6 +287,53 @@ def test_five_migrators_at_once_do_the_work_of_one(empty_database_url: str, fres
     assert done[4] == migrate(fresh)
     with connect(empty_database_url) as own:
         assert catalog(own) == catalog(fresh)
+
+
+def indexes(connection: Any) -> dict[str, bool]:
+    """Those of the table of jobs, and whether they are of use."""
+    rows = connection.execute(
+        "SELECT indexrelid::regclass::text AS name, indisvalid AS valid FROM pg_index"
+        " WHERE indrelid = 'app.jobs'::regclass"
+    ).fetchall()
+    return {row["name"].removeprefix("app."): row["valid"] for row in rows}
+
+
+def test_large_tables_are_indexed_after_the_migration_and_once(connection: Any) -> None:
+    migrate(connection)
+    assert "jobs_parameters" not in indexes(connection)
+    assert build_indexes(connection) == ["indexes/jobs_parameters.sql"]
+    assert indexes(connection)["jobs_parameters"]
+    assert build_indexes(connection) == []
+
+
+def test_an_index_whose_builder_died_is_built_anew(connection: Any) -> None:
+    migrate(connection)
+    build_indexes(connection)
+    connection.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'app.jobs_parameters'::regclass"
+    )
+    assert build_indexes(connection) == ["indexes/jobs_parameters.sql"]
+    assert indexes(connection)["jobs_parameters"]
+
+
+def test_jobs_are_submitted_while_their_index_is_built(connection: Any, empty_database_url: str) -> None:
+    migrate(connection)
+    insert = "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages) VALUES (%s, 'x', '{}', 1)"
+    with connect(empty_database_url) as slow, connect(empty_database_url) as own:
+        # What began before keeps the builder waiting, and nobody who comes later.
+        slow.execute("BEGIN")
+        slow.execute(insert, ["a" * 64])
+        with ThreadPoolExecutor(1) as pool:
+            building = pool.submit(build_indexes, own)
+            while not connection.execute("SELECT 1 FROM pg_stat_progress_create_index").fetchall():
+                assert not building.done()
+            connection.execute("SET lock_timeout = '5s'")
+            connection.execute(insert, ["b" * 64])
+            assert build_indexes(connection) == []
+            assert not building.done()
+            slow.execute("COMMIT")
+            assert building.result(30) == ["indexes/jobs_parameters.sql"]
+    assert indexes(connection)["jobs_parameters"]
 
 
 def test_dropping_lists_what_it_drops_and_leaves_nothing(connection: Any, fresh: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.execution import backoff, deferral
+from engine.delays import backoff, deferral
 from interfaces.workflows import RetryPolicy
 
 POLICY = RetryPolicy(base_delay=timedelta(seconds=2), max_delay=timedelta(seconds=60))

@@ -189,7 +189,9 @@ def test_without_a_secret_nothing_is_sent() -> None:
 
 def test_a_secret_that_is_none_is_that_callbacks_failure_and_is_not_told() -> None:
     delivery, _ = to(b"", secret="bad secret!")
-    assert (delivery.outcome, delivery.error) == ("retry", "not sent: Error")
+    assert delivery.outcome == "retry"
+    assert str(delivery.error).startswith("not sent: Error: ")
+    assert "bad secret!" not in str(delivery.error)
 
 
 def test_a_receiver_that_never_ends_its_answer_is_given_up_in_time() -> None:

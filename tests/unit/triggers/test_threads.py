@@ -14,6 +14,7 @@ import pytest
 
 from engine import Engine
 from engine.callbacks import Callbacks
+from engine.history import History
 from engine.retention import Retention
 from interfaces.settings import Settings
 from local.functions_host.host_json import load_host_json
@@ -26,7 +27,12 @@ from triggers.threads import MESSAGES_AT_ONCE, Threads
 
 def an_engine() -> Any:
     """Notes what it is called for."""
-    return MagicMock(Engine, retention=MagicMock(Retention), callbacks=MagicMock(Callbacks))
+    parts = {
+        "retention": MagicMock(Retention),
+        "callbacks": MagicMock(Callbacks),
+        "history": MagicMock(History),
+    }
+    return MagicMock(Engine, **parts)
 
 
 def functions(engine: Engine) -> dict[str, Callable[..., Any]]:
@@ -78,7 +84,14 @@ def test_long_handlers_keep_no_other_function_waiting() -> None:
         context = InvocationContext("two", "tick", "")
         for name in ("process_job_message", "process_job_poison", "process_task_poison"):
             await deliver(found[name])
-        for name in ("relay_outbox", "reconcile", "follow_up", "deliver_callbacks", "retention"):
+        for name in (
+            "relay_outbox",
+            "reconcile",
+            "follow_up",
+            "deliver_callbacks",
+            "sample_history",
+            "retention",
+        ):
             await found[name](timer=MagicMock(func.TimerRequest), context=context)
         request = func.HttpRequest(method="GET", url="http://127.0.0.1/api/livez", body=b"")
         assert (await found["livez"](req=request, context=context)).status_code == 200

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from interfaces.callbacks import Subscription
+from interfaces.callbacks import Kind, Subscription
 from interfaces.contracts import JobId, JsonObject
 from interfaces.follow_ups import Tick
 
@@ -80,17 +80,22 @@ class ShownSchedule(Answered):
     time_zone: str
     job_type: str
     parameters: JsonObject
+    callback_url: str | None
+    callback_events: list[Kind] | None
+    then: JsonObject | None
     enabled: bool
     next_at: datetime
     created_at: datetime
+    error: Annotated[str | None, Field(description="Why it cannot tick; looked at again each hour")]
     last_tick: Tick | None
     links: ScheduleLinks
 
 
-class ShownSchedules(Answered):
-    """Every schedule, by name."""
+class ShownSchedules(Page):
+    """Schedules, by name."""
 
     schedules: list[ShownSchedule]
+    links: Next
 
 
 class ScheduleWithTicks(ShownSchedule):

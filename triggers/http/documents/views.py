@@ -83,6 +83,36 @@ class WholeTask(Task):
     events: list[TaskEvent]
 
 
+class LogLine(Answered):
+    """A line that an attempt logged."""
+
+    at: datetime
+    level: str
+    logger: str
+    message: str
+
+
+class AttemptLog(Answered):
+    """What one attempt logged."""
+
+    stage: Annotated[int, Field(ge=1)]
+    task_index: Count
+    attempt: Annotated[int, Field(ge=1)]
+    outcome: Annotated[str, Field(description="completed, failed, cancelled, retry or deferred")]
+    written_at: Annotated[datetime, Field(description="When it ended")]
+    dropped: Annotated[int, Field(ge=0, description="Lines before these, which were not kept")]
+    lines: Annotated[list[LogLine], Field(description="The oldest first")]
+
+
+class TaskLogs(Page):
+    """What the attempts of a run logged, by task and time."""
+
+    job_id: JobId
+    run: Annotated[int, Field(ge=1)]
+    logs: list[AttemptLog]
+    links: Next
+
+
 class Feature(Answered):
     """A GeoJSON feature."""
 
@@ -127,3 +157,19 @@ class Activity(Answered):
     queued: Count
     processing: Count
     complete_since: Annotated[datetime | None, Field(description="Where the history is too long, its reach")]
+
+
+class History(Answered):
+    """What the last hours were like, in buckets of time."""
+
+    sample_seconds: Annotated[int, Field(ge=1)]
+    bucket_seconds: Annotated[int, Field(ge=1)]
+    kept_hours: Annotated[int, Field(ge=1, description="Older samples are removed")]
+    times: Annotated[list[int], Field(description="When each bucket begins, seconds since 1970")]
+    series: Annotated[
+        dict[str, list[float | None]],
+        Field(
+            description="For each bucket the most that was seen, or how often something happened;"
+            " null without a sample"
+        ),
+    ]

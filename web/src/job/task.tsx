@@ -3,7 +3,7 @@
 import { ask } from "../api";
 import { bytes, clock, duration, time, words } from "../format";
 import { usePolled } from "../polling";
-import type { JobStatus, WholeTask } from "../types";
+import type { JobStatus, TaskLogsAnswer, WholeTask } from "../types";
 import { Badge, Copy, Dialog, ErrorNote, JsonView, Loading } from "../ui/parts";
 import type { TaskPlace } from "./job";
 
@@ -17,12 +17,12 @@ export function TaskDialog({ job, place, onClose }: { job: JobStatus; place: Tas
     <Dialog title={`Task ${place.index} of stage ${place.stage}`} onClose={onClose} side>
       {found.error && <ErrorNote error={found.error} retry={found.refresh} />}
       {found.loading && <Loading what="the task" />}
-      {found.value && <Whole task={found.value} />}
+      {found.value && <Whole task={found.value} job={job} place={place} />}
     </Dialog>
   );
 }
 
-function Whole({ task }: { task: WholeTask }) {
+function Whole({ task, job, place }: { task: WholeTask; job: JobStatus; place: TaskPlace }) {
   return (
     <div class="stack">
       <p class="line-up">
@@ -63,6 +63,7 @@ function Whole({ task }: { task: WholeTask }) {
           </ol>
         )}
       </section>
+      <Log job={job} place={place} version={`${task.status} ${task.attempts.length}`} />
       <section>
         <h3>Parameters</h3>
         <JsonView value={task.parameters} label="Parameters of the task" />
@@ -94,5 +95,43 @@ function Whole({ task }: { task: WholeTask }) {
         </ol>
       </section>
     </div>
+  );
+}
+
+/** What its attempts logged. It is written with their outcomes, so that it is asked for again when one has ended. */
+function Log({ job, place, version }: { job: JobStatus; place: TaskPlace; version: string }) {
+  const path = `jobs/${job.job_id}/logs?run=${job.run}&stage=${place.stage}&task=${place.index}`;
+  const found = usePolled(`${path} ${version}`, (signal) => ask<TaskLogsAnswer>(path, { signal }), {
+    every: 5000,
+    live: () => false,
+  });
+  const logs = found.value?.logs ?? [];
+  return (
+    <section>
+      <h3>Log</h3>
+      {found.error && <ErrorNote error={found.error} retry={found.refresh} />}
+      {found.value && logs.length === 0 && (
+        <p class="faint">No attempt that has ended logged anything; one that was killed leaves nothing.</p>
+      )}
+      {logs.map((one) => (
+        <div key={one.written_at}>
+          <p class="line-up">
+            <span class="strong">Attempt {one.attempt}</span>
+            <span class="faint">
+              {words(one.outcome)}
+              {one.dropped > 0 && ` · the newest ${one.lines.length} of ${one.lines.length + one.dropped} lines`}
+            </span>
+          </p>
+          <ol class="log" aria-label={`Log of attempt ${one.attempt}`} tabIndex={0}>
+            {one.lines.map((line, n) => (
+              <li key={n} class={`l-${line.level.toLowerCase()}`}>
+                <time dateTime={line.at}>{clock(line.at)}</time> <b>{line.level}</b>{" "}
+                <span class="faint">{line.logger}</span> <span class="wrapped">{line.message}</span>
+              </li>
+            ))}
+          </ol>
+        </div>
+      ))}
+    </section>
   );
 }

@@ -7,6 +7,7 @@ import type { Topology } from "topojson-specification";
 import landAddress from "world-atlas/land-50m.json?url";
 import { colour, onThemeChange } from "../session";
 import type { Feature } from "../types";
+import type { Seen } from "./layers";
 
 const COLOURS = { cog: "--cog", item: "--item", raster: "--raster", layer: "--layer" } as const;
 const SMALLEST_DEGREES = 0.02;
@@ -31,6 +32,8 @@ export class Chart {
   private land: L.GeoJSON | undefined;
   private shown: L.GeoJSON | undefined;
   private readonly layers = new Map<number, L.Path>();
+  private readonly inside = new Canvas({ pane: "inside" });
+  private readonly drawn = new Map<string, L.GeoJSON>();
   private features: Feature[] = [];
   private chosen = -1;
   private fitted = false;
@@ -39,6 +42,7 @@ export class Chart {
   constructor(
     element: HTMLElement,
     private readonly onChoose: (n: number) => void,
+    private readonly onSeen: (seen: Seen) => void,
   ) {
     this.map = L.map(element, {
       crs: L.CRS.EPSG4326,
@@ -55,6 +59,7 @@ export class Chart {
     });
     this.map.setView([15, 10], 0.5);
     this.map.createPane("land").style.zIndex = "200";
+    this.map.createPane("inside").style.zIndex = "300";
     this.lines.addTo(this.map);
     this.inset = new Inset(element);
     this.map.on("moveend", () => this.moved());
@@ -90,6 +95,19 @@ export class Chart {
       this.fitted = true;
       this.map.fitBounds(bounds.pad(0.25), { maxZoom: 9, animate: false });
     }
+  }
+
+  /** What is in a layer, below its extent, in place of what was drawn of it. */
+  draw(name: string, features: GeoJSON.Feature[]): void {
+    this.drawn.get(name)?.remove();
+    const layer = L.geoJSON(features, {
+      ...({ renderer: this.inside, pane: "inside" } as L.GeoJSONOptions),
+      interactive: false,
+      style: () => this.insideStyle(),
+      pointToLayer: (_, at) => L.circleMarker(at, { radius: 2.5, renderer: this.inside, pane: "inside", interactive: false }),
+    });
+    this.drawn.set(name, layer);
+    layer.addTo(this.map);
   }
 
   choose(n: number): void {
@@ -136,6 +154,7 @@ export class Chart {
     this.lines.clearLayers();
     const seen = this.map.getBounds();
     this.inset.mark(seen);
+    this.tell(seen);
     const [west, east] = [Math.max(-180, seen.getWest()), Math.min(180, seen.getEast())];
     const [south, north] = [Math.max(-90, seen.getSouth()), Math.min(90, seen.getNorth())];
     const step = STEPS.find((one) => (seen.getEast() - seen.getWest()) / one <= 9) ?? 30;
@@ -156,6 +175,21 @@ export class Chart {
     }
   }
 
+  private tell(seen: L.LatLngBounds): void {
+    const within = (n: number, most: number) => Math.min(Math.max(n, -most), most);
+    const [west, east] = [within(seen.getWest(), 180), within(seen.getEast(), 180)];
+    const [south, north] = [within(seen.getSouth(), 90), within(seen.getNorth(), 90)];
+    // Before the map has a size, and beyond the Earth, there is nothing to be seen.
+    if (!(west < east && south < north)) return;
+    const pixel = (seen.getEast() - seen.getWest()) / Math.max(this.map.getSize().x, 1);
+    this.onSeen({ west, south, east, north, pixel });
+  }
+
+  private insideStyle(): L.PathOptions {
+    const ink = colour(COLOURS.layer);
+    return { color: ink, weight: 1, fillColor: ink, fillOpacity: 0.3 };
+  }
+
   private landStyle(): L.PathOptions {
     return { fillColor: colour("--land"), fillOpacity: 1, color: colour("--coast"), weight: 0.7 };
   }
@@ -168,6 +202,7 @@ export class Chart {
   private restyle(): void {
     this.land?.setStyle(this.landStyle());
     this.inset.restyle();
+    this.drawn.forEach((layer) => layer.setStyle(this.insideStyle()));
     this.moved();
     this.layers.forEach((layer, n) => {
       const feature = this.features[n];

@@ -8,6 +8,7 @@ import { usePolled } from "../polling";
 import { ENDED, type CoverageAnswer, type Feature } from "../types";
 import { Empty, ErrorNote, Loading } from "../ui/parts";
 import type { Chart } from "./chart";
+import { type Drawn, type Seen, useLayers } from "./layers";
 import { Thumbnail } from "./thumbnail";
 
 const LISTED = 300;
@@ -40,11 +41,13 @@ function Covered(props: { features: Feature[]; truncated: boolean; open: JobPart
   const chart = useRef<Chart | undefined>(undefined);
   const [chosen, setChosen] = useState(-1);
   const [ready, setReady] = useState(false);
+  const [seen, setSeen] = useState<Seen>();
+  const drawn = useLayers(features, seen);
   useEffect(() => {
     let over = false;
     void import("./chart").then(({ Chart }) => {
       if (over || !element.current) return;
-      chart.current = new Chart(element.current, setChosen);
+      chart.current = new Chart(element.current, setChosen, setSeen);
       setReady(true);
     });
     return () => {
@@ -53,6 +56,7 @@ function Covered(props: { features: Feature[]; truncated: boolean; open: JobPart
     };
   }, []);
   useEffect(() => chart.current?.show(features), [ready, features]);
+  useEffect(() => drawn.forEach((layer, name) => layer && chart.current?.draw(name, layer.features)), [ready, drawn]);
   useEffect(() => {
     chart.current?.choose(chosen);
     document.getElementById(`feature-${chosen}`)?.scrollIntoView({ block: "nearest" });
@@ -84,7 +88,7 @@ function Covered(props: { features: Feature[]; truncated: boolean; open: JobPart
                 )}
                 <span class="map-text">
                   <b>{feature.properties.title}</b>
-                  <span class="faint">{about(feature)}</span>
+                  <span class="faint">{about(feature, drawn.get(feature.properties.title))}</span>
                 </span>
               </button>
               {n === chosen && feature.properties.task_index !== undefined && (
@@ -102,20 +106,30 @@ function Covered(props: { features: Feature[]; truncated: boolean; open: JobPart
           ))}
         </ul>
       </div>
-      <p class="faint hint">Land: Natural Earth (public domain), degrees of longitude and latitude.</p>
+      <p class="faint hint">
+        Land: Natural Earth (public domain), degrees of longitude and latitude. Of layers their extents are shown, and at
+        most 1,000 features of what is in sight.
+      </p>
     </>
   );
 }
 
-function about({ properties: p }: Feature): string {
+function about({ properties: p }: Feature, drawn: Drawn | null | undefined): string {
   switch (p.kind) {
     case "cog":
       return `COG in ${p.container} · ${bytes(p.size)}`;
     case "item":
       return p.collection ? `STAC item of ${p.collection}` : "STAC item";
     case "layer":
-      return `${p.geometry_type} layer · ${plural(p.row_count ?? 0, "row")}`;
+      return [`${p.geometry_type} layer · ${plural(p.row_count ?? 0, "row")}`, ...within(drawn)].join(" · ");
     case "raster":
       return `raster · task ${p.stage}.${p.task_index}`;
   }
+}
+
+function within(drawn: Drawn | null | undefined): string[] {
+  if (drawn === undefined) return [];
+  if (drawn === null) return ["extent only"];
+  if (drawn.matched > drawn.features.length) return [`${count(drawn.features.length)} of ${count(drawn.matched)} in sight`];
+  return [`${count(drawn.matched)} in sight`];
 }

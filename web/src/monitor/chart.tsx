@@ -18,11 +18,12 @@ interface Given {
   title: string;
   unit: string;
   times: number[];
-  series: Record<string, (number | undefined)[]>;
+  series: Record<string, (number | null | undefined)[]>;
   lines: Line[];
 }
 
 const HEIGHT = 190;
+const DAY = 86_400;
 
 export function Chart(given: Given) {
   const element = useRef<HTMLDivElement>(null);
@@ -91,7 +92,7 @@ function options(lines: Line[], width: number): uPlot.Options {
     padding: [10, 8, 0, 0],
     scales: { y: { range: (_, __, most) => [0, Math.max(4, most * 1.08)] } },
     axes: [
-      { ...axis, size: 28, values: (_, splits) => splits.map(clock) },
+      { ...axis, size: 28, values: (_, splits, __, ___, step) => splits.map((at) => clock(at, step >= DAY)) },
       { ...axis, size: 44, values: (_, splits) => splits.map(short) },
     ],
     series: [
@@ -114,8 +115,10 @@ function options(lines: Line[], width: number): uPlot.Options {
 
 const faded = (ink: string, alpha: number): string => `color-mix(in srgb, ${ink} ${alpha * 100}%, transparent)`;
 
-function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+function clock(seconds: number, days: boolean): string {
+  const at = new Date(seconds * 1000);
+  if (days) return at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
 function short(n: number): string {

@@ -4,17 +4,20 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ask } from "../api";
 import { count, duration } from "../format";
 import { usePolled } from "../polling";
-import type { ActivityAnswer, Queues } from "../types";
+import type { ActivityAnswer, HistoryAnswer, Queues } from "../types";
 import { ErrorNote, Loading, When } from "../ui/parts";
 import { Chart, type Line } from "./chart";
-import { type Sample, samples } from "./samples";
+import { joined, type Lines, type Sample, samples } from "./samples";
 
 const SPANS = [
   ["15", "15 minutes"],
   ["60", "1 hour"],
   ["360", "6 hours"],
   ["1440", "1 day"],
+  ["10080", "7 days"],
 ] as const;
+/** The history of events reaches back so far; beyond it there are the samples of each minute. */
+const EVENTS_MINUTES = 1440;
 const DONE: Line[] = [
   { key: "completed", label: "completed", colour: "--completed", bars: true },
   { key: "started", label: "started", colour: "--processing" },
@@ -38,10 +41,17 @@ const AGE: Line[] = [
 
 export function MonitorView() {
   const [minutes, setMinutes] = useState("60");
+  const eventful = Math.min(Number(minutes), EVENTS_MINUTES);
   const activity = usePolled(
-    `activity ${minutes}`,
-    (signal) => ask<ActivityAnswer>(`monitor/activity?minutes=${minutes}`, { signal }),
+    `activity ${eventful}`,
+    (signal) => ask<ActivityAnswer>(`monitor/activity?minutes=${eventful}`, { signal }),
     { every: 5000 },
+  );
+  const hours = Math.max(1, Number(minutes) / 60);
+  const history = usePolled(
+    `history ${hours}`,
+    (signal) => ask<HistoryAnswer>(`monitor/history?hours=${hours}`, { signal }),
+    { every: 20_000 },
   );
   const queues = usePolled("queues", (signal) => ask<Queues>("monitor/queues", { signal }), { every: 5000 });
   const [seen, setSeen] = useState<Sample[]>(samples.all);
@@ -52,6 +62,12 @@ export function MonitorView() {
     setSeen(samples.add(queues.value));
   }, [queues.value]);
   const found = activity.value;
+  const kept = history.value;
+  const waits = within(joined(kept, seen), Number(minutes));
+  // Where more happened than the events are looked at, or longer ago, the samples of each minute tell.
+  const sampled = kept && (Number(minutes) > EVENTS_MINUTES || found?.complete_since);
+  const shown = sampled ? within(kept, Number(minutes)) : found;
+  const each = sampled ? kept.bucket_seconds : found?.bucket_seconds;
   return (
     <>
       <div class="heading">
@@ -68,60 +84,82 @@ export function MonitorView() {
         </label>
       </div>
       {activity.error && <ErrorNote error={activity.error} retry={activity.refresh} />}
+      {history.error && <ErrorNote error={history.error} retry={history.refresh} />}
       {queues.error && <ErrorNote error={queues.error} retry={queues.refresh} />}
       {activity.loading && <Loading what="figures" />}
-      <Tiles activity={found} queues={queues.value} />
-      {found && (
+      <Tiles activity={found} series={shown?.series} queues={queues.value} />
+      {found && shown && (
         <div class="charts">
           <Chart
             title="Throughput"
-            unit={`tasks in ${span(found.bucket_seconds)}`}
-            times={found.times}
-            series={found.series}
-            lines={DONE}
+            unit={`tasks in ${span(each ?? 0)}`}
+            times={shown.times}
+            series={shown.series}
+            lines={sampled ? DONE.slice(0, 1) : DONE}
+            key={`throughput ${Boolean(sampled)}`}
           />
           <Chart
             title="Failures"
-            unit={`tasks in ${span(found.bucket_seconds)}`}
-            times={found.times}
-            series={found.series}
+            unit={`tasks in ${span(each ?? 0)}`}
+            times={shown.times}
+            series={shown.series}
             lines={WRONG}
           />
           <Chart
             title="Work that waits or runs"
-            unit="tasks at the end of each interval"
-            times={found.times}
-            series={found.series}
+            unit={sampled ? "most tasks at a time" : "tasks at the end of each interval"}
+            times={shown.times}
+            series={shown.series}
             lines={UNFINISHED}
           />
-          <Sampled title="Queue depth" unit="messages" lines={DEPTH} seen={seen} />
-          <Sampled title="Age of the oldest message" unit="seconds" lines={AGE} seen={seen} />
+          <Chart title="Queue depth" unit="messages" times={waits.times} series={waits.series} lines={DEPTH} />
+          <Chart
+            title="Age of the oldest message"
+            unit="seconds"
+            times={waits.times}
+            series={waits.series}
+            lines={AGE}
+          />
         </div>
       )}
       {found?.complete_since && (
         <p class="faint">
-          So much has happened that the charts begin <When at={found.complete_since} />.
+          So much has happened that events are looked at from <When at={found.complete_since} /> on: throughput and
+          failures are those of the samples taken each minute.
         </p>
       )}
       <p class="faint hint">
-        Throughput, failures and work come from the history in the database. Nobody keeps what queues looked like: those
-        two charts begin when this tab first showed them.
+        Throughput, failures and work come from the history in the database, of up to a day. Queues are sampled by the
+        app once a minute and kept for seven days; while this tab is open they are looked at closer. Times in which no
+        sample was taken are gaps.
       </p>
     </>
   );
 }
 
-function Sampled({ title, unit, lines, seen }: { title: string; unit: string; lines: Line[]; seen: Sample[] }) {
-  const series = Object.fromEntries(
-    lines.map((line) => [line.key, seen.map((sample) => sample[line.key as keyof Sample])]),
-  );
-  return <Chart title={title} unit={unit} times={seen.map((sample) => sample.at)} series={series} lines={lines} />;
+/** The last minutes of lines that reach back further. */
+function within({ times, series }: Lines, minutes: number): Lines {
+  const from = (times.at(-1) ?? 0) - minutes * 60;
+  const first = Math.max(times.findIndex((at) => at > from), 0);
+  if (first === 0) return { times, series };
+  return {
+    times: times.slice(first),
+    series: Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.slice(first)])),
+  };
 }
 
 const span = (seconds: number): string => (seconds === 1 ? "each second" : `each ${duration(seconds).replace(" 0 s", "")}`);
 
-function Tiles({ activity, queues }: { activity: ActivityAnswer | undefined; queues: Queues | undefined }) {
-  const total = (name: string) => activity?.series[name]?.reduce((sum, n) => sum + n, 0) ?? 0;
+function Tiles({
+  activity,
+  series,
+  queues,
+}: {
+  activity: ActivityAnswer | undefined;
+  series: Lines["series"] | undefined;
+  queues: Queues | undefined;
+}) {
+  const total = (name: string) => series?.[name]?.reduce<number>((sum, n) => sum + (n ?? 0), 0) ?? 0;
   const ages = queues?.queues.map((queue) => queue.oldest_message_seconds ?? 0) ?? [];
   const poison = queues?.queues.reduce((sum, queue) => sum + queue.poison_messages, 0) ?? 0;
   const waiting = queues?.queues.reduce((sum, queue) => sum + queue.messages, 0);
