@@ -11,6 +11,7 @@ from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
+ContainerPatterns = Annotated[str, Field(max_length=10_000, pattern=r"^[a-z0-9*,\s-]*$")]
 PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")]
 
 
@@ -43,6 +44,14 @@ class Settings(BaseSettings):
         default="",
         validation_alias=AliasChoices("AzureWebJobsStorage__accountName", "storage_account_name"),
     )
+
+    source_containers: ContainerPatterns = "*"
+    """Containers that jobs may read, separated by commas, with `*` for anything: `bronze, incoming-*`."""
+    target_containers: ContainerPatterns = "*"
+    """Containers that jobs may write. The app's own and the platform's are neither read nor written by jobs,
+    whatever these two say (docs/adr/0023)."""
+    reserved_containers: ContainerPatterns = ""
+    """Further containers that jobs neither read nor write, such as the one the app is deployed from."""
 
     jobs_queue: str = "geospatial-jobs"
     tasks_queue: str = "geospatial-tasks"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from interfaces.containers import ReadContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import Attribute, Chunk, ColumnType, LayerFound, SourceFile
@@ -40,7 +41,7 @@ BY_PLACE = frozenset(
 class InspectVectorParameters(TaskParameters):
     """A file, and what is asked of it."""
 
-    container: str
+    container: ReadContainer
     name: str
     options: LoadOptions
 
