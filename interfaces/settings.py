@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
 ContainerPatterns = Annotated[str, Field(max_length=10_000, pattern=r"^[a-z0-9*,\s-]*$")]
+_RATE = "[1-9][0-9]{0,8}/(second|minute|hour|day)"
+RateLimit = Annotated[str, Field(pattern=rf"^({_RATE}(;{_RATE}){{0,4}})?$")]
 PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")]
 
 
@@ -166,6 +168,12 @@ class Settings(BaseSettings):
     callback_allow_private: bool = False
     """Also private addresses and the machine's own, for receivers inside the network and for development;
     never link-local ones, where platforms keep their credentials."""
+
+    rate_limit_changes: RateLimit = "6000/minute"
+    """What one caller may ask an instance for that changes something, as `100/second;6000/minute`: whoever
+    asks for more gets 429. Callers are told apart by their keys, else by their addresses. Empty: no limit."""
+    rate_limit_reads: RateLimit = "12000/minute"
+    """The same of what changes nothing."""
 
     allow_destructive_schema_operations: bool = False
 
