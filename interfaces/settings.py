@@ -169,10 +169,10 @@ class Settings(BaseSettings):
     """Also private addresses and the machine's own, for receivers inside the network and for development;
     never link-local ones, where platforms keep their credentials."""
 
-    rate_limit_changes: RateLimit = "6000/minute"
-    """What one caller may ask an instance for that changes something, as `100/second;6000/minute`: whoever
+    rate_limit_changes: RateLimit = "12000/minute"
+    """What one caller may ask an instance for that changes something, as `300/second;12000/minute`: whoever
     asks for more gets 429. Callers are told apart by their keys, else by their addresses. Empty: no limit."""
-    rate_limit_reads: RateLimit = "12000/minute"
+    rate_limit_reads: RateLimit = "30000/minute"
     """The same of what changes nothing."""
 
     allow_destructive_schema_operations: bool = False

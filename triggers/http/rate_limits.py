@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Literal
 
 from interfaces.errors import TooManyRequests
@@ -83,7 +84,13 @@ def _address(request: Request) -> str:
     """
     seen = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:100]
     with_port = WITH_PORT.fullmatch(seen)
-    return f"address {with_port[1] if with_port else seen}"
+    text = (with_port[1] if with_port else seen).strip("[]")
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return f"address {text}"
+    # Whoever has one address of version 6 has at least 2^64 of them (RFC 6177).
+    return f"address {ip_network((address, 64), strict=False) if address.version == 6 else address}"
 
 
 @dataclass
