@@ -6,7 +6,7 @@ A new workflow is one controller, its handlers, and its registrations here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from interfaces.settings import Settings
 from interfaces.workflows import JobController, RetryPolicy, TaskDefinition
 from registration_collections import collection_jobs, collection_tasks
 from registration_vectors import export_tasks, vector_jobs, vector_tasks
+from repositories.confined_blobs import ConfinedBlobRepository
 from services import hello, listing, raster_validation, summary
 from services.cog.cataloguing import PublishCog, PublishCogParameters, WriteItem, WriteItemParameters
 from services.cog.converting import (
@@ -189,6 +190,7 @@ def task_catalog(settings: Settings, ports: Ports) -> TaskCatalog:
     """Every task type, with its handler bound to what it needs."""
     storage = RetryPolicy(max_attempts=5, base_delay=timedelta(seconds=1), max_delay=timedelta(minutes=2))
     brief = timedelta(microseconds=100)
+    ports = replace(ports, blobs=ConfinedBlobRepository(ports.blobs, settings))
     blobs = ports.blobs
     opener = RasterOpener(blobs, GdalSessions(cache_bytes(settings.task_memory_limit)))
     resources = Resources(settings)

@@ -9,10 +9,10 @@ from pydantic import Field, JsonValue
 
 from interfaces.containers import (
     BlobFilter,
-    ContainerName,
     Count,
     FilterOrGlob,
     Prefix,
+    SourceContainer,
     count_file,
     extension_of,
 )
@@ -31,7 +31,7 @@ class ListContainerParameters(JobParameters):
         {"container": "bronze", "prefix": "2024/", "filter": "*.tif", "metadata_level": "full"}
     )
 
-    container: ContainerName
+    container: SourceContainer
     prefix: Prefix = ""
     filter: Annotated[FilterOrGlob, Field(description="Which files; a bare text is a glob")] = BlobFilter()
     limit: (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from interfaces.containers import ContainerName, ContainerSummary, Prefix
+from interfaces.containers import ContainerSummary, Prefix, SourceContainer
 from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.plans import StageDefinition, StagePlan, Tasks, TasksFromItems
 from interfaces.workflows import TaskResults
@@ -18,7 +18,7 @@ class SummarizeContainerParameters(JobParameters):
 
     model_config = examples({"container": "bronze"})
 
-    container: ContainerName
+    container: SourceContainer
     prefix: Prefix = ""
     limit: (
         Annotated[

@@ -9,7 +9,7 @@ TRACE_CHARACTERS = 20_000
 
 _NAME = (
     r"(?:\b|_|PG)(?:Account[_-]?Key|Shared[_-]?Access[_-]?(?:Key|Signature)|password|passwd|pwd|secret|"
-    r"(?:access|refresh|id|sas)[_-]?token|api[_-]?key|x-functions-key|sig)"
+    r"(?:access|refresh|id|sas)[_-]?token|(?:api|subscription|functions?|private)[_-]?key|sig)"
 )
 _QUOTED = r"""\\?"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?"""
 # Each rule keeps its first group and hides the rest. Hiding too much is better than too little.
@@ -22,6 +22,9 @@ _SECRETS = [
     re.compile(r"(://[^\s:/@]*:)[^\s/]*(?=@)"),
     re.compile(r"(?i)\b((?:bearer|sharedkey(?:lite)?)\s+)[\w.~+/:=-]{6,}"),
     re.compile(r"(?i)\b(authorization\W{1,4}basic\s+)[\w+/=-]+"),
+    # What callbacks are signed with (https://www.standardwebhooks.com), and private keys in PEM.
+    re.compile(r"\b(whsec_)[\w+/=-]{16,}"),
+    re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----)[^-]*"),
     # A JSON web token, wherever it stands.
     re.compile(r"\b(eyJ)[\w-]{8,4000}\.[\w-]{8,}\.[\w-]*"),
 ]

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import rfc8785
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from interfaces.callbacks import CallbackRequest
-from interfaces.containers import HOST_CONTAINERS, Written
+from interfaces.container_access import ContainerAccess
 from interfaces.contracts import JobId, JsonObject
 from interfaces.costs import DryRun
 from interfaces.errors import Conflict, FieldError, InvalidParameters, InvalidRequest, PayloadTooLarge
@@ -51,6 +51,7 @@ class Submission:
         callbacks: Callbacks,
     ) -> None:
         self._settings = settings
+        self._containers = ContainerAccess(settings)
         self._job_types = job_types
         self._jobs = jobs
         self._stages = stages
@@ -255,7 +256,7 @@ class Submission:
             )
         return controller, self._normalised(controller.parameters_model, parameters)
 
-    def _normalised(self, model: type, parameters: dict[str, object]) -> JsonObject:
+    def _normalised(self, model: type[BaseModel], parameters: dict[str, object]) -> JsonObject:
         """Parameters validated and complete with defaults, as JSON."""
         try:
             text = json.dumps(parameters, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -265,28 +266,11 @@ class Submission:
         if size > self._settings.max_parameters_bytes:
             raise PayloadTooLarge(f"parameters exceed {self._settings.max_parameters_bytes} bytes of JSON")
         try:
-            normal: JsonObject = model.model_validate_json(text).model_dump(mode="json")  # type: ignore[attr-defined]
+            parsed = model.model_validate_json(text)
         except ValidationError as error:
             raise InvalidParameters.from_validation(error) from error
-        self._refuse_own_containers(model, normal)
-        return normal
-
-    def _refuse_own_containers(self, model: type, parameters: JsonObject) -> None:
-        """What a job writes there would be removed as scratch, or taken for results."""
-        settings = self._settings
-        own = {
-            settings.scratch_container: "scratch blobs",
-            settings.results_container: "results",
-            settings.retention_archive_container: "the archive of runs",
-        }
-        for field, info in model.model_fields.items():  # type: ignore[attr-defined]
-            name = parameters.get(field)
-            if not isinstance(name, str) or not any(isinstance(mark, Written) for mark in info.metadata):
-                continue
-            holds = "the host's data" if name.startswith(HOST_CONTAINERS) else own.get(name)
-            if holds is not None:
-                reason = f"{name} is this app's own container of {holds}; choose another one"
-                raise InvalidParameters(f"{field}: {reason}", errors=[FieldError(field=field, reason=reason)])
+        self._containers.check(parsed)
+        return parsed.model_dump(mode="json")
 
 
 def link(then: Then, depth: int = 1) -> Link:

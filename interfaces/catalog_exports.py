@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field
 
+from .blob_names import why_unfit
 from .containers import TargetContainer
 from .contracts import JobParameters
-from .sources import BlobName
 
 ExportFormat = Literal["geoparquet", "static"]
 
-_NAME: TypeAdapter[str] = TypeAdapter(BlobName)
 LONGEST_FOLDER = 500
 """Of the 1,024 characters of a blob's name: ids of collections and items come after it."""
 
@@ -21,7 +20,9 @@ def _folder(text: str) -> str:
     folder = text.removesuffix("/")
     if len(folder) > LONGEST_FOLDER:
         raise ValueError(f"a prefix has at most {LONGEST_FOLDER} characters")
-    return _NAME.validate_python(folder) if folder else folder
+    if folder and (reason := why_unfit(folder)):
+        raise ValueError(reason)
+    return folder
 
 
 Folder = Annotated[

@@ -64,13 +64,20 @@ ContainerName = Annotated[
 
 
 @dataclass(frozen=True)
+class Read:
+    """Marks a field that names a container that a job reads (`container_access`)."""
+
+
+@dataclass(frozen=True)
 class Written:
-    """Marks a parameter that names the container where a job writes: none of the app's own."""
+    """Marks a field that names a container that a job writes."""
 
 
+SourceContainer = Annotated[ContainerName, Read()]
 TargetContainer = Annotated[ContainerName, Written()]
-HOST_CONTAINERS = "azure-webjobs-"
-"""What the names of those begin with that the Functions host keeps its locks and keys in."""
+# In what stages hand on, the name was validated when the job was submitted.
+ReadContainer = Annotated[str, Read()]
+WrittenContainer = Annotated[str, Written()]
 
 Prefix = Annotated[
     str, Field(max_length=1024, description="Only blobs whose name starts with this; empty for all")

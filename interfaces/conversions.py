@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from .containers import ReadContainer, WrittenContainer
 from .contracts import Contract
 from .rasters import CogOptions, Overwrite, Resampling
 
@@ -20,7 +21,7 @@ Content = Literal["continuous", "picture", "categorical", "bitmask", "circular",
 class SourceBlob(Contract):
     """A blob as it was when its conversion was planned; `size` in bytes."""
 
-    container: str
+    container: ReadContainer
     name: str
     etag: str
     size: Annotated[int, Field(ge=0)]
@@ -212,7 +213,7 @@ class AcquisitionTime(Contract):
 class CogRequest(Contract):
     """Where a COG is to be published, and what makes two requests for it the same."""
 
-    container: str
+    container: WrittenContainer
     name: str
     overwrite: Overwrite
     thumbnail: bool

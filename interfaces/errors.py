@@ -8,6 +8,7 @@ OrchestratorError
 ├── MethodNotAllowed          405  the URL is right, the method is not
 ├── Conflict                  409  the state of the job does not allow it
 ├── PayloadTooLarge           413
+├── TooManyRequests           429  the caller has made as many as it may
 ├── ServiceUnavailable        503  database or storage cannot be reached
 │   ├── DependencyUnavailable 503  the dependency itself is to blame, and is left alone for a while
 │   └── CatalogMissing        503  the database has no STAC catalog yet
@@ -133,6 +134,17 @@ class PayloadTooLarge(OrchestratorError):
 
     status = 413
     title = "Payload too large"
+
+
+class TooManyRequests(OrchestratorError):
+    """The caller has made as many requests as it may for now; `retry_after` seconds later it may again."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class ServiceUnavailable(OrchestratorError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import Field
 
+from .containers import ReadContainer
 from .contracts import Contract
 from .vectors import IfExists
 
@@ -43,7 +44,7 @@ ColumnType = Literal[
 class SourceFile(Contract):
     """A blob that is read, as it was when it was inspected. A folder has no etag."""
 
-    container: str
+    container: ReadContainer
     name: str
     etag: str | None
     size: int

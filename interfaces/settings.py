@@ -11,6 +11,9 @@ from pydantic import AliasChoices, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
+ContainerPatterns = Annotated[str, Field(max_length=10_000, pattern=r"^[a-z0-9*,\s-]*$")]
+_RATE = "[1-9][0-9]{0,8}/(second|minute|hour|day)"
+RateLimit = Annotated[str, Field(pattern=rf"^({_RATE}(;{_RATE}){{0,4}})?$")]
 PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")]
 
 
@@ -43,6 +46,14 @@ class Settings(BaseSettings):
         default="",
         validation_alias=AliasChoices("AzureWebJobsStorage__accountName", "storage_account_name"),
     )
+
+    source_containers: ContainerPatterns = "*"
+    """Containers that jobs may read, separated by commas, with `*` for anything: `bronze, incoming-*`."""
+    target_containers: ContainerPatterns = "*"
+    """Containers that jobs may write. The app's own and the platform's are neither read nor written by jobs,
+    whatever these two say (docs/adr/0023)."""
+    reserved_containers: ContainerPatterns = ""
+    """Further containers that jobs neither read nor write, such as the one the app is deployed from."""
 
     jobs_queue: str = "geospatial-jobs"
     tasks_queue: str = "geospatial-tasks"
@@ -159,6 +170,12 @@ class Settings(BaseSettings):
     callback_allow_private: bool = False
     """Also private addresses and the machine's own, for receivers inside the network and for development;
     never link-local ones, where platforms keep their credentials."""
+
+    rate_limit_changes: RateLimit = "12000/minute"
+    """What one caller may ask an instance for that changes something, as `300/second;12000/minute`: whoever
+    asks for more gets 429. Callers are told apart by their keys, else by their addresses. Empty: no limit."""
+    rate_limit_reads: RateLimit = "30000/minute"
+    """The same of what changes nothing."""
 
     allow_destructive_schema_operations: bool = False
 

@@ -8,7 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .containers import BlobFilter, ContainerName, FilterOrGlob, Prefix
+from .blob_names import why_unfit
+from .containers import BlobFilter, FilterOrGlob, Prefix, SourceContainer
 from .contracts import JobParameters
 
 MAX_NAMED_BLOBS = 10_000
@@ -32,7 +33,7 @@ BlobName = Annotated[str, AfterValidator(_blob_name)]
 class BlobSources(JobParameters):
     """Which files a job is about: one blob, a list of blobs, or those below a prefix that pass a filter."""
 
-    container: ContainerName
+    container: SourceContainer
     blob: Annotated[BlobName, Field(description="One file")] | None = None
     blobs: (
         Annotated[
@@ -68,4 +69,6 @@ def checked_template(template: str, fields: Sequence[str], endings: tuple[str, .
         raise ValueError("a brace is not closed or not opened")
     if not template.lower().endswith(endings):
         raise ValueError(f"must end in {' or '.join(endings)}")
+    if reason := why_unfit(plain):
+        raise ValueError(reason)
     return _blob_name(template)

@@ -11,6 +11,8 @@ import ctypes
 import threading
 from collections.abc import Collection
 
+from .gdal_network import refuse_requests
+
 _lock = threading.Lock()
 _closed = False
 
@@ -31,6 +33,7 @@ def open_only(drivers: Collection[str]) -> None:
 def _close_others(drivers: set[str]) -> None:
     from rasterio import _base
 
+    refuse_requests(_base.__file__)
     # The handle of an extension module finds the symbols of everything that it is linked with.
     library = ctypes.CDLL(_base.__file__)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobItem, BlobRepository
-from interfaces.containers import BlobFilter, Size, Time, extension_of
+from interfaces.containers import BlobFilter, ReadContainer, Size, Time, extension_of
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import BlobNotFound
 from interfaces.workflows import TaskContext
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class ListBlobsParameters(TaskParameters):
     """What to list."""
 
-    container: str
+    container: ReadContainer
     prefix: str = ""
     filter: BlobFilter = BlobFilter()
     limit: int | None = None
@@ -75,7 +75,7 @@ class ListBlobs:
 class DescribeBlobParameters(TaskParameters):
     """A blob as the listing showed it, and how much more to find out."""
 
-    container: str
+    container: ReadContainer
     metadata_level: Literal["basic", "standard", "full"] = "basic"
     statistics: bool = False
     name: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from interfaces.blobs import BlobProperties, BlobRepository
+from interfaces.containers import ReadContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import BlobNotFound
 from interfaces.workflows import TaskContext
@@ -34,7 +35,7 @@ Verdict = Literal["valid", "invalid", "not_raster", "missing"]
 class ValidateRasterParameters(TaskParameters):
     """A blob, and how closely it is looked at."""
 
-    container: str
+    container: ReadContainer
     name: str
     read_pixels: bool = True
     require_cog: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobItem, BlobRepository
-from interfaces.containers import BlobFilter
+from interfaces.containers import BlobFilter, ReadContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.workflows import TaskContext
 
@@ -18,7 +18,7 @@ from .storage_access import container_must_answer
 class SourceParameters(TaskParameters):
     """Names, or a prefix with a filter."""
 
-    container: str
+    container: ReadContainer
     blob: str | None = None
     blobs: list[str] | None = None
     prefix: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from interfaces.blobs import BlobItem, BlobRepository
-from interfaces.containers import ContainerSummary
+from interfaces.containers import ContainerSummary, ReadContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.workflows import TaskContext
 
@@ -28,7 +28,7 @@ PAGE = 5000
 class PartitionParameters(TaskParameters):
     """What to divide. With a limit it stays whole: only one task can count the first n."""
 
-    container: str
+    container: ReadContainer
     prefix: str = ""
     limit: int | None = None
 
@@ -145,7 +145,7 @@ class CommonPrefixes:
 class SummarizePrefixParameters(TaskParameters):
     """The part to count; with `limit`, only its first so many blobs in order of name."""
 
-    container: str
+    container: ReadContainer
     prefix: str
     folder: str | None = None
     limit: Annotated[int, Field(ge=1)] | None = None

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobRepository
+from interfaces.containers import WrittenContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.conversions import MadeCog
 from interfaces.workflows import TaskContext
@@ -88,7 +89,7 @@ class PublishCog:
 class WriteItemParameters(TaskParameters):
     """A published COG and its item, in which files are named relative to the COG's folder."""
 
-    container: str
+    container: WrittenContainer
     name: str
     item: dict[str, Any]
     collection_id: str

@@ -14,6 +14,7 @@ import rfc8785
 from pydantic import JsonValue
 
 from interfaces.blobs import BlobProperties, BlobRepository
+from interfaces.containers import ReadContainer
 from interfaces.contracts import Contract, JobParameters, TaskParameters
 from interfaces.conversions import AcquisitionTime, CogRequest, ConversionPlan, SourceBlob
 from interfaces.errors import BlobNotFound, PermanentTaskError
@@ -43,7 +44,7 @@ MAX_BANDS = 64
 class InspectRasterParameters(TaskParameters):
     """A raster, what is to be made of it, and where it goes."""
 
-    container: str
+    container: ReadContainer
     name: str
     options: CogOptions
     target: CogTarget

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from interfaces.blobs import BlobRepository
-from interfaces.containers import is_raster_name
+from interfaces.containers import WrittenContainer, is_raster_name
 from interfaces.workflows import TaskContext
 from services.source_listing import SourceCounts, SourceParameters, discover_sources
 from services.storage_access import target_must_exist
@@ -12,7 +12,7 @@ from services.storage_access import target_must_exist
 class ListRastersParameters(SourceParameters):
     """Which rasters."""
 
-    target_container: str | None = None
+    target_container: WrittenContainer | None = None
     """Where what is made of them goes, of jobs that make something."""
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from interfaces.blobs import BlobRepository
+from interfaces.containers import ReadContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.conversions import AcquisitionTime, CogRequest
 from interfaces.errors import PermanentTaskError
@@ -42,7 +43,7 @@ GROUP = "mosaic"
 class InspectMosaicPartParameters(TaskParameters):
     """A raster, and what is to be made of all of them."""
 
-    container: str
+    container: ReadContainer
     name: str
     options: CogOptions
 

@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from interfaces.blob_names import why_unfit
 from interfaces.errors import PermanentTaskError
 
+MOST_CHARACTERS = 1000
+"""Of the 1,024 of a blob's name; what lies beside a COG has a longer one."""
 _DATE_FIELDS = ("date", "year", "month", "day")
 
 
@@ -44,7 +47,9 @@ def filled(template: str, values: Mapping[str, str], when: datetime | None, sour
     made = "/".join(parts)
     if any(part in (".", "..") for part in parts):
         raise PermanentTaskError(f"path_template: makes {made!r} of {source!r}, a part of which is dots")
-    if len(made) > 1000:
+    if len(made) <= MOST_CHARACTERS and (reason := why_unfit(made)):
+        raise PermanentTaskError(f"path_template: makes {made!r} of {source!r}: {reason}")
+    if len(made) > MOST_CHARACTERS:
         raise PermanentTaskError(f"path_template: makes a name of {len(made)} characters; 1,000 are allowed")
     return made
 

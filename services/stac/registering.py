@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
 from interfaces.catalog import CatalogRepository
-from interfaces.containers import BlobFilter, extension_of, is_raster_name
+from interfaces.containers import BlobFilter, ReadContainer, extension_of, is_raster_name
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.registrations import Kind, NewCollection, RasterItems
@@ -32,7 +32,7 @@ class FindStacSourcesParameters(TaskParameters):
     """Names, or a prefix with a filter; and the collection, which must be there when items are loaded."""
 
     kind: Kind
-    container: str
+    container: ReadContainer
     blob: str | None = None
     blobs: list[str] | None = None
     prefix: str | None = None
@@ -119,7 +119,7 @@ class BuildStacItemsParameters(TaskParameters):
     """One file, and what is to be made of it."""
 
     kind: Kind
-    container: str
+    container: ReadContainer
     name: str
     chunk: int
     collection_id: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import JsonValue
 
+from interfaces.containers import ReadContainer
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
@@ -29,7 +30,7 @@ TABLES = workbooks.DRIVERS | {"CSV"}
 class InspectVectorParameters(TaskParameters):
     """A file, and what is asked of it."""
 
-    container: str
+    container: ReadContainer
     name: str
     options: LoadOptions
 

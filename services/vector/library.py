@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from interfaces.errors import PermanentTaskError, TaskError
+from services.gdal_network import refuse_requests
 
 MAX_REASON = 400
 MAX_FEATURE_BYTES = 32 * 1024**2
@@ -42,10 +43,12 @@ def pyogrio() -> Any:
     """The library, with `OPTIONS` set."""
     global _ready
     import pyogrio as library
+    from pyogrio import _io
 
     with _lock:
         if not _ready:
             library.set_gdal_config_options(OPTIONS)
+            refuse_requests(_io.__file__)
             # Of pyogrio's own descriptions, which have no M; what it streams has.
             warnings.filterwarnings("ignore", r"Measured \(M\) geometry types")
             _ready = True

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from interfaces.blobs import BlobRepository
+from interfaces.containers import ReadContainer
 from interfaces.contracts import Contract, JsonObject, Summarised, TaskParameters
 from interfaces.errors import BlobNotFound, PermanentTaskError
 from interfaces.layers import Attribute, Chunk, ChunkCounts, FeatureTables, LayerFound, TablePlan
@@ -38,7 +39,7 @@ Verdict = Literal["valid", "invalid", "not_vector", "missing"]
 class ValidateVectorParameters(TaskParameters):
     """A file, and how a load would be asked to read it."""
 
-    container: str
+    container: ReadContainer
     name: str
     options: LoadOptions
 

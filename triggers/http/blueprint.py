@@ -26,6 +26,7 @@ from . import (
     views,
 )
 from .dependencies import HttpDependencies
+from .rate_limits import RateLimits
 from .routing import register
 
 
@@ -33,9 +34,10 @@ def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
+    counts = RateLimits(api.settings)
     jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
     looks = (maintenance, health, metrics, views, monitoring, dashboard)
     found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
     for endpoint in (*found, *reference.endpoints(api, found)):
-        register(blueprint, endpoint, api.settings, threads, api.tracing)
+        register(blueprint, endpoint, api.settings, threads, api.tracing, counts)
     return blueprint

@@ -16,11 +16,17 @@ from interfaces.errors import (
     InvalidRequest,
     OrchestratorError,
     ServiceUnavailable,
+    TooManyRequests,
 )
 
 from .problems import InternalError, SchemaMissing
 
-ANYWHERE: tuple[type[OrchestratorError], ...] = (InvalidRequest, InternalError, ContractViolation)
+ANYWHERE: tuple[type[OrchestratorError], ...] = (
+    InvalidRequest,
+    TooManyRequests,
+    InternalError,
+    ContractViolation,
+)
 """Every query is validated, and anything may go wrong in a way that nobody foresaw."""
 DATABASE: tuple[type[OrchestratorError], ...] = (ServiceUnavailable, SchemaMissing)
 

@@ -47,7 +47,15 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     anonymous = func.AuthLevel.ANONYMOUS
     return [
         Endpoint("health", "health", {"GET": health.health}, operations={"GET": HEALTH}),
-        Endpoint("livez", "livez", {"GET": health.livez}, anonymous, operations={"GET": LIVEZ}, traced=False),
+        Endpoint(
+            "livez",
+            "livez",
+            {"GET": health.livez},
+            anonymous,
+            operations={"GET": LIVEZ},
+            traced=False,
+            limited=False,
+        ),
         Endpoint(
             "readyz", "readyz", {"GET": health.readyz}, anonymous, operations={"GET": READYZ}, traced=False
         ),

@@ -2,7 +2,8 @@
 
 Beyond RFC 8259 it is strict where a lenient reader would lose something: names twice in an object, NaN
 and infinities, numbers that a double does not hold (RFC 7493, I-JSON), U+0000 and lone surrogates (which
-PostgreSQL's jsonb refuses), and nesting so deep that some later reader would give up.
+PostgreSQL's jsonb refuses), nesting so deep that some later reader would give up, and more values than a
+request may take memory for.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from .problems import bad_field
 
 MAX_DEPTH = 64
 LARGEST_INTEGER = 2**53 - 1
+MOST_MARKS = 1_200_000
+"""Commas and opening brackets in a text, of which each stands for a value at most: two bytes of JSON can be
+sixty of memory. Eight MiB of coordinates have as many."""
 LONGEST_NUMBER = 400
 """Characters: a double has at most 309 digits before its point."""
 BODY = "(body)"
@@ -45,6 +49,8 @@ def json_value(body: bytes, *, max_bytes: int) -> JsonValue:
         raise PayloadTooLarge(f"the body has {len(body)} bytes; at most {max_bytes} are allowed")
     if not body.strip():
         return {}
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_MARKS:
+        raise bad_field(BODY, f"has more than {MOST_MARKS} values")
     value = _parsed(_decoded(body))
     _check(value)
     return value

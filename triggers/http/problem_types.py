@@ -14,8 +14,8 @@ from .documents.common import CORRELATION_ID, Problem
 from .problems import PROBLEM_JSON
 from .schemas import Schemas
 
-RETRIED = 503
-"""The status of what is worth trying again, with `Retry-After`."""
+RETRIED = {429, 503}
+"""The statuses of what is worth trying again, with `Retry-After`."""
 EXAMPLE = "n: Input should be less than or equal to 1000000"
 
 
@@ -58,7 +58,7 @@ class ProblemResponses:
                 }
             },
         }
-        if status == RETRIED:
+        if status in RETRIED:
             response["headers"] = {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}
         return response
 

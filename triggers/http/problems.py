@@ -15,6 +15,7 @@ from interfaces.errors import (
     MethodNotAllowed,
     OrchestratorError,
     ServiceUnavailable,
+    TooManyRequests,
 )
 
 from .responses import to_json
@@ -90,7 +91,7 @@ def _short(text: str, characters: int) -> str:
 def _headers(error: OrchestratorError) -> Mapping[str, str]:
     if isinstance(error, MethodNotAllowed):
         return {"Allow": error.allowed}
-    if isinstance(error, DependencyUnavailable):
+    if isinstance(error, DependencyUnavailable | TooManyRequests):
         return {"Retry-After": str(ceil(error.retry_after))}
     if error.status == ServiceUnavailable.status:
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}

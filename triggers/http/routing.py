@@ -26,6 +26,7 @@ from triggers.threads import Threads
 
 from .documentation import Operation
 from .problems import known, problem
+from .rate_limits import RateLimits
 from .requests import Request
 from .responses import ROUTE_PREFIX
 
@@ -55,6 +56,8 @@ class Endpoint:
     """Whether a handler sends messages, whose listeners are to be woken."""
     traced: bool = True
     """Whether a request is a span; not where machines ask every few seconds."""
+    limited: bool = True
+    """Whether requests are counted for their callers; not where the platform asks whether the app lives."""
     taken: Sequence[func.HttpMethod] = tuple(func.HttpMethod)
     """The methods that get here at all. Fewer where another function has the same route and another key."""
     operations: Mapping[str, Operation] = field(default_factory=dict)
@@ -74,12 +77,14 @@ def register(
     settings: Settings,
     threads: Threads,
     tracing: Tracing = NO_TRACING,
+    limits: RateLimits | None = None,
 ) -> None:
     """Add the endpoint as a function that takes every method.
 
     A handler that is a coroutine runs on the event loop and must not block it, others on `threads`.
     """
-    answer = _answering(endpoint, threads, tracing if endpoint.traced else NO_TRACING)
+    counted = limits if endpoint.limited else None
+    answer = _answering(endpoint, threads, tracing if endpoint.traced else NO_TRACING, counted)
     entry = _waking(answer) if endpoint.dispatches else answer
     entry.__name__ = endpoint.name
     routed = blueprint.route(
@@ -102,9 +107,14 @@ def _waking(answer: Answer) -> Callable[..., Awaitable[func.HttpResponse]]:
     return entry
 
 
-def _answering(endpoint: Endpoint, threads: Threads, tracing: Tracing) -> Answer:
+def _answering(
+    endpoint: Endpoint, threads: Threads, tracing: Tracing, limits: RateLimits | None = None
+) -> Answer:
     async def answer(request: Request, context: func.Context) -> func.HttpResponse:
         try:
+            if limits is not None:
+                # Where the host asks for no key, anybody may say that they have one.
+                limits.admit(request, by_key=endpoint.auth_level is not func.AuthLevel.ANONYMOUS)
             handler = _chosen(endpoint, request)
             if inspect.iscoroutinefunction(handler):
                 return cast(func.HttpResponse, await handler(request))

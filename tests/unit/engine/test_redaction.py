@@ -44,6 +44,10 @@ SECRETS = {
     "basic": "Authorization: Basic czNjcjN0OnMzY3IzdA==",
     "shared key": f"Authorization: SharedKey acme:{SECRET}",
     "JSON web token": "token eyJhbGciOiJub25l.eyJzdWIiOiJzM2NyM3Qi.c2lnbmF0dXJl was refused",
+    "API Management": f"Ocp-Apim-Subscription-Key: {SECRET}",
+    "function key as JSON": f'{{"functionKey": "{SECRET}"}}',
+    "webhook secret": "callback_secret whsec_czNjcjN0czNjcjN0czNjcjN0 is too short",
+    "private key": "-----BEGIN RSA PRIVATE KEY-----\nczNjcjN0czNjcjN0\n-----END RSA PRIVATE KEY-----",
     "any case": f"ACCOUNTKEY={SECRET};PASSWORD={SECRET}",
 }
 
@@ -65,6 +69,7 @@ def test_a_secret_is_hidden_however_it_is_written_down(text: str) -> None:
         "gdalwarp ended with code=3, signal=9",
         "metadata_level: Input should be 'basic', 'standard' or 'full'; basic standard",
         "design: significant; sigma=3; tokens: 5",
+        "primary key=fid; keys=2; whsec_short; monkey=1",
         "FileNotFoundError: [Errno 2] No such file or directory: '/data/keys.tif'",
         "",
     ],
@@ -98,7 +103,21 @@ def test_a_text_that_was_cut_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "a.", "a=", "://a:", "password=", "'", '\\"', "eyJ", "sig=a&", "bearer "]
+    "unit",
+    [
+        "a",
+        "a.",
+        "a=",
+        "://a:",
+        "password=",
+        "'",
+        '\\"',
+        "eyJ",
+        "sig=a&",
+        "bearer ",
+        "whsec_",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
 )
 def test_long_texts_do_not_take_long(unit: str) -> None:
     began = time.thread_time()
