@@ -18,6 +18,7 @@ from repositories.coverage import Coverage
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
+from repositories.entra import EntraIdentities
 from repositories.explanation import JobExplanation
 from repositories.feature_tables import PostgresFeatureTables
 from repositories.features_api import FeaturesApi
@@ -104,6 +105,7 @@ app.register_functions(
             catalog_api=CatalogApi(settings, token),
             features_api=FeaturesApi(settings, token),
             tracing=signalling.tracing,
+            identities=EntraIdentities(settings) if settings.access == "entra" else None,
         )
     )
 )

@@ -25,17 +25,24 @@ from . import (
     submission,
     views,
 )
+from .access import EntraGate, KeyGate
 from .dependencies import HttpDependencies
-from .routing import register
+from .routing import Endpoint, register
+
+
+def endpoints(api: HttpDependencies) -> list[Endpoint]:
+    """Every endpoint of the API."""
+    jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
+    looks = (maintenance, health, metrics, views, monitoring, dashboard)
+    found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
+    return [*found, *reference.endpoints(api, found)]
 
 
 def build(api: HttpDependencies) -> func.Blueprint:
     """A blueprint with a function for each URL of the API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
-    jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
-    looks = (maintenance, health, metrics, views, monitoring, dashboard)
-    found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
-    for endpoint in (*found, *reference.endpoints(api, found)):
-        register(blueprint, endpoint, api.settings, threads, api.tracing)
+    gate = KeyGate() if api.identities is None else EntraGate(api.identities)
+    for endpoint in endpoints(api):
+        register(blueprint, endpoint, api.settings, threads, api.tracing, gate)
     return blueprint

@@ -1,4 +1,4 @@
-"""The STAC API below /api/stac: which key a request needs, how large it may be, what its links begin with.
+"""The STAC API below /api/stac: which role a request needs, how large it may be, what its links begin with.
 
 What it answers is stac-fastapi-pgstac's business (`repositories.catalog_api`).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.catalog_ids import why_unfit
 
 from .dependencies import HttpDependencies
@@ -25,8 +26,7 @@ ALLOWED = ", ".join(sorted(method.value for method in (*CHANGES, *LOOKS)))
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module. Their names are in the order in which the host must try them."""
     catalog = CatalogEndpoint(api)
-    function, anonymous = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
-    reads = anonymous if api.settings.catalog_anonymous_reads else function
+    reads = Role.ANYONE if api.settings.catalog_anonymous_reads else Role.READER
     look: dict[str, AsyncHandler] = {"GET": catalog.look, "OPTIONS": catalog.options}
     changes: dict[str, AsyncHandler] = {method.value: catalog.change for method in CHANGES}
     return [
@@ -39,7 +39,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             taken=(func.HttpMethod.POST,),
             documented_at=DOCUMENT,
         ),
-        Endpoint("stac_write", "stac/{*path}", changes, function, taken=CHANGES, documented_at=DOCUMENT),
+        Endpoint("stac_write", "stac/{*path}", changes, Role.OPERATOR, taken=CHANGES, documented_at=DOCUMENT),
     ]
 
 

@@ -22,6 +22,7 @@ from interfaces.states import JobStatus
 from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.web_requests import WebAnswer, WebRequest
 
+from .access_dependencies import Identities
 from .answer_types import Document, Page, Position
 from .view_dependencies import Activity, Coverage, JobViews
 
@@ -390,3 +391,5 @@ class HttpDependencies:
     catalog_api: WebApi
     features_api: WebApi
     tracing: Tracing = NO_TRACING
+    identities: Identities | None = None
+    """None: the host has looked at its keys."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from interfaces.access import Role
 from interfaces.contracts import JsonObject
 from interfaces.errors import InvalidRequest, PayloadTooLarge, field_errors
 from interfaces.retention import Cleanup
@@ -47,6 +48,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "db_cleanup",
             "db/maintenance/cleanup",
             {"POST": maintenance.cleanup},
+            Role.OPERATOR,
             operations={"POST": CLEANUP},
         )
     ]

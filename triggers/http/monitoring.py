@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.access import Role
 from interfaces.errors import Conflict, DependencyUnavailable, JobNotFound, NotFound, PayloadTooLarge
 
 from .dependencies import Document, HttpDependencies
@@ -51,6 +52,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_activity",
             "monitor/activity",
             {"GET": monitoring.activity},
+            Role.READER,
             traced=False,
             operations={"GET": ACTIVITY},
         ),
@@ -58,6 +60,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_queues",
             "monitor/queues",
             {"GET": monitoring.queues},
+            Role.READER,
             traced=False,
             operations={"GET": QUEUES},
         ),
@@ -65,6 +68,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_replay",
             "monitor/poison/{poison_id}/replay",
             {"POST": monitoring.replay},
+            Role.OPERATOR,
             dispatches=True,
             operations={"POST": REPLAY},
         ),

@@ -13,6 +13,7 @@ from interfaces.errors import (
     FieldError,
     InvalidRequest,
     MethodNotAllowed,
+    NotAuthenticated,
     OrchestratorError,
     ServiceUnavailable,
 )
@@ -90,6 +91,8 @@ def _short(text: str, characters: int) -> str:
 def _headers(error: OrchestratorError) -> Mapping[str, str]:
     if isinstance(error, MethodNotAllowed):
         return {"Allow": error.allowed}
+    if isinstance(error, NotAuthenticated):
+        return {"WWW-Authenticate": error.challenge}
     if isinstance(error, DependencyUnavailable):
         return {"Retry-After": str(ceil(error.retry_after))}
     if error.status == ServiceUnavailable.status:

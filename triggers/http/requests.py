@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -120,6 +120,10 @@ class Request:
     def headers(self) -> Mapping[str, str]:
         """The headers, by their names in lower case."""
         return {name.lower(): value for name, value in self._raw.headers.items()}
+
+    def offers(self, names: Set[str]) -> bool:
+        """Whether the query has one of these parameters, in whatever case."""
+        return any(name.lower() in names and value for name, value in self._raw.params.items())
 
     def no_body(self, *, max_bytes: int) -> None:
         """Refuse a body that says anything: here it would have no effect."""
