@@ -10,6 +10,7 @@ from engine.signals import Signals
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from repositories.activity import Activity
+from repositories.audit import Audit
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
 from repositories.catalog_api import CatalogApi
@@ -104,6 +105,7 @@ app.register_functions(
             catalog=PgstacSchema(database),
             catalog_api=CatalogApi(settings, token),
             features_api=FeaturesApi(settings, token),
+            audit=Audit(database),
             tracing=signalling.tracing,
             identities=EntraIdentities(settings) if settings.access == "entra" else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import migrations
+from .audit import note_schema_change
 from .connection import Connection
 from .database import Database
 from .keyset import Document
@@ -34,7 +35,9 @@ class Schema:
         """Apply what is pending."""
         with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
-            return {"dropped": [], "made": migrations.migrate(connection)}
+            made = migrations.migrate(connection)
+            note_schema_change(connection, "migrated", made)
+            return {"dropped": [], "made": made}
 
     def redeploy(self) -> Document:
         """Drop the schema with all jobs and make it anew."""
@@ -42,13 +45,16 @@ class Schema:
             _bound_lock_wait(connection)
             dropped = migrations.drop(connection)
             applied = migrations.migrate(connection)
+            note_schema_change(connection, "redeployed", applied)
             return {"dropped": dropped, "made": migrations.schema_objects(connection), "applied": applied}
 
     def nuke(self) -> Document:
         """Drop the schema with all jobs."""
         with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
-            return {"dropped": migrations.drop(connection), "made": []}
+            dropped = migrations.drop(connection)
+            note_schema_change(connection, "nuked", [])
+            return {"dropped": dropped, "made": []}
 
 
 def _bound_lock_wait(connection: Connection) -> None:

@@ -7,6 +7,7 @@ import azure.functions as func
 from triggers.threads import REQUESTS_AT_ONCE, Threads
 
 from . import (
+    audit,
     callbacks,
     catalog,
     dashboard,
@@ -33,7 +34,7 @@ from .routing import Endpoint, register
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """Every endpoint of the API."""
     jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
-    looks = (maintenance, health, metrics, views, monitoring, dashboard)
+    looks = (maintenance, health, metrics, views, monitoring, audit, dashboard)
     found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
     return [*found, *reference.endpoints(api, found)]
 

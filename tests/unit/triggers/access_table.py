@@ -41,6 +41,7 @@ NEEDS = {
     ("POST", "jobs/{job_id}/cancel"): "submitter",
     ("POST", "jobs/{job_id}/retry"): "submitter",
     ("POST", "jobs/{job_id}/rerun"): "submitter",
+    ("GET", "db/audit"): "operator",
     ("GET", "db/debug/all"): "operator",
     ("GET", "db/functions/test"): "operator",
     ("PUT", "db/limits/{kind}/{name}"): "operator",
