@@ -23,8 +23,8 @@ DECLARE
     j app.jobs;
     v_run integer;
 BEGIN
-    INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, correlation_id)
-    VALUES (p_job_id, p_job_type, p_parameters, p_total_stages, p_correlation_id)
+    INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, correlation_id, submitted_by)
+    VALUES (p_job_id, p_job_type, p_parameters, p_total_stages, p_correlation_id, app.caller() - 'correlation_id')
     ON CONFLICT DO NOTHING
     RETURNING * INTO j;
     IF FOUND THEN
@@ -54,6 +54,7 @@ BEGIN
         UPDATE app.jobs
         SET run = jobs.run + 1, stage = 1, status = 'queued', total_stages = p_total_stages,
             result = NULL, error = NULL, correlation_id = p_correlation_id,
+            submitted_by = app.caller() - 'correlation_id',
             plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0, plan_interruptions = 0,
             queued_at = now(), started_at = NULL, completed_at = NULL, updated_at = now()
         WHERE job_id = p_job_id

@@ -22,3 +22,6 @@ CREATE TABLE IF NOT EXISTS audit.actions (
 );
 CREATE INDEX IF NOT EXISTS actions_at ON audit.actions (at);
 CREATE INDEX IF NOT EXISTS actions_of_job ON audit.actions (job_id, action_id) WHERE job_id IS NOT NULL;
+
+-- Who asked for the current run. Null: a schedule, a chain, or a release that did not ask.
+ALTER TABLE app.jobs ADD COLUMN submitted_by jsonb;

@@ -95,6 +95,7 @@ def test_the_history_of_a_job_says_who_submitted_and_steered_it(scene: Scene) ->
     ada.post(f"/api/jobs/{job_id}/cancel", status=202)
     ada.post(f"/api/jobs/{job_id}/cancel", status=200)
     robot.post(f"/api/jobs/{job_id}/rerun", status=202)
+    status = robot.ask("GET", f"/api/jobs/status/{job_id}", status=200)
     by_ada = {"kind": "user", "name": "ada@example.org", "id": "object-of-ada"}
     by_robot = {"kind": "app", "name": "client-of-robot", "id": "object-of-robot"}
     done = [
@@ -104,6 +105,7 @@ def test_the_history_of_a_job_says_who_submitted_and_steered_it(scene: Scene) ->
         ("run_submitted", by_robot),
     ]
     assert history(ada, job_id) == done
+    assert (status["run"], status["submitted_by"]) == (2, by_robot)
     kept = ada.actions(job_id=job_id)
     assert [(row["action"], row["object_id"], row["run"]) for row in kept] == [
         (event, by["id"], 2 if event == "run_submitted" else 1) for event, by in done
@@ -136,6 +138,7 @@ def test_a_callers_name_does_not_stay_with_a_connection(scene: Scene) -> None:
     assert row == {"caller": None}
     job_id = world.submit("hello_world", n=3).job_id
     assert history(ada, job_id) == []
+    assert ada.ask("GET", f"/api/jobs/status/{job_id}")["submitted_by"] is None
     assert ada.actions(job_id=job_id) == []
 
 
