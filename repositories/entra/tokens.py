@@ -94,7 +94,7 @@ class Tokens:
             raise _refused("it is signed with a key that the tenant does not have") from None
         except jwt.InvalidTokenError as error:
             raise _refused(REASONS.get(type(error), MALFORMED)) from None
-        except (ValueError, RecursionError):
+        except ValueError:
             raise _refused(MALFORMED) from None
         return claims
 

@@ -120,6 +120,13 @@ def test_a_token_does_not_choose_how_it_is_verified(tokens: Tokens) -> None:
     assert refused(tokens, token(ec.generate_private_key(ec.SECP256R1()), "ES256")) == wrong
 
 
+def test_no_key_is_fetched_for_what_cannot_hold() -> None:
+    tokens = Tokens(settings(), SigningKeys(lambda: pytest.fail("fetched")))
+    assert refused(tokens, token(algorithm="RS512")) == "it is not signed with RS256"
+    refused(tokens, "a.b.c")
+    refused(tokens, "e" * (MAX_CHARACTERS + 1))
+
+
 def test_a_key_that_the_token_brings_along_counts_for_nothing(tokens: Tokens) -> None:
     stranger = private_key("stranger")
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(stranger.public_key()))
