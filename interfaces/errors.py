@@ -80,9 +80,11 @@ class NotAuthenticated(OrchestratorError):
     status = 401
     title = "Not authenticated"
 
-    def __init__(self, detail: str, *, challenge: str = "Bearer") -> None:
+    def __init__(self, detail: str, *, challenge: str = "Bearer", sign_in: str = "") -> None:
         super().__init__(detail)
         self.challenge = challenge
+        self.sign_in = sign_in
+        """Where a person signs in; empty where nobody can."""
 
 
 class RoleNeeded(Forbidden):

@@ -16,6 +16,7 @@ from interfaces.access import Principal, Role
 from interfaces.errors import NotAuthenticated
 
 PRINCIPAL_HEADER = "x-ms-client-principal"
+SIGN_IN = "/.auth/login/aad"
 ENTRA = "aad"
 """`auth_typ` of Entra ID; people of other providers have no app roles."""
 MAX_HEADER_CHARACTERS = 64 * 1024

@@ -10,7 +10,7 @@ from interfaces.access import Principal
 from interfaces.errors import NotAuthenticated
 from interfaces.settings import Settings
 
-from .platform import PRINCIPAL_HEADER, platform_principal
+from .platform import PRINCIPAL_HEADER, SIGN_IN, platform_principal
 
 if TYPE_CHECKING:
     from .tokens import Tokens
@@ -40,11 +40,16 @@ class EntraIdentities:
             if said and trusts:
                 return platform_principal(said, self._settings.entra_tenant_id, by_session=not given)
         except NotAuthenticated as refused:
-            raise NotAuthenticated(
-                refused.detail, challenge=f'{self._challenge}, error="invalid_token"'
-            ) from None
+            invalid = f'{self._challenge}, error="invalid_token"'
+            raise NotAuthenticated(refused.detail, challenge=invalid, sign_in=self._sign_in) from None
         ways = ["a bearer token of Entra ID"] * bool(self._settings.audiences) + ["signing in"] * trusts
-        raise NotAuthenticated(f"this needs {' or '.join(ways)}", challenge=self._challenge)
+        raise NotAuthenticated(
+            f"this needs {' or '.join(ways)}", challenge=self._challenge, sign_in=self._sign_in
+        )
+
+    @property
+    def _sign_in(self) -> str:
+        return SIGN_IN if self._settings.trusts_platform_identity else ""
 
     @cached_property
     def _tokens(self) -> Tokens:

@@ -229,6 +229,7 @@ def test_the_platforms_header_is_believed_only_where_it_cannot_be_forged() -> No
         with pytest.raises(NotAuthenticated) as caught:
             identities.principal(forged)
         assert "signing in" not in caught.value.detail
+        assert caught.value.sign_in == ""
     assert easy(website_auth_enabled=True).principal(forged).role is Role.ADMIN
 
 
@@ -248,6 +249,13 @@ def test_the_platforms_header_is_believed_only_where_it_cannot_be_forged() -> No
 def test_what_the_platform_says_of_others_counts_for_nothing(header: str) -> None:
     with pytest.raises(NotAuthenticated):
         easy().principal({"x-ms-client-principal": header})
+
+
+def test_who_can_sign_in_is_told_where() -> None:
+    for headers in ({}, {"authorization": "Bearer x"}):
+        with pytest.raises(NotAuthenticated) as caught:
+            easy().principal(headers)
+        assert caught.value.sign_in == "/.auth/login/aad"
 
 
 def test_a_program_that_the_platform_let_in_is_no_session() -> None:
