@@ -51,7 +51,7 @@ class KeyGate:
     async def admit(self, role: Role, request: Request, context: func.Context) -> Principal:
         """Whoever got here; a key has no name that the host would tell."""
         del context
-        offered = request.headers.get(KEY_HEADER) or request.offers(KEY_PARAMETERS)
+        offered = request.headers.get(KEY_HEADER) or request.given(KEY_PARAMETERS)
         if not offered or role is Role.ANYONE:
             # The host asks for none where it runs on a developer's machine.
             return ANONYMOUS

@@ -121,9 +121,9 @@ class Request:
         """The headers, by their names in lower case."""
         return {name.lower(): value for name, value in self._raw.headers.items()}
 
-    def offers(self, names: Set[str]) -> bool:
-        """Whether the query has one of these parameters, in whatever case."""
-        return any(name.lower() in names and value for name, value in self._raw.params.items())
+    def given(self, names: Set[str]) -> str:
+        """The value of the first of these parameters that the query has, in whatever case; or nothing."""
+        return next((value for name, value in self._raw.params.items() if name.lower() in names), "")
 
     def no_body(self, *, max_bytes: int) -> None:
         """Refuse a body that says anything: here it would have no effect."""
