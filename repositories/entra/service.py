@@ -38,7 +38,9 @@ class EntraIdentities:
             if given and self._settings.audiences:
                 return self._tokens.principal(_token(given))
             if said and trusts:
-                return platform_principal(said, self._settings.entra_tenant_id, by_session=not given)
+                # Another site's page cannot have the browser send a token; other schemes it might.
+                by_session = not given.lower().startswith(f"{SCHEME} ")
+                return platform_principal(said, self._settings.entra_tenant_id, by_session=by_session)
         except NotAuthenticated as refused:
             invalid = f'{self._challenge}, error="invalid_token"'
             raise NotAuthenticated(refused.detail, challenge=invalid, sign_in=self._sign_in) from None

@@ -261,8 +261,10 @@ def test_who_can_sign_in_is_told_where() -> None:
 def test_a_program_that_the_platform_let_in_is_no_session() -> None:
     said = platform({"preferred_username": None, "idtyp": "app", "appid": APP})
     headers = {"x-ms-client-principal": said, "authorization": "Bearer whatever the platform has looked at"}
-    found = easy(entra_audience="").principal(headers)
+    platform_only = easy(entra_audience="")
+    found = platform_only.principal(headers)
     assert (found.kind, found.name, found.by_session) == ("app", APP, False)
+    assert platform_only.principal({**headers, "authorization": "Basic YTpi"}).by_session
 
 
 def test_a_token_that_does_not_hold_is_not_passed_over_for_a_session() -> None:
