@@ -10,6 +10,7 @@ from engine.signals import Signals
 from interfaces.retention import Leavings
 from interfaces.settings import Settings
 from repositories.activity import Activity
+from repositories.audit import Audit
 from repositories.blobs import AzureBlobRepository
 from repositories.breakers import Breakers
 from repositories.catalog_api import CatalogApi
@@ -18,6 +19,7 @@ from repositories.coverage import Coverage
 from repositories.credentials import database_token
 from repositories.database import Database
 from repositories.diagnostics import Diagnostics
+from repositories.entra import EntraIdentities
 from repositories.explanation import JobExplanation
 from repositories.feature_tables import PostgresFeatureTables
 from repositories.features_api import FeaturesApi
@@ -104,7 +106,9 @@ app.register_functions(
             catalog=PgstacSchema(database),
             catalog_api=CatalogApi(settings, token),
             features_api=FeaturesApi(settings, token),
+            audit=Audit(database),
             tracing=signalling.tracing,
+            identities=EntraIdentities(settings) if settings.access == "entra" else None,
         )
     )
 )

@@ -30,9 +30,15 @@ class Unreachable(Exception):
 class Api:
     """One app. Raises `Refused` and `Unreachable`."""
 
-    def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None) -> None:
-        headers = {"x-functions-key": key} if key else {}
-        # Only this address: a proxy of the environment or a redirect must not see the key.
+    def __init__(
+        self, url: str, key: str, transport: httpx.BaseTransport | None = None, *, token: str = ""
+    ) -> None:
+        given = {
+            "x-functions-key": _secret("key", key),
+            "Authorization": token and f"Bearer {_secret('token', token)}",
+        }
+        headers = {name: value for name, value in given.items() if value}
+        # Only this address: a proxy of the environment or a redirect must see neither key nor token.
         self._client = httpx.Client(
             base_url=url, headers=headers, timeout=ANSWER_SECONDS, trust_env=False, transport=transport
         )
@@ -94,6 +100,14 @@ class Api:
         return response
 
 
+def _secret(name: str, value: str) -> str:
+    """What can stand in a header; of what cannot, libraries quote all in what they raise."""
+    value = value.strip()
+    if not all("!" <= character <= "~" for character in value):
+        raise Refused(f"--{name}: must be printable ASCII without blanks")
+    return value
+
+
 def _path(segments: tuple[str, ...]) -> str:
     return "/".join(["/api", *(quote(segment, safe="") for segment in segments)])
 
@@ -113,7 +127,10 @@ def _told() -> Iterator[None]:
 def _problem(response: httpx.Response) -> str:
     """The reason, by field where there are some (RFC 9457)."""
     if response.status_code in (401, 403) and not response.content:
-        return f"{response.status_code}: the key is missing or wrong (--key, or ORCHESTRATOR_KEY)"
+        return (
+            f"{response.status_code}: the key is missing or wrong (--key, or ORCHESTRATOR_KEY); where the app"
+            " asks for an identity, its token (--token, or ORCHESTRATOR_TOKEN)"
+        )
     try:
         document = response.json()
     except ValueError:

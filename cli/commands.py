@@ -34,8 +34,8 @@ class Session:
     transport: httpx.BaseTransport | None = None
     """Tests put their own here."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self.api = Api(url, key, self.transport)
+    def __init__(self, url: str, key: str, token: str = "") -> None:
+        self.api = Api(url, key, self.transport, token=token)
 
 
 def told(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,10 +67,17 @@ def _end(text: str, code: int) -> NoReturn:
 @click.option(
     "--key", envvar="ORCHESTRATOR_KEY", default="", help="Function key; better in ORCHESTRATOR_KEY."
 )
+@click.option(
+    "--token",
+    envvar="ORCHESTRATOR_TOKEN",
+    default="",
+    help="Access token of Entra ID, in place of a key; better in ORCHESTRATOR_TOKEN.",
+)
 @click.pass_context
-def main(context: click.Context, url: str, key: str) -> None:
+@told
+def main(context: click.Context, url: str, key: str, token: str) -> None:
     """Submit jobs to the orchestrator, and see what becomes of them."""
-    context.obj = Session(url, key)
+    context.obj = Session(url, key, token)
     context.call_on_close(context.obj.api.close)
 
 

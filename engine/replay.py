@@ -40,7 +40,7 @@ class Replay:
         status = JobStatus(named.status)
         if status in RETRIED:
             return self._submission.retry(named.job_id, correlation_id=correlation_id)
-        if not self._recovery.dispatch_again(named.job_id, run, stage, named.first, named.last):
+        if not self._recovery.replay(poison_id, named.job_id, run, stage, named.first, named.last):
             place = f"is {status} at stage {named.current_stage}"
             raise Conflict(f"the message is of stage {stage}, and the job {place}: nothing of it waits")
         self._relay.drain(named.job_id)

@@ -67,6 +67,8 @@ class Retention:
         seconds = self._settings.retention_seconds
         sweep = _Sweep(self._repository, self._blobs, self._settings, seconds, longest)
         more = self._pass(sweep, seconds, days, NO_LIMIT)
+        if self._settings.audit_days:
+            sweep.sweep_audit(self._repository.days_ago(self._settings.audit_days))
         sweep.raise_failure()
         return _answer(sweep.counted, days, dry_run=False, more=more)
 
@@ -208,6 +210,11 @@ class _Sweep:
         """Remove old rows that belong to no run."""
         while self._repository.sweep_leftovers(before):
             self.check_time()
+
+    def sweep_audit(self, before: datetime) -> None:
+        """Remove what says who did what so long ago."""
+        while self._repository.sweep_audit(before) and monotonic() < self._end:
+            pass
 
     def clean_stages(self, seconds: float) -> bool:
         """Remove what abandoned attempts left in stages that have ended; answers whether more is left."""

@@ -3,7 +3,9 @@
 OrchestratorError
 ├── InvalidRequest            400  bad JSON, bad id, bad query parameter
 │   └── InvalidParameters     400  a job's or a task's parameters do not fit their model
+├── NotAuthenticated          401  who calls is not known, or not believed
 ├── Forbidden                 403
+│   └── RoleNeeded            403  who calls is known, and may not do this
 ├── NotFound                  404  JobNotFound, UnknownJobType, ContainerNotFound, BlobNotFound
 ├── MethodNotAllowed          405  the URL is right, the method is not
 ├── Conflict                  409  the state of the job does not allow it
@@ -71,6 +73,25 @@ class Forbidden(OrchestratorError):
 
     status = 403
     title = "Forbidden"
+
+
+class NotAuthenticated(OrchestratorError):
+    """Who calls is not known: no token, or one that does not hold."""
+
+    status = 401
+    title = "Not authenticated"
+
+    def __init__(self, detail: str, *, challenge: str = "Bearer", sign_in: str = "") -> None:
+        super().__init__(detail)
+        self.challenge = challenge
+        self.sign_in = sign_in
+        """Where a person signs in; empty where nobody can."""
+
+
+class RoleNeeded(Forbidden):
+    """Who calls is known, and lacks the role that this needs."""
+
+    title = "Role needed"
 
 
 class NotFound(OrchestratorError):

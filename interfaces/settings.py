@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, ByteSize, Field, SecretStr
+from pydantic import AliasChoices, ByteSize, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -15,6 +15,9 @@ ContainerPatterns = Annotated[str, Field(max_length=10_000, pattern=r"^[a-z0-9*,
 _RATE = "[1-9][0-9]{0,8}/(second|minute|hour|day)"
 RateLimit = Annotated[str, Field(pattern=rf"^({_RATE}(;{_RATE}){{0,4}})?$")]
 PublicUrl = Annotated[str, Field(pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?$")]
+UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+AUTHORITY = r"^(https://[^/?#\s@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$"
+"""Unencrypted only on this machine: who answers there says who everybody is."""
 
 
 class Settings(BaseSettings):
@@ -176,8 +179,42 @@ class Settings(BaseSettings):
     asks for more gets 429. Callers are told apart by their keys, else by their addresses. Empty: no limit."""
     rate_limit_reads: RateLimit = "30000/minute"
     """The same of what changes nothing."""
+    access: Literal["keys", "entra"] = "keys"
+    """Who may call: whoever has a key of the function app, which the host checks; or identities of Entra ID
+    with app roles, which the app checks (docs/access.md)."""
+    entra_tenant_id: Annotated[str, Field(pattern=rf"^({UUID})?$")] = ""
+    entra_audience: Annotated[str, Field(max_length=2000)] = ""
+    """Whom bearer tokens must be meant for: the application's id or its URI; several, separated by commas."""
+    entra_authority: Annotated[str, Field(pattern=AUTHORITY)] = "https://login.microsoftonline.com"
+    """Of another cloud than Azure's public one."""
+    entra_easy_auth: bool = False
+    """Whether the platform's authentication is on, which alone makes its header `X-MS-CLIENT-PRINCIPAL` true:
+    where it is off, anybody can send that header."""
+    website_auth_enabled: bool | None = None
+    """What the platform says of that; where it says no, the header is not believed."""
+    audit_days: Annotated[int, Field(ge=0, le=36_500)] = 400
+    """How long is kept who did what; 0: for ever."""
 
     allow_destructive_schema_operations: bool = False
+
+    @model_validator(mode="after")
+    def _someone_may_call(self) -> Settings:
+        if self.access == "entra":
+            if not self.entra_tenant_id:
+                raise ValueError("ACCESS=entra needs ENTRA_TENANT_ID")
+            if not self.audiences and not self.entra_easy_auth:
+                raise ValueError("ACCESS=entra needs ENTRA_AUDIENCE, or ENTRA_EASY_AUTH=true")
+        return self
+
+    @property
+    def audiences(self) -> list[str]:
+        """Whom tokens may be meant for."""
+        return [one for one in (part.strip() for part in self.entra_audience.split(",")) if one]
+
+    @property
+    def trusts_platform_identity(self) -> bool:
+        """Whether `X-MS-CLIENT-PRINCIPAL` is the platform's own."""
+        return self.access == "entra" and self.entra_easy_auth and self.website_auth_enabled is not False
 
     @property
     def sends_signals(self) -> bool:

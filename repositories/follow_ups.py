@@ -10,6 +10,7 @@ from interfaces.jobs import NewJob, Submitted
 from interfaces.states import JobStatus
 
 from . import submitting
+from .audit import caller
 from .connection import Connection
 from .database import Database
 from .json_text import to_json
@@ -36,7 +37,7 @@ class ScheduleRepository:
         given = new.model_dump() | {"parameters": to_json(new.parameters), "next_at": next_at}
         follower = given.pop("then") and new.then
         given["follower"] = follower and to_json(follower.model_dump(mode="json", exclude_none=True))
-        rows = self._rows("create_schedule", **given)
+        rows = self._rows("create_schedule", caller=caller(), **given)
         return Schedule(**rows[0]) if rows else None
 
     def page(self, *, after: Position | None, limit: int) -> tuple[list[Schedule], Position | None]:
@@ -58,12 +59,12 @@ class ScheduleRepository:
 
     def switch(self, name: str, *, enabled: bool, next_at: datetime) -> Schedule | None:
         """Enable it from its next tick on, or disable it; None: there is none of this name."""
-        rows = self._rows("switch_schedule", name=name, enabled=enabled, next_at=next_at)
+        rows = self._rows("switch_schedule", name=name, enabled=enabled, next_at=next_at, caller=caller())
         return Schedule(**rows[0]) if rows else None
 
     def delete(self, name: str) -> bool:
         """Forget it; False: there is none of this name."""
-        return bool(self._rows("delete_schedule", name=name)[0]["found"])
+        return bool(self._rows("delete_schedule", name=name, caller=caller())[0]["found"])
 
     def due(self, limit: int) -> list[DueSchedule]:
         """Schedules whose next tick has come."""

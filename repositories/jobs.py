@@ -10,6 +10,7 @@ from interfaces.errors import JobNotFound
 from interfaces.jobs import Changed, ClaimedPlan, NewJob, Submitted
 
 from . import submitting
+from .audit import caller
 from .database import Database
 from .json_text import to_json
 from .sql_files import queries
@@ -39,11 +40,17 @@ class JobRepository:
 
     def cancel(self, job_id: JobId) -> Changed:
         """Ask the job to stop. Raises `JobNotFound`."""
-        return self._changed(job_id, self._row("cancel_job", job_id=job_id))
+        return self._changed(job_id, self._row("cancel_job", job_id=job_id, caller=caller()))
 
     def retry(self, job_id: JobId, correlation_id: str, traceparent: str | None = None) -> Changed:
         """Queue the failed and cancelled tasks of an ended job again. Raises `JobNotFound`."""
-        row = self._row("retry_job", job_id=job_id, correlation_id=correlation_id, traceparent=traceparent)
+        row = self._row(
+            "retry_job",
+            job_id=job_id,
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            caller=caller(),
+        )
         return self._changed(job_id, row)
 
     def fail(self, job_id: JobId, error: str, *, run: int | None = None, stage: int | None = None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interfaces.jobs import ConcurrencyLimit
 
+from .audit import caller
 from .database import Database
 from .sql_files import queries
 
@@ -28,4 +29,5 @@ class LimitRepository:
     def set(self, kind: str, name: str, at_most: int | None) -> None:
         """Set a limit, or remove it with None; lets go what may run now."""
         with self._database.connection() as connection:
-            connection.execute(self._sql["set_limit"], {"limited_type": f"{kind}:{name}", "at_most": at_most})
+            limit = {"limited_type": f"{kind}:{name}", "at_most": at_most, "caller": caller()}
+            connection.execute(self._sql["set_limit"], limit)

@@ -41,6 +41,7 @@ def job_progress(job: Row, stages: Sequence[Row]) -> Document:
             "duration_seconds": _seconds(job["started_at"], job["completed_at"]),
         },
         "followed_by": job["followers"] or [],
+        "submitted_by": job["submitted_by"],
         "correlation_id": job["correlation_id"],
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from interfaces.contracts import JobId
 
+from .audit import caller
 from .database import Database
 from .json_text import clean_text
 from .sql_files import queries
@@ -147,6 +148,14 @@ class RecoveryRepository:
     ) -> bool:
         """Wake the work a lost message was about, if it still waits."""
         row = self._one("dispatch_again", job_id=job_id, run=run, stage=stage, first=first, last=last)
+        return bool(row["dispatched"])
+
+    def replay(
+        self, poison_id: int, job_id: JobId, run: int, stage: int, first: int | None, last: int | None
+    ) -> bool:
+        """The same for what a recorded message was about, because somebody asks for it."""
+        named = {"job_id": job_id, "run": run, "stage": stage, "first": first, "last": last}
+        row = self._one("replay_message", poison_id=poison_id, caller=caller(), **named)
         return bool(row["dispatched"])
 
     def fail_tasks(

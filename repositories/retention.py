@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from interfaces.retention import ArchivedTask, Attempt, EndedStage, OldRun
 
+from .audit import caller
 from .database import Database
 from .sql_files import queries
 
@@ -53,7 +54,8 @@ class RetentionRepository:
 
         None, and nothing is gone: it is not as it was found, or somebody steers the job now.
         """
-        row = self._one("remove_run", job_id=old.job_id, run=old.run, completed_at=old.completed_at)
+        named = {"job_id": old.job_id, "run": old.run, "completed_at": old.completed_at}
+        row = self._one("remove_run", caller=caller(), **named)
         gone: Literal["job", "run"] | None = row["gone"]
         return gone
 
@@ -73,6 +75,10 @@ class RetentionRepository:
         """How many rows would go with the run, what its tasks logged not counted."""
         row = self._one("count_run", job_id=old.job_id, run=old.run)
         return {kind: int(row[kind]) for kind in COUNTED}
+
+    def sweep_audit(self, before: datetime, limit: int = PAGE) -> int:
+        """Delete what says who did what before this time; answers how many rows."""
+        return int(self._one("sweep_audit", before=before, limit=limit)["removed"])
 
     def sweep_leftovers(self, before: datetime, limit: int = PAGE) -> int:
         """Delete old rows that no run speaks for, such as poison messages and callbacks; answers how many."""

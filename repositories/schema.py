@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import migrations
+from .audit import note_schema_change
 from .connection import Connection
 from .database import Database
 from .keyset import Document
@@ -38,6 +39,7 @@ class Schema:
         with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
             made = migrations.migrate(connection)
+            note_schema_change(connection, "migrated", made)
         return {"dropped": [], "made": [*made, *self._build_indexes()]}
 
     def redeploy(self) -> Document:
@@ -46,6 +48,7 @@ class Schema:
             _bound_lock_wait(connection)
             dropped = migrations.drop(connection)
             applied = migrations.migrate(connection)
+            note_schema_change(connection, "redeployed", applied)
             made = migrations.schema_objects(connection)
         return {"dropped": dropped, "made": made, "applied": [*applied, *self._build_indexes()]}
 
@@ -58,7 +61,9 @@ class Schema:
         """Drop the schema with all jobs."""
         with self._database.long_transaction() as connection:
             _bound_lock_wait(connection)
-            return {"dropped": migrations.drop(connection), "made": []}
+            dropped = migrations.drop(connection)
+            note_schema_change(connection, "nuked", [])
+            return {"dropped": dropped, "made": []}
 
 
 def _bound_lock_wait(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from interfaces.jobs import NewJob, Submitted
 
+from .audit import caller
 from .connection import Connection
 from .json_text import to_json
 from .sql_files import queries
@@ -23,12 +24,13 @@ def submit(connection: Connection, job: NewJob) -> Submitted:
         "correlation_id": job.correlation_id,
         "rerun": job.rerun,
         "traceparent": job.traceparent,
+        "caller": caller(),
     }
     row = connection.execute(queries("engine")["submit_job"], named).fetchone()
     assert row is not None
     if job.new_run_only and not row["created"]:
         return Submitted(job_id=job.job_id, job_type=job.job_type, **row)
-    run = {"job_id": job.job_id, "run": row["run"]}
+    run = {"job_id": job.job_id, "run": row["run"], "caller": named["caller"]}
     if job.callback is not None:
         subscriber = {"url": job.callback.url, "events": job.callback.events}
         connection.execute(queries("callbacks")["subscribe_run"], run | subscriber)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import azure.functions as func
 
@@ -45,7 +46,7 @@ class Catalog:
 def catalog_of(settings: Settings, api: WebApi) -> Catalog:
     """The STAC endpoints over an API."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
-    needed: Any = SimpleNamespace(settings=settings, catalog_api=api)
+    needed: Any = SimpleNamespace(settings=settings, catalog_api=api, audit=Mock())
     for endpoint in catalog.endpoints(needed):
         register(blueprint, endpoint, settings, Threads("http", 2))
     return Catalog(Client(blueprint), settings)

@@ -28,7 +28,7 @@ PGPASSWORD=$(az account get-access-token --resource-type oss-rdbms --query acces
 export PGSSLROOTCERT PGPASSWORD
 
 "$python" -m repositories.roles --app "$DATABASE_APP_NAME"
-"$python" -m repositories.entra --role "$DATABASE_APP_NAME" --object-id "$DATABASE_APP_OBJECT_ID"
+"$python" -m repositories.entra_roles --role "$DATABASE_APP_NAME" --object-id "$DATABASE_APP_OBJECT_ID"
 "$python" -m repositories.migrations
 "$python" -m repositories.pgstac_schema
 # Once more: now there are the catalog's roles, which the app is to be a member of.

@@ -14,6 +14,7 @@ from interfaces.callbacks import (
     ResentLetters,
     Subscription,
 )
+from repositories.audit import caller
 from repositories.database import Database
 from repositories.keyset import Page, Position, page, position
 from repositories.sql_files import queries
@@ -34,6 +35,7 @@ class CallbackRepository:
             url=new.url,
             events=new.events,
             secret=new.secret.get_secret_value(),
+            caller=caller(),
         )
         return Subscription(**row)
 
@@ -43,7 +45,7 @@ class CallbackRepository:
 
     def unsubscribe(self, subscription_id: UUID) -> bool:
         """Forget a subscription and what still waits for it; False: there is none of this id."""
-        [row] = self._rows("unsubscribe", subscription_id=subscription_id)
+        [row] = self._rows("unsubscribe", subscription_id=subscription_id, caller=caller())
         return bool(row["found"])
 
     def take(
@@ -75,12 +77,12 @@ class CallbackRepository:
 
     def resend(self, callback_id: int) -> bool:
         """Make a callback due now, with all its attempts before it; False: there is none of this id."""
-        [row] = self._rows("resend_callback", callback_id=callback_id)
+        [row] = self._rows("resend_callback", callback_id=callback_id, caller=caller())
         return bool(row["found"])
 
     def resend_dead(self, which: DeadLetters) -> ResentLetters:
         """Let callbacks that were given up be sent again."""
-        [row] = self._rows("resend_dead", **which.model_dump())
+        [row] = self._rows("resend_dead", caller=caller(), **which.model_dump())
         return ResentLetters(**row)
 
     def callbacks(self, state: str | None, job_id: str | None, *, after: Position | None, limit: int) -> Page:

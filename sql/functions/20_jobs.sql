@@ -26,8 +26,8 @@ DECLARE
     j app.jobs;
     v_run integer;
 BEGIN
-    INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, correlation_id)
-    VALUES (p_job_id, p_job_type, p_parameters, p_total_stages, p_correlation_id)
+    INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, correlation_id, submitted_by)
+    VALUES (p_job_id, p_job_type, p_parameters, p_total_stages, p_correlation_id, app.caller() - 'correlation_id')
     ON CONFLICT DO NOTHING
     RETURNING * INTO j;
     IF FOUND THEN
@@ -38,8 +38,8 @@ BEGIN
         IF v_run > 1 THEN
             UPDATE app.jobs SET run = v_run WHERE job_id = p_job_id;
         END IF;
-        PERFORM app.record_event(p_job_id, v_run, 1, 'submitted',
-                                 jsonb_build_object('correlation_id', p_correlation_id));
+        PERFORM app.record_action(p_job_id, v_run, 1, 'submitted',
+                                  jsonb_build_object('correlation_id', p_correlation_id));
         PERFORM app.dispatch_job(p_job_id, v_run, 1);
         RETURN QUERY SELECT true, v_run, j.status;
         RETURN;
@@ -57,12 +57,13 @@ BEGIN
         UPDATE app.jobs
         SET run = jobs.run + 1, stage = 1, status = 'queued', total_stages = p_total_stages,
             result = NULL, error = NULL, correlation_id = p_correlation_id,
+            submitted_by = app.caller() - 'correlation_id',
             plan_fence = NULL, plan_lease_until = NULL, plan_attempts = 0, plan_spared = 0, plan_interruptions = 0,
             plan_began_at = NULL, plan_heard_at = NULL, plan_seconds = 0, queued_at = now(), started_at = NULL, completed_at = NULL, updated_at = now()
         WHERE job_id = p_job_id
         RETURNING * INTO j;
-        PERFORM app.record_event(p_job_id, j.run, 1, 'run_submitted',
-                                 jsonb_build_object('correlation_id', p_correlation_id));
+        PERFORM app.record_action(p_job_id, j.run, 1, 'run_submitted',
+                                  jsonb_build_object('correlation_id', p_correlation_id));
         PERFORM app.dispatch_job(p_job_id, j.run, 1);
         RETURN QUERY SELECT true, j.run, j.status;
     ELSE
@@ -145,7 +146,7 @@ BEGIN
     WHERE job_id = p_job_id AND jobs.status IN ('queued', 'processing')
     RETURNING * INTO j;
     IF FOUND THEN
-        PERFORM app.record_event(p_job_id, j.run, j.stage, 'job_cancelling');
+        PERFORM app.record_action(p_job_id, j.run, j.stage, 'job_cancelling');
         RETURN QUERY SELECT true, j.run, j.stage, j.status;
     ELSE
         RETURN QUERY SELECT false, a.run, a.stage, a.status FROM app.jobs a WHERE a.job_id = p_job_id;
@@ -195,8 +196,8 @@ BEGIN
     RETURNING * INTO j;
     SELECT array_agg(t.task_index) INTO v_indexes FROM app.tasks t
     WHERE t.job_id = p_job_id AND t.run = j.run AND t.stage = v_stage AND t.status = 'queued';
-    PERFORM app.record_event(p_job_id, j.run, j.stage, 'job_retried',
-                             jsonb_build_object('correlation_id', p_correlation_id), v_indexes);
+    PERFORM app.record_action(p_job_id, j.run, j.stage, 'job_retried',
+                              jsonb_build_object('correlation_id', p_correlation_id), v_indexes);
     -- What its messages raised is not held against it any more.
     UPDATE app.poison_messages p SET action = 'forgiven'
     WHERE p.job_id = p_job_id AND p.run = j.run AND p.action = 'raised';

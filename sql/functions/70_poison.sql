@@ -50,6 +50,19 @@ BEGIN
     RETURN true;
 END $$;
 
+-- The same, because somebody asks for it.
+CREATE OR REPLACE FUNCTION app.replay_message(
+    p_poison_id bigint, p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT app.dispatch_again(p_job_id, p_run, p_stage, p_first, p_last) THEN
+        RETURN false;
+    END IF;
+    PERFORM app.record_action(p_job_id, p_run, p_stage, 'message_replayed',
+                              jsonb_build_object('poison_id', p_poison_id));
+    RETURN true;
+END $$;
+
 -- Fail the named tasks that are not terminal yet. Answers how many; null where no such task is there.
 CREATE OR REPLACE FUNCTION app.fail_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_error text

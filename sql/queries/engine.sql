@@ -1,16 +1,16 @@
 -- The engine's calls into the protocol (sql/functions), one for each step.
 
 -- name: submit_job
--- Which trace it belongs to is kept in the same transaction; the condition is always true.
-SELECT * FROM app.submit_job(%(job_id)s, %(job_type)s, %(parameters)s::jsonb, %(total_stages)s,
+-- Who asks, and which trace it belongs to, is kept in the same transaction; the condition is always true.
+SELECT * FROM app.submit_job(app.asked_by(%(caller)s::jsonb, %(job_id)s), %(job_type)s, %(parameters)s::jsonb, %(total_stages)s,
                              %(correlation_id)s, %(rerun)s) AS s
 WHERE app.keep_trace(%(job_id)s, s.created, %(traceparent)s) IS NOT NULL
 
 -- name: cancel_job
-SELECT * FROM app.cancel_job(%(job_id)s)
+SELECT * FROM app.cancel_job(app.asked_by(%(caller)s::jsonb, %(job_id)s))
 
 -- name: retry_job
-SELECT * FROM app.retry_job(%(job_id)s, %(correlation_id)s) AS s
+SELECT * FROM app.retry_job(app.asked_by(%(caller)s::jsonb, %(job_id)s), %(correlation_id)s) AS s
 WHERE app.keep_trace(%(job_id)s, s.changed, %(traceparent)s) IS NOT NULL
 
 -- name: job_request
@@ -114,7 +114,9 @@ SELECT limited_type, at_most, app.running_of(limited_type) AS running,
 FROM app.concurrency_limits ORDER BY limited_type
 
 -- name: set_limit
-SELECT app.set_limit(%(limited_type)s, %(at_most)s)
+SELECT FROM app.set_limit(%(limited_type)s, %(at_most)s)
+WHERE app.audit(%(caller)s::jsonb, 'limit_set',
+                jsonb_build_object('type', %(limited_type)s::text, 'at_most', %(at_most)s::integer))
 
 -- name: extend_leases
 SELECT job_id, run, stage, task_index, job_status
@@ -227,6 +229,10 @@ WHERE p.job_id = %(job_id)s AND p.run = %(run)s AND p.stage = %(stage)s AND p.fi
 
 -- name: dispatch_again
 SELECT app.dispatch_again(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s) AS dispatched
+
+-- name: replay_message
+SELECT app.replay_message(%(poison_id)s, app.asked_by(%(caller)s::jsonb, %(job_id)s), %(run)s, %(stage)s,
+                          %(first)s, %(last)s) AS dispatched
 
 -- name: fail_tasks
 SELECT app.fail_tasks(%(job_id)s, %(run)s, %(stage)s, %(first)s, %(last)s, %(error)s) AS failed

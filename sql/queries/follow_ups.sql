@@ -4,13 +4,18 @@
 SELECT now() AS now
 
 -- name: create_schedule
-INSERT INTO app.schedules (name, cron, time_zone, job_type, parameters, enabled, next_at, callback_url,
-                           callback_events, follower)
-VALUES (%(name)s, %(cron)s, %(time_zone)s, %(job_type)s, %(parameters)s::jsonb, %(enabled)s, %(next_at)s,
-        %(callback_url)s, %(callback_events)s::text[], %(follower)s::jsonb)
-ON CONFLICT DO NOTHING
-RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at, callback_url, callback_events,
-          follower AS "then", error
+WITH made AS (
+    INSERT INTO app.schedules (name, cron, time_zone, job_type, parameters, enabled, next_at, callback_url,
+                               callback_events, follower)
+    VALUES (%(name)s, %(cron)s, %(time_zone)s, %(job_type)s, %(parameters)s::jsonb, %(enabled)s, %(next_at)s,
+            %(callback_url)s, %(callback_events)s::text[], %(follower)s::jsonb)
+    ON CONFLICT DO NOTHING
+    RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at, callback_url,
+              callback_events, follower AS "then", error
+)
+SELECT * FROM made
+WHERE app.audit(%(caller)s::jsonb, 'schedule_created', jsonb_build_object(
+    'name', name, 'cron', cron, 'time_zone', time_zone, 'job_type', job_type, 'enabled', enabled))
 
 -- name: schedules
 -- By name: the one of this name, or those after another.
@@ -29,16 +34,22 @@ WHERE name = %(name)s ORDER BY tick_at DESC LIMIT %(limit)s
 -- name: switch_schedule
 -- Enabled again, it goes on from now; one that is enabled already keeps what it has missed. What was wrong with it is
 -- found again if it still is.
-UPDATE app.schedules SET enabled = %(enabled)s, next_at = CASE WHEN enabled THEN next_at ELSE %(next_at)s END,
-                         error = NULL, rests_until = NULL
-WHERE name = %(name)s
-RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at, callback_url, callback_events,
-          follower AS "then", error
+WITH switched AS (
+    UPDATE app.schedules SET enabled = %(enabled)s, next_at = CASE WHEN enabled THEN next_at ELSE %(next_at)s END,
+                             error = NULL, rests_until = NULL
+    WHERE name = %(name)s
+    RETURNING name, cron, time_zone, job_type, parameters, enabled, next_at, created_at, callback_url,
+              callback_events, follower AS "then", error
+)
+SELECT * FROM switched
+WHERE app.audit(%(caller)s::jsonb, CASE WHEN enabled THEN 'schedule_enabled' ELSE 'schedule_disabled' END,
+                jsonb_build_object('name', name))
 
 -- name: delete_schedule
 WITH gone AS (DELETE FROM app.schedules WHERE name = %(name)s RETURNING name),
 ticks AS (DELETE FROM app.schedule_ticks t USING gone WHERE t.name = gone.name)
-SELECT EXISTS (SELECT 1 FROM gone) AS found
+SELECT EXISTS (SELECT 1 FROM gone
+               WHERE app.audit(%(caller)s::jsonb, 'schedule_deleted', jsonb_build_object('name', name))) AS found
 
 -- name: due_schedules
 -- Those that cannot tick rest, and keep no other from its turn.
@@ -61,7 +72,9 @@ INSERT INTO app.schedule_ticks (name, tick_at, missed_since, job_id, run, create
 VALUES (%(name)s, %(tick_at)s, %(missed_since)s, %(job_id)s, %(run)s, %(created)s, %(error)s)
 
 -- name: add_follower
-SELECT app.add_follower(%(job_id)s, %(run)s, %(digest)s, %(request)s::jsonb, %(depth)s)
+SELECT FROM app.add_follower(%(job_id)s, %(run)s, %(digest)s, %(request)s::jsonb, %(depth)s)
+WHERE app.audit(%(caller)s::jsonb, 'follower_asked', jsonb_build_object('job_type', %(request)s::jsonb -> 'job_type'),
+                %(job_id)s, %(run)s)
 
 -- name: due_followers
 SELECT follower_id, due_at, job_id, run, request, depth, job_type, parameters, status, result, error, correlation_id,

@@ -8,6 +8,21 @@ SELECT app.task_ranges(ARRAY[0, 1, 2, 5])
 -- name: record_event
 SELECT app.record_event(%(job_id)s, 1, 1, 'function_test')
 
+-- name: asked_by
+SELECT app.asked_by(NULL, '')
+
+-- name: caller
+SELECT app.caller()
+
+-- name: audit
+SELECT app.audit('{"kind": "key", "name": "key", "correlation_id": ""}', 'function_test', '{}', %(job_id)s, 1)
+
+-- name: record_action
+SELECT app.record_action(%(job_id)s, 1, 1, 'function_test')
+
+-- name: sweep_audit
+SELECT app.sweep_audit('-infinity', 0)
+
 -- name: count_tasks
 SELECT app.count_tasks(%(job_id)s, 1, 1)
 
@@ -276,6 +291,9 @@ SELECT app.record_poison('function_test', 'function_test', 'function test', '', 
 
 -- name: dispatch_again
 SELECT app.dispatch_again(%(job_id)s, 1, 1, 0, 0)
+
+-- name: replay_message
+SELECT app.replay_message(0, %(job_id)s, 1, 1, 0, 0)
 
 -- name: fail_tasks
 SELECT app.fail_tasks(%(job_id)s, 1, 1, 0, 0, 'function test')

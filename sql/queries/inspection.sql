@@ -18,7 +18,7 @@ FROM app.jobs WHERE job_id = %(job_id)s
 -- name: job_progress
 -- What a person who waits for a job asks, again and again: all but its parameters, which can be long.
 SELECT job_id, job_type, status, run, least(stage, total_stages) AS stage, total_stages, result, error,
-       correlation_id, created_at, queued_at, started_at, updated_at, completed_at, (
+       correlation_id, submitted_by, created_at, queued_at, started_at, updated_at, completed_at, (
            SELECT jsonb_agg(jsonb_build_object(
                'job_type', f.request -> 'job_type', 'state', f.state, 'job_id', f.next_job_id, 'run', f.next_run,
                'error', f.error) ORDER BY f.follower_id)

@@ -5,7 +5,9 @@ SELECT job_id, run, completed_at, is_current
 FROM app.old_runs(%(before)s, %(after_at)s, %(after_job_id)s, %(after_run)s, %(limit)s)
 
 -- name: remove_run
-SELECT app.remove_run(%(job_id)s, %(run)s, %(completed_at)s) AS gone
+SELECT gone FROM app.remove_run(%(job_id)s, %(run)s, %(completed_at)s) AS gone
+WHERE CASE WHEN gone IS NOT NULL THEN app.audit(%(caller)s::jsonb, 'run_removed', '{}', %(job_id)s, %(run)s)
+           ELSE true END
 
 -- name: unswept_runs
 SELECT job_id, run, completed_at, false AS is_current FROM app.unswept_runs(%(limit)s)
@@ -59,6 +61,9 @@ SELECT app.sweep_callbacks(%(before)s, %(limit)s) AS removed
 
 -- name: sweep_ticks
 SELECT app.sweep_ticks(%(before)s, %(limit)s) AS removed
+
+-- name: sweep_audit
+SELECT app.sweep_audit(%(before)s, %(limit)s) AS removed
 
 -- name: before
 -- The time so many days ago, by the database's clock, which wrote all the others.

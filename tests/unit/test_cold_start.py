@@ -32,6 +32,12 @@ IDENTITY = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
     "AzureWebJobsStorage__accountName": "acme",
 }
+IDENTITIES = {
+    **SETTINGS,
+    "ACCESS": "entra",
+    "ENTRA_TENANT_ID": "11111111-2222-3333-4444-555555555555",
+    "ENTRA_AUDIENCE": "api://orchestrator",
+}
 MEASURE = """
 import sys, time
 before = set(sys.modules)
@@ -81,7 +87,9 @@ def start(settings: dict[str, str]) -> Start:
     return Start(**json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, IDENTITY], ids=["connection string", "identity"])
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, IDENTITY, IDENTITIES], ids=["connection string", "identity", "callers of Entra ID"]
+)
 def test_the_app_starts_without_loading_what_only_some_tasks_need(settings: dict[str, str]) -> None:
     started = start(settings)
     assert "function_app" in started.files

@@ -7,6 +7,7 @@ import azure.functions as func
 from triggers.threads import REQUESTS_AT_ONCE, Threads
 
 from . import (
+    audit,
     callbacks,
     catalog,
     dashboard,
@@ -25,9 +26,18 @@ from . import (
     submission,
     views,
 )
+from .access import EntraGate, KeyGate
 from .dependencies import HttpDependencies
 from .rate_limits import RateLimits
-from .routing import register
+from .routing import Endpoint, register
+
+
+def endpoints(api: HttpDependencies) -> list[Endpoint]:
+    """Every endpoint of the API."""
+    jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
+    looks = (maintenance, health, metrics, views, monitoring, audit, dashboard)
+    found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
+    return [*found, *reference.endpoints(api, found)]
 
 
 def build(api: HttpDependencies) -> func.Blueprint:
@@ -35,9 +45,7 @@ def build(api: HttpDependencies) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     threads = Threads("http", REQUESTS_AT_ONCE)
     counts = RateLimits(api.settings)
-    jobs = (submission, status, results, listings, operations, limits, callbacks, schedules)
-    looks = (maintenance, health, metrics, views, monitoring, dashboard)
-    found = [endpoint for module in (*jobs, *looks, catalog, features) for endpoint in module.endpoints(api)]
-    for endpoint in (*found, *reference.endpoints(api, found)):
-        register(blueprint, endpoint, api.settings, threads, api.tracing, counts)
+    gate = KeyGate() if api.identities is None else EntraGate(api.identities)
+    for endpoint in endpoints(api):
+        register(blueprint, endpoint, api.settings, threads, api.tracing, gate, counts)
     return blueprint

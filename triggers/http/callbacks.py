@@ -9,6 +9,7 @@ from uuid import UUID
 import azure.functions as func
 from pydantic import BeforeValidator, Field
 
+from interfaces.access import Role
 from interfaces.callbacks import (
     KINDS,
     CallbackRequest,
@@ -103,25 +104,29 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "subscriptions",
             "subscriptions",
             {"GET": calls.subscriptions, "POST": calls.subscribe},
+            Role.OPERATOR,
             operations={"GET": ALL, "POST": SUBSCRIBE},
         ),
         Endpoint(
             "subscriptions_with_id",
             "subscriptions/{subscription_id}",
             {"DELETE": calls.unsubscribe},
+            Role.OPERATOR,
             operations={"DELETE": UNSUBSCRIBE},
         ),
-        Endpoint("callbacks", "callbacks", {"GET": calls.list}, operations={"GET": LIST}),
+        Endpoint("callbacks", "callbacks", {"GET": calls.list}, Role.OPERATOR, operations={"GET": LIST}),
         Endpoint(
             "callbacks_resend_dead",
             "callbacks/resend",
             {"POST": calls.resend_dead},
+            Role.OPERATOR,
             operations={"POST": RESEND_DEAD},
         ),
         Endpoint(
             "callbacks_resend",
             "callbacks/{callback_id}/resend",
             {"POST": calls.resend},
+            Role.OPERATOR,
             operations={"POST": RESEND},
         ),
     ]

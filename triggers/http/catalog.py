@@ -1,12 +1,15 @@
-"""The STAC API below /api/stac: which key a request needs, how large it may be, what its links begin with.
+"""The STAC API below /api/stac: which role a request needs, how large it may be, what its links begin with.
 
 What it answers is stac-fastapi-pgstac's business (`repositories.catalog_api`).
 """
 
 from __future__ import annotations
 
+import asyncio
+
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.catalog_ids import why_unfit
 
 from .dependencies import HttpDependencies
@@ -25,8 +28,7 @@ ALLOWED = ", ".join(sorted(method.value for method in (*CHANGES, *LOOKS)))
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module. Their names are in the order in which the host must try them."""
     catalog = CatalogEndpoint(api)
-    function, anonymous = func.AuthLevel.FUNCTION, func.AuthLevel.ANONYMOUS
-    reads = anonymous if api.settings.catalog_anonymous_reads else function
+    reads = Role.ANYONE if api.settings.catalog_anonymous_reads else Role.READER
     look: dict[str, AsyncHandler] = {"GET": catalog.look, "OPTIONS": catalog.options}
     changes: dict[str, AsyncHandler] = {method.value: catalog.change for method in CHANGES}
     return [
@@ -39,7 +41,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             taken=(func.HttpMethod.POST,),
             documented_at=DOCUMENT,
         ),
-        Endpoint("stac_write", "stac/{*path}", changes, function, taken=CHANGES, documented_at=DOCUMENT),
+        Endpoint("stac_write", "stac/{*path}", changes, Role.OPERATOR, taken=CHANGES, documented_at=DOCUMENT),
     ]
 
 
@@ -49,6 +51,7 @@ class CatalogEndpoint:
     def __init__(self, api: HttpDependencies) -> None:
         self._mount = Mount(api.catalog_api, "stac", api.settings.catalog_public_url)
         self._settings = api.settings
+        self._audit = api.audit
 
     async def look(self, request: Request) -> func.HttpResponse:
         """GET and HEAD, of everything."""
@@ -63,6 +66,7 @@ class CatalogEndpoint:
     async def change(self, request: Request) -> func.HttpResponse:
         """Create, replace, patch or delete items and collections."""
         if request.method == "DELETE":
+            await self._noted(request)
             return await self._mount.answered(request)
         kinds: dict[type, str] = {dict: "a JSON object"}
         if request.method == "PATCH":
@@ -71,7 +75,13 @@ class CatalogEndpoint:
         value = _checked(body, self._settings.catalog_max_body_bytes, kinds)
         if request.method in ("POST", "PUT"):
             _check_ids(value)
+        await self._noted(request)
         return await self._mount.answered(request, body)
+
+    async def _noted(self, request: Request) -> None:
+        """Write down who is about to change what: the application's transaction is none of ours."""
+        what = {"method": request.method, "path": request.optional("path")[:500]}
+        await asyncio.to_thread(self._audit.note, "catalog_change_asked", **what)
 
     async def options(self, request: Request) -> func.HttpResponse:
         """What a browser asks before it asks, or the methods there are."""

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.errors import NotFound
 
 from .dependencies import HttpDependencies
@@ -82,7 +83,7 @@ def endpoints(_: HttpDependencies) -> list[Endpoint]:
             "dashboard",
             "dashboard/{*path}",
             look,
-            func.AuthLevel.ANONYMOUS,
+            Role.ANYONE,
             traced=False,
             documented_at="dashboard",
         )

@@ -21,6 +21,7 @@ from interfaces.states import JobStatus
 from interfaces.tracing import NO_TRACING, Tracing
 from interfaces.web_requests import WebAnswer, WebRequest
 
+from .access_dependencies import Audit, Identities
 from .answer_types import Document, Page, Position
 from .follow_up_dependencies import Callbacks, Schedules
 from .view_dependencies import Activity, Coverage, JobViews
@@ -356,4 +357,7 @@ class HttpDependencies:
     catalog: Catalog
     catalog_api: WebApi
     features_api: WebApi
+    audit: Audit
     tracing: Tracing = NO_TRACING
+    identities: Identities | None = None
+    """None: the host has looked at its keys."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import azure.functions as func
 
+from interfaces.access import Role
+
 from .dependencies import HttpDependencies
 from .mounting import Mount
 from .requests import Request
@@ -18,8 +20,7 @@ ALLOWED = "GET, HEAD, OPTIONS"
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     features = FeaturesEndpoint(api)
-    anonymous = api.settings.features_anonymous_reads
-    reads = func.AuthLevel.ANONYMOUS if anonymous else func.AuthLevel.FUNCTION
+    reads = Role.ANYONE if api.settings.features_anonymous_reads else Role.READER
     methods: dict[str, AsyncHandler] = {"GET": features.look, "OPTIONS": features.options}
     return [Endpoint("features", "features/{*path}", methods, reads, documented_at="features/api")]
 

@@ -13,6 +13,7 @@ from time import monotonic, perf_counter
 
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.errors import NotFound, OrchestratorError
 
 from .dependencies import Document, HttpDependencies
@@ -44,20 +45,19 @@ READYZ = Operation(
 def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     health = Health(api)
-    anonymous = func.AuthLevel.ANONYMOUS
     return [
-        Endpoint("health", "health", {"GET": health.health}, operations={"GET": HEALTH}),
+        Endpoint("health", "health", {"GET": health.health}, Role.READER, operations={"GET": HEALTH}),
         Endpoint(
             "livez",
             "livez",
             {"GET": health.livez},
-            anonymous,
+            Role.ANYONE,
             operations={"GET": LIVEZ},
             traced=False,
             limited=False,
         ),
         Endpoint(
-            "readyz", "readyz", {"GET": health.readyz}, anonymous, operations={"GET": READYZ}, traced=False
+            "readyz", "readyz", {"GET": health.readyz}, Role.ANYONE, operations={"GET": READYZ}, traced=False
         ),
     ]
 

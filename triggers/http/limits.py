@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from interfaces.access import Role
 from interfaces.contracts import JsonObject
 from interfaces.errors import InvalidRequest, NotFound, PayloadTooLarge, UnknownJobType, field_errors
 
@@ -45,11 +46,12 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     limits = ConcurrencyLimits(api)
     return [
-        Endpoint("db_limits", "db/limits", {"GET": limits.all}, operations={"GET": ALL}),
+        Endpoint("db_limits", "db/limits", {"GET": limits.all}, Role.READER, operations={"GET": ALL}),
         Endpoint(
             "db_limits_of_type",
             "db/limits/{kind}/{name}",
             {"PUT": limits.put},
+            Role.OPERATOR,
             dispatches=True,
             operations={"PUT": PUT},
         ),

@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import BaseModel, Field
 
+from interfaces.access import Role
 from interfaces.errors import JobNotFound, OrchestratorError
 from interfaces.states import JobStatus, TaskStatus
 
@@ -100,7 +101,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
 
 
 def _get(name: str, route: str, handler: Handler, operation: Operation) -> Endpoint:
-    return Endpoint(name, route, {"GET": handler}, operations={"GET": operation})
+    return Endpoint(name, route, {"GET": handler}, Role.READER, operations={"GET": operation})
 
 
 class Listings:

@@ -7,6 +7,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from interfaces.access import Role
 from interfaces.contracts import JsonObject
 from interfaces.errors import InvalidRequest, PayloadTooLarge, field_errors
 from interfaces.retention import Cleanup
@@ -47,6 +48,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "db_cleanup",
             "db/maintenance/cleanup",
             {"POST": maintenance.cleanup},
+            Role.OPERATOR,
             operations={"POST": CLEANUP},
         )
     ]
@@ -57,12 +59,16 @@ class Maintenance:
 
     def __init__(self, api: HttpDependencies) -> None:
         self._retention = api.retention
+        self._audit = api.audit
         self._max_bytes = api.settings.max_parameters_bytes
 
     def cleanup(self, request: Request) -> func.HttpResponse:
         """Remove old runs, or count them."""
         request.query(Query)
         body = _parsed(request.json_object(max_bytes=self._max_bytes))
+        if not body.dry_run:
+            # Before anything is removed, in many transactions: what ends in between is not done unseen.
+            self._audit.note("cleanup_asked", older_than_days=body.older_than_days, limit=body.limit)
         done = self._retention.cleanup(body.older_than_days, dry_run=body.dry_run, limit=body.limit)
         return answer(done.model_dump())
 

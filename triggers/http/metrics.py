@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.signals import PREFIX, Distribution, Family, Kind
 
 from .dependencies import HttpDependencies
@@ -28,7 +29,14 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     metrics = Metrics(api)
     return [
-        Endpoint("metrics", "metrics", {"GET": metrics.metrics}, operations={"GET": METRICS}, traced=False)
+        Endpoint(
+            "metrics",
+            "metrics",
+            {"GET": metrics.metrics},
+            Role.READER,
+            operations={"GET": METRICS},
+            traced=False,
+        )
     ]
 
 

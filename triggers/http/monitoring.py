@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.access import Role
 from interfaces.errors import Conflict, DependencyUnavailable, JobNotFound, NotFound, PayloadTooLarge
 
 from .dependencies import Document, HttpDependencies
@@ -60,6 +61,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_activity",
             "monitor/activity",
             {"GET": monitoring.activity},
+            Role.READER,
             traced=False,
             operations={"GET": ACTIVITY},
         ),
@@ -67,6 +69,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_history",
             "monitor/history",
             {"GET": monitoring.history},
+            Role.READER,
             traced=False,
             operations={"GET": HISTORY},
         ),
@@ -74,6 +77,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_queues",
             "monitor/queues",
             {"GET": monitoring.queues},
+            Role.READER,
             traced=False,
             operations={"GET": QUEUES},
         ),
@@ -81,6 +85,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "monitor_replay",
             "monitor/poison/{poison_id}/replay",
             {"POST": monitoring.replay},
+            Role.OPERATOR,
             dispatches=True,
             operations={"POST": REPLAY},
         ),

@@ -17,7 +17,9 @@ from .problems import bad_field
 from .requests import KEY_PARAMETERS, Request
 from .responses import ROUTE_PREFIX
 
-KEY_HEADERS = {"x-functions-key", "x-functions-clientid"}
+KEY_HEADERS = {"x-functions-key", "x-functions-clientid", "authorization", "cookie"}
+PLATFORM_PREFIX = "x-ms-"
+"""Of headers in which the platform says who calls, and hands on their tokens."""
 
 
 class Mount:
@@ -84,7 +86,8 @@ def _name(pair: str) -> str:
 def _headers(request: Request) -> tuple[tuple[str, str], ...]:
     """Without keys and without what proxies said. The body is JSON whatever its type is called."""
     dropped = {*HEADERS, *KEY_HEADERS, "content-length", "host"}
-    kept = {name: value for name, value in request.headers.items() if name not in dropped}
+    given = {n: value for n, value in request.headers.items() if not n.startswith(PLATFORM_PREFIX)}
+    kept = {name: value for name, value in given.items() if name not in dropped}
     if "json" not in kept.get("content-type", ""):
         kept["content-type"] = "application/json"
     return tuple(kept.items())

@@ -9,11 +9,12 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-import azure.functions as func
 from pydantic import JsonValue
 
+from interfaces.access import Role
 from interfaces.callbacks import KINDS
 from interfaces.contracts import JsonObject
+from interfaces.errors import NotAuthenticated, OrchestratorError, RoleNeeded, ServiceUnavailable
 from interfaces.jobs import JobTypeInfo
 
 from .documentation import Answer, JobBody, Operation, Tag
@@ -70,13 +71,9 @@ HEADERS: JsonObject = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     },
 }
-FUNCTION_KEY: list[JsonValue] = [{"functionKey": []}, {"functionKeyInQuery": []}]
-SECURITY: dict[func.AuthLevel, list[JsonValue]] = {
-    func.AuthLevel.FUNCTION: FUNCTION_KEY,
-    func.AuthLevel.ADMIN: [{"adminKey": []}, {"adminKeyInQuery": []}],
-    func.AuthLevel.ANONYMOUS: [],
-}
-SCHEMES: JsonObject = {
+ROLE = "x-required-role"
+"""Of an operation: the least role that may ask for it (docs/access.md)."""
+KEY_SCHEMES: JsonObject = {
     f"{name}Key{place}": {
         "type": "apiKey",
         "in": "query" if place else "header",
@@ -92,17 +89,29 @@ SCHEMES: JsonObject = {
 PATH_PARAMETERS: dict[str, JsonObject] = {
     "job_id": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of what was asked"},
 }
+TOKEN_SCHEMES: JsonObject = {
+    "entra": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of Entra ID with the app role that is named, or a higher one.",
+    }
+}
+TOKEN_PROBLEMS: tuple[type[OrchestratorError], ...] = (NotAuthenticated, RoleNeeded, ServiceUnavailable)
 KEY_MISSING: JsonObject = {"description": "The key is missing or wrong. The host says so, without a body."}
 
 
-def document(endpoints: Sequence[Endpoint], job_types: Sequence[JobTypeInfo]) -> JsonObject:
-    """The OpenAPI document, whose server is the route prefix."""
-    return _Writer(job_types).document(endpoints)
+def document(
+    endpoints: Sequence[Endpoint], job_types: Sequence[JobTypeInfo], *, tokens: bool = False
+) -> JsonObject:
+    """The OpenAPI document, whose server is the route prefix. `tokens`: asked for in place of keys."""
+    return _Writer(job_types, tokens).document(endpoints)
 
 
 class _Writer:
-    def __init__(self, job_types: Sequence[JobTypeInfo]) -> None:
+    def __init__(self, job_types: Sequence[JobTypeInfo], tokens: bool) -> None:
         self._job_types = job_types
+        self._tokens = tokens
         self._schemas = Schemas()
         self._problems = ProblemResponses(self._schemas)
 
@@ -128,7 +137,7 @@ class _Writer:
                 "schemas": self._schemas.all(),
                 "responses": self._problems.all(),
                 "headers": HEADERS,
-                "securitySchemes": SCHEMES,
+                "securitySchemes": TOKEN_SCHEMES if self._tokens else KEY_SCHEMES,
             },
         }
 
@@ -159,8 +168,9 @@ class _Writer:
             "operationId": name,
             "tags": [operation.tag.title],
             "summary": summary,
-            "responses": self._responses(endpoint, operation),
-            "security": [*SECURITY[endpoint.auth_level]],
+            "responses": self._responses(endpoint.needs(method), operation),
+            "security": self._security(endpoint.needs(method), endpoint.strongest),
+            ROLE: endpoint.needs(method).label,
         }
         if says:
             described["description"] = says
@@ -221,13 +231,23 @@ class _Writer:
         }
         return {**one_of(envelopes), "discriminator": {"propertyName": "job_type", "mapping": mapping}}
 
-    def _responses(self, endpoint: Endpoint, operation: Operation) -> JsonObject:
+    def _security(self, role: Role, strongest: Role) -> list[JsonValue]:
+        """What a request needs, as alternatives. The host asks all methods of a URL for the same key."""
+        if self._tokens:
+            return [{"entra": [role.label]}] if role else []
+        name = "admin" if strongest is Role.ADMIN else "function"
+        return [{f"{name}Key": []}, {f"{name}KeyInQuery": []}] if strongest else []
+
+    def _responses(self, role: Role, operation: Operation) -> JsonObject:
         responses: JsonObject = {
             str(status): self._answer(answer) for status, answer in operation.answers.items()
         }
-        for status, problem in self._problems.of(operation.all_problems).items():
+        problems = operation.all_problems
+        if role and self._tokens:
+            problems = list(dict.fromkeys([*problems, *TOKEN_PROBLEMS]))
+        for status, problem in self._problems.of(problems).items():
             responses.setdefault(status, problem)
-        if endpoint.auth_level is not func.AuthLevel.ANONYMOUS:
+        if role and not self._tokens:
             responses["401"] = KEY_MISSING
         return dict(sorted(responses.items()))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import BaseModel, Field
 
+from interfaces.access import Role
 from interfaces.errors import FieldError, Forbidden, PayloadTooLarge
 
 from .dependencies import Document, HttpDependencies
@@ -58,9 +59,9 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     return [
         _get("db_stats", "db/stats", look.stats, STATS),
         _get("db_enums", "db/enums/diagnostic", look.enums, ENUMS),
-        _get("db_functions", "db/functions/test", look.functions, FUNCTIONS),
+        _get("db_functions", "db/functions/test", look.functions, FUNCTIONS, Role.OPERATOR),
         _get("db_invariants", "db/invariants", look.invariants, INVARIANTS),
-        _get("db_debug", "db/debug/all", look.debug, DEBUG),
+        _get("db_debug", "db/debug/all", look.debug, DEBUG, Role.OPERATOR),
         _get("monitor_poison", "monitor/poison", look.poison, POISON),
         _change("migrate", change.migrate),
         _change("redeploy", change.redeploy),
@@ -68,13 +69,13 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     ]
 
 
-def _get(name: str, route: str, handler: Handler, operation: Operation) -> Endpoint:
-    return Endpoint(name, route, {"GET": handler}, operations={"GET": operation})
+def _get(name: str, route: str, handler: Handler, operation: Operation, role: Role = Role.READER) -> Endpoint:
+    return Endpoint(name, route, {"GET": handler}, role, operations={"GET": operation})
 
 
 def _change(name: str, handler: Handler) -> Endpoint:
-    route, admin = f"db/schema/{name}", func.AuthLevel.ADMIN
-    return Endpoint(f"db_schema_{name}", route, {"POST": handler}, admin, operations={"POST": CHANGE})
+    route = f"db/schema/{name}"
+    return Endpoint(f"db_schema_{name}", route, {"POST": handler}, Role.ADMIN, operations={"POST": CHANGE})
 
 
 class Operations:

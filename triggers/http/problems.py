@@ -13,6 +13,7 @@ from interfaces.errors import (
     FieldError,
     InvalidRequest,
     MethodNotAllowed,
+    NotAuthenticated,
     OrchestratorError,
     ServiceUnavailable,
     TooManyRequests,
@@ -23,6 +24,8 @@ from .responses import to_json
 PROBLEM_JSON = "application/problem+json"
 MISSING_SCHEMA = {"42P01", "42704", "42883", "3F000"}
 """SQLSTATEs of undefined tables, types, functions and schemas: PostgreSQL's manual, appendix A."""
+SIGN_IN_HEADER = "X-Sign-In"
+"""Of a 401: where a person signs in, for the operations page."""
 RETRY_AFTER_SECONDS = 5
 MAX_ERRORS = 50
 """A body can have a hundred thousand wrong fields with endless names; nobody reads an answer as long."""
@@ -91,6 +94,9 @@ def _short(text: str, characters: int) -> str:
 def _headers(error: OrchestratorError) -> Mapping[str, str]:
     if isinstance(error, MethodNotAllowed):
         return {"Allow": error.allowed}
+    if isinstance(error, NotAuthenticated):
+        sign_in = {SIGN_IN_HEADER: error.sign_in} if error.sign_in else {}
+        return {"WWW-Authenticate": error.challenge, **sign_in}
     if isinstance(error, DependencyUnavailable | TooManyRequests):
         return {"Retry-After": str(ceil(error.retry_after))}
     if error.status == ServiceUnavailable.status:

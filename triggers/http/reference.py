@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.contracts import JsonObject
 from interfaces.errors import NotFound
 
@@ -55,13 +56,11 @@ FILE = Operation(
 def endpoints(api: HttpDependencies, others: Sequence[Endpoint]) -> list[Endpoint]:
     """The endpoints of this module, which describe themselves and `others`."""
     reference = Reference(api)
-    anonymous = func.AuthLevel.ANONYMOUS
+    anyone = Role.ANYONE
     own = [
-        Endpoint("docs", "docs", {"GET": reference.page}, anonymous, operations={"GET": PAGE}),
-        Endpoint("docs_file", "docs/{file}", {"GET": reference.file}, anonymous, operations={"GET": FILE}),
-        Endpoint(
-            "openapi", "openapi.json", {"GET": reference.openapi}, anonymous, operations={"GET": OPENAPI}
-        ),
+        Endpoint("docs", "docs", {"GET": reference.page}, anyone, operations={"GET": PAGE}),
+        Endpoint("docs_file", "docs/{file}", {"GET": reference.file}, anyone, operations={"GET": FILE}),
+        Endpoint("openapi", "openapi.json", {"GET": reference.openapi}, anyone, operations={"GET": OPENAPI}),
     ]
     reference.described = (*others, *own)
     return own
@@ -74,10 +73,11 @@ class Reference:
 
     def __init__(self, api: HttpDependencies) -> None:
         self._jobs = api.jobs
+        self._tokens = api.identities is not None
 
     @cached_property
     def _document(self) -> JsonObject:
-        return document(self.described, self._jobs.job_types())
+        return document(self.described, self._jobs.job_types(), tokens=self._tokens)
 
     def openapi(self, request: Request) -> func.HttpResponse:
         """This document."""

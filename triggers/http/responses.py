@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import azure.functions as func
 
@@ -32,6 +33,8 @@ def plain(value: object) -> object:
     """What JSON has no word for, in the words it has."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     raise TypeError(f"cannot be shown as JSON: {type(value).__name__}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.access import Role
 from interfaces.errors import JobNotFound
 from interfaces.states import TaskStatus
 
@@ -70,6 +71,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "jobs_with_id_results",
             "jobs/{job_id}/results",
             {"GET": pages.results},
+            Role.READER,
             operations={"GET": RESULTS},
         )
     ]

@@ -18,12 +18,14 @@ import azure.functions as func
 from engine import waking
 from engine.observing import about, attributes
 from engine.redaction import trace
+from interfaces.access import Caller, Role, calling
 from interfaces.errors import MethodNotAllowed
 from interfaces.settings import Settings
 from interfaces.tracing import NO_TRACING, SpanKind, Tracing, Value
 from triggers.outputs import wake, with_outputs
 from triggers.threads import Threads
 
+from .access import Gate, KeyGate
 from .documentation import Operation
 from .problems import known, problem
 from .rate_limits import RateLimits
@@ -37,6 +39,7 @@ AsyncHandler = Callable[[Request], Awaitable[func.HttpResponse]]
 Answer = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
 CORRELATION_HEADER = "x-correlation-id"
+BY_KEYS = KeyGate()
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Endpoint:
     name: str
     route: str
     methods: Mapping[str, Handler | AsyncHandler]
-    auth_level: func.AuthLevel = func.AuthLevel.FUNCTION
+    role: Role | Mapping[str, Role]
+    """What a caller must be, or what for each method (docs/access.md)."""
     dispatches: bool = False
     """Whether a handler sends messages, whose listeners are to be woken."""
     traced: bool = True
@@ -65,6 +69,17 @@ class Endpoint:
     documented_at: str = ""
     """Where an application that answers everything below the route describes itself, in place of that."""
 
+    def needs(self, method: str) -> Role:
+        """The role that a request needs. Whoever may use any method may learn which there are."""
+        if isinstance(self.role, Role):
+            return self.role
+        return self.role.get("GET" if method == "HEAD" else method, min(self.role.values()))
+
+    @property
+    def strongest(self) -> Role:
+        """The role that the most demanding method needs."""
+        return self.role if isinstance(self.role, Role) else max(self.role.values())
+
     @property
     def allowed(self) -> str:
         """The methods answered here, as the Allow header lists them."""
@@ -77,6 +92,7 @@ def register(
     settings: Settings,
     threads: Threads,
     tracing: Tracing = NO_TRACING,
+    gate: Gate = BY_KEYS,
     limits: RateLimits | None = None,
 ) -> None:
     """Add the endpoint as a function that takes every method.
@@ -84,11 +100,11 @@ def register(
     A handler that is a coroutine runs on the event loop and must not block it, others on `threads`.
     """
     counted = limits if endpoint.limited else None
-    answer = _answering(endpoint, threads, tracing if endpoint.traced else NO_TRACING, counted)
+    answer = _answering(endpoint, threads, gate, tracing if endpoint.traced else NO_TRACING, counted)
     entry = _waking(answer) if endpoint.dispatches else answer
     entry.__name__ = endpoint.name
     routed = blueprint.route(
-        route=endpoint.route, methods=list(endpoint.taken), auth_level=endpoint.auth_level
+        route=endpoint.route, methods=list(endpoint.taken), auth_level=gate.level(endpoint.strongest)
     )
     function = blueprint.function_name(endpoint.name)(routed(entry))
     if endpoint.dispatches:
@@ -108,17 +124,22 @@ def _waking(answer: Answer) -> Callable[..., Awaitable[func.HttpResponse]]:
 
 
 def _answering(
-    endpoint: Endpoint, threads: Threads, tracing: Tracing, limits: RateLimits | None = None
+    endpoint: Endpoint, threads: Threads, gate: Gate, tracing: Tracing, limits: RateLimits | None = None
 ) -> Answer:
+    # Where the host asks for no key, anybody may say that they have one.
+    by_key = gate.level(endpoint.strongest) is not func.AuthLevel.ANONYMOUS
+
     async def answer(request: Request, context: func.Context) -> func.HttpResponse:
         try:
             if limits is not None:
-                # Where the host asks for no key, anybody may say that they have one.
-                limits.admit(request, by_key=endpoint.auth_level is not func.AuthLevel.ANONYMOUS)
+                # Before the caller is asked who they are, which takes more.
+                limits.admit(request, by_key=by_key)
+            principal = await gate.admit(endpoint.needs(request.method), request, context)
             handler = _chosen(endpoint, request)
-            if inspect.iscoroutinefunction(handler):
-                return cast(func.HttpResponse, await handler(request))
-            return cast(func.HttpResponse, await threads.run(context, handler, request))
+            with calling(Caller(principal, request.correlation_id)):
+                if inspect.iscoroutinefunction(handler):
+                    return cast(func.HttpResponse, await handler(request))
+                return cast(func.HttpResponse, await threads.run(context, handler, request))
         except Exception as error:  # noqa: BLE001 - the caller gets a problem, never a trace
             return _failed(request, error)
 

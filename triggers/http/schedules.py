@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
+from interfaces.access import Role
 from interfaces.errors import Conflict, InvalidParameters, NotFound, PayloadTooLarge, UnknownJobType
 from interfaces.follow_ups import NewSchedule, Schedule
 
@@ -48,24 +49,28 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             "schedules",
             "schedules",
             {"GET": calls.all, "POST": calls.create},
+            {"GET": Role.READER, "POST": Role.OPERATOR},
             operations={"GET": ALL, "POST": CREATE},
         ),
         Endpoint(
             "schedules_with_name",
             "schedules/{name}",
             {"GET": calls.one, "DELETE": calls.delete},
+            {"GET": Role.READER, "DELETE": Role.OPERATOR},
             operations={"GET": ONE, "DELETE": DELETE},
         ),
         Endpoint(
             "schedules_with_name_enable",
             "schedules/{name}/enable",
             {"POST": calls.enable},
+            Role.OPERATOR,
             operations={"POST": SWITCH},
         ),
         Endpoint(
             "schedules_with_name_disable",
             "schedules/{name}/disable",
             {"POST": calls.disable},
+            Role.OPERATOR,
             operations={"POST": SWITCH},
         ),
     ]

@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.access import Role
 from interfaces.costs import JobCost
 from interfaces.errors import JobNotFound
 from interfaces.explanations import Explanation
@@ -19,7 +20,7 @@ from .documents.jobs import JobProgress
 from .explaining import explain
 from .requests import Query, Request, Run
 from .responses import answer, job_links
-from .routing import Endpoint
+from .routing import AsyncHandler, Endpoint, Handler
 
 POLL_SECONDS = "1"
 
@@ -63,12 +64,14 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     """The endpoints of this module."""
     status = Status(api)
     return [
-        Endpoint("jobs_status", "jobs/status/{job_id}", {"GET": status.status}, operations={"GET": STATUS}),
-        Endpoint("jobs_cost", "jobs/{job_id}/cost", {"GET": status.cost}, operations={"GET": COST}),
-        Endpoint(
-            "jobs_explain", "jobs/{job_id}/explain", {"GET": status.explain}, operations={"GET": EXPLAIN}
-        ),
+        _get("jobs_status", "jobs/status/{job_id}", status.status, STATUS),
+        _get("jobs_cost", "jobs/{job_id}/cost", status.cost, COST),
+        _get("jobs_explain", "jobs/{job_id}/explain", status.explain, EXPLAIN),
     ]
+
+
+def _get(name: str, route: str, handler: Handler | AsyncHandler, operation: Operation) -> Endpoint:
+    return Endpoint(name, route, {"GET": handler}, Role.READER, operations={"GET": operation})
 
 
 class Status:

@@ -8,6 +8,7 @@ from typing import Annotated
 import azure.functions as func
 from pydantic import Field, JsonValue, ValidationError
 
+from interfaces.access import Role
 from interfaces.contracts import JsonObject
 from interfaces.costs import DryRun
 from interfaces.errors import (
@@ -93,7 +94,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
     return [
         _post("jobs_submit", "jobs/submit", calls.submit, SUBMIT, dispatches=True),
         _post("jobs_submit_type", "jobs/submit/{job_type}", calls.submit_type, SUBMIT_TYPE, dispatches=True),
-        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}, operations={"GET": TYPES}),
+        Endpoint("jobs_types", "jobs/types", {"GET": calls.types}, Role.READER, operations={"GET": TYPES}),
         # Named to come after jobs_status and jobs_submit, whose routes match jobs/status/cancel too.
         _post("jobs_with_id_cancel", "jobs/{job_id}/cancel", calls.cancel, CANCEL),
         _post("jobs_with_id_rerun", "jobs/{job_id}/rerun", calls.rerun, RERUN, dispatches=True),
@@ -104,7 +105,14 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
 def _post(
     name: str, route: str, handler: Handler, operation: Operation, *, dispatches: bool = False
 ) -> Endpoint:
-    return Endpoint(name, route, {"POST": handler}, dispatches=dispatches, operations={"POST": operation})
+    return Endpoint(
+        name,
+        route,
+        {"POST": handler},
+        Role.SUBMITTER,
+        dispatches=dispatches,
+        operations={"POST": operation},
+    )
 
 
 class Submission:

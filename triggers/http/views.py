@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import azure.functions as func
 from pydantic import Field
 
+from interfaces.access import Role
 from interfaces.errors import (
     AccessDenied,
     BlobNotFound,
@@ -120,7 +121,7 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
 
 
 def _get(name: str, route: str, handler: Handler, operation: Operation) -> Endpoint:
-    return Endpoint(name, route, {"GET": handler}, operations={"GET": operation})
+    return Endpoint(name, route, {"GET": handler}, Role.READER, operations={"GET": operation})
 
 
 class Views:

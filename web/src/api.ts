@@ -27,10 +27,13 @@ export class ApiError extends Error {
   }
 }
 
-type KeyListener = () => void;
+/** What the app asks for: a key, or that the person signs in, at an address where that is possible. */
+export type Needed = { key: true } | { key: false; signIn: string };
+
+type KeyListener = (needed: Needed) => void;
 const waiting = new Set<KeyListener>();
 
-/** Called whenever the API asks for a key that it did not get. Answers how to stop listening. */
+/** Called whenever the API asks for a key or a person that it did not get. Answers how to stop listening. */
 export function onKeyNeeded(listener: KeyListener): () => void {
   waiting.add(listener);
   return () => waiting.delete(listener);
@@ -41,9 +44,15 @@ function address(path: string): URL {
   return new URL(path.startsWith(PREFIX) ? path.slice(PREFIX.length) : path, root);
 }
 
+/** Of a 401: the host, which asks for keys, says nothing; the app, which asks who calls, says so in a problem. */
+function needed(response: Response): Needed {
+  const told = response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
+  return told ? { key: false, signIn: response.headers.get("x-sign-in") ?? "" } : { key: true };
+}
+
 async function problemOf(response: Response): Promise<Problem> {
   const fallback = { title: response.statusText || `HTTP ${response.status}`, detail: "", status: response.status };
-  if (response.status === 401) {
+  if (needed(response).key && response.status === 401) {
     return { ...fallback, title: "Key needed", detail: "The app asks for a function key." };
   }
   try {
@@ -84,7 +93,10 @@ async function call(path: string, { method = "GET", body, signal, also = [], kep
     throw new ApiError(0, { title: "No answer", detail: "The app does not answer.", status: 0 });
   }
   if (response.ok || also.includes(response.status)) return response;
-  if (response.status === 401) waiting.forEach((listener) => listener());
+  if (response.status === 401) {
+    const what = needed(response);
+    waiting.forEach((listener) => listener(what));
+  }
   const after = Number(response.headers.get("retry-after"));
   throw new ApiError(response.status, await problemOf(response), after > 0 ? after : null);
 }

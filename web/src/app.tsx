@@ -1,8 +1,8 @@
 /** The frame of the page: where to go, the key, the theme; and the view that the address names. */
 
 import { useEffect, useState } from "preact/hooks";
-import { onKeyNeeded } from "./api";
-import { KeyDialog } from "./key";
+import { onKeyNeeded, type Needed } from "./api";
+import { KeyDialog, SignInDialog } from "./key";
 import { JobsView } from "./jobs/jobs";
 import { JobView } from "./job/job";
 import { HealthView } from "./monitor/health";
@@ -23,11 +23,11 @@ const NEXT: Record<Theme, Theme> = { system: "dark", dark: "light", light: "syst
 
 export function App() {
   const route = useRoute();
-  const [asksForKey, setAsksForKey] = useState(false);
+  const [needed, setNeeded] = useState<Needed | null>(null);
   const [session, setSession] = useState(0);
   const [theme, setOwnTheme] = useState(getTheme);
   const place = route.path[0] ?? "jobs";
-  useEffect(() => onKeyNeeded(() => setAsksForKey(true)), []);
+  useEffect(() => onKeyNeeded(setNeeded), []);
   useEffect(() => {
     document.title = `${PLACES.find(([id]) => id === place)?.[1] ?? "Operations"} · Operations`;
     document.getElementById("main")?.focus({ preventScroll: true });
@@ -40,7 +40,7 @@ export function App() {
     setOwnTheme(next);
   };
   const keyed = () => {
-    setAsksForKey(false);
+    setNeeded(null);
     // Whatever was refused is asked for again.
     setSession((n) => n + 1);
   };
@@ -76,7 +76,7 @@ export function App() {
             <span class="wide-only">{theme}</span>
             <span class="narrow-only sr">Colours: {theme}</span>
           </button>
-          <button type="button" class="quiet" onClick={() => setAsksForKey(true)}>
+          <button type="button" class="quiet" onClick={() => setNeeded({ key: true })}>
             <svg viewBox="0 0 16 16" class="icon" aria-hidden="true">
               <circle cx="5" cy="8" r="2.7" />
               <path d="M7.7 8H14v3M11 8v2" />
@@ -89,7 +89,8 @@ export function App() {
       <main id="main" tabIndex={-1} key={session}>
         <View place={place} path={route.path} query={route.query} />
       </main>
-      {asksForKey && <KeyDialog onDone={keyed} onClose={() => setAsksForKey(false)} />}
+      {needed?.key && <KeyDialog onDone={keyed} onClose={() => setNeeded(null)} />}
+      {needed && !needed.key && <SignInDialog address={needed.signIn} onClose={() => setNeeded(null)} />}
     </>
   );
 }

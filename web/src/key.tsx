@@ -1,4 +1,4 @@
-/** Asks for the function key, and keeps it until the tab is closed. */
+/** Asks for the function key, and keeps it until the tab is closed; or leads to where a person signs in. */
 
 import { useState } from "preact/hooks";
 import { getKey, setKey } from "./session";
@@ -41,6 +41,25 @@ export function KeyDialog({ onDone, onClose }: { onDone: () => void; onClose: ()
           </button>
         </div>
       </form>
+    </Dialog>
+  );
+}
+
+/** The app asks who somebody is. Signed in, the browser sends the session along by itself. */
+export function SignInDialog({ address, onClose }: { address: string; onClose: () => void }) {
+  const back = encodeURIComponent(location.pathname + location.search + location.hash);
+  return (
+    <Dialog title="Sign in" onClose={onClose}>
+      <div class="stack">
+        {address ? (
+          <p>
+            The app asks who you are. <a href={`${address}?post_login_redirect_uri=${back}`}>Sign in</a>, and come back
+            to this view.
+          </p>
+        ) : (
+          <p>The app takes tokens of programs only: nobody can sign in with a browser.</p>
+        )}
+      </div>
     </Dialog>
   );
 }

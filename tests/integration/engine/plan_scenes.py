@@ -30,6 +30,7 @@ def parameters(tasks: int) -> dict[str, Any]:
         "stage": 1,
         "worker": "w",
         "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01",
+        "caller": '{"kind": "key", "name": "key", "correlation_id": ""}',
         "first": middle + HELD,
         "last": middle + 2 * HELD - 1,
         "lease": datetime.timedelta(seconds=30),

@@ -8,6 +8,7 @@ import pytest
 
 from engine.signals import Signals
 from repositories.activity import Activity
+from repositories.audit import Audit
 from repositories.catalog_api import CatalogApi
 from repositories.costs import CostRepository
 from repositories.coverage import Coverage
@@ -24,10 +25,11 @@ from repositories.schema import Schema
 from tests.fix_engine import World
 from tests.unit.triggers.http_client import Client
 from triggers.http import HttpDependencies, build
+from triggers.http.access_dependencies import Identities
 
 
-def client_of(world: World) -> Client:
-    """The API of a world."""
+def client_of(world: World, identities: Identities | None = None) -> Client:
+    """The API of a world. `identities`: who calls, in place of keys."""
     database = world.databases[0]
     return Client(
         build(
@@ -56,6 +58,8 @@ def client_of(world: World) -> Client:
                 catalog=PgstacSchema(database),
                 catalog_api=CatalogApi(world.settings),
                 features_api=FeaturesApi(world.settings),
+                audit=Audit(database),
+                identities=identities,
             )
         )
     )

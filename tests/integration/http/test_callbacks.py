@@ -86,6 +86,15 @@ def test_a_subscription_is_made_seen_without_its_secret_and_removed(pair: tuple[
     assert api.request("DELETE", "/api/subscriptions/1").json()["errors"][0]["field"] == "subscription_id"
 
 
+def test_the_callbacks_of_a_subscription_are_listed_with_its_id(pair: tuple[Client, World]) -> None:
+    api, world = pair
+    asked = {"job_type": "hello_world", "url": HOOK, "events": ["completed"], "secret": SECRET}
+    made = api.post("/api/subscriptions", asked).json()
+    world.run(api.post(f"{SUBMIT}/hello_world", {"n": 1}).json()["job_id"])
+    (told,) = api.get("/api/callbacks").json()["callbacks"]
+    assert (told["subscription_id"], told["state"]) == (made["subscription_id"], "pending")
+
+
 @pytest.mark.parametrize(
     ("wrong", "status", "named"),
     [

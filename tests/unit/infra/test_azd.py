@@ -128,7 +128,8 @@ def test_the_database_gets_its_roles_before_its_schema_and_the_catalogs_after_th
     assert first == "python3 -m local.stack.bootstrap -- -c "
     assert [call.partition(" | ")[0] for call in made] == [
         "-m repositories.roles --app id-orchestrator-1",
-        "-m repositories.entra --role id-orchestrator-1 --object-id 11111111-1111-1111-1111-111111111111",
+        "-m repositories.entra_roles --role id-orchestrator-1"
+        " --object-id 11111111-1111-1111-1111-111111111111",
         "-m repositories.migrations",
         "-m repositories.pgstac_schema",
         "-m repositories.roles --app id-orchestrator-1",
@@ -146,7 +147,7 @@ def test_the_database_gets_its_roles_before_its_schema_and_the_catalogs_after_th
 
 
 def test_a_step_that_fails_ends_the_hook(checkout: Path) -> None:
-    done = run("postprovision", checkout, **ENVIRONMENT, FAILS="repositories.entra")
+    done = run("postprovision", checkout, **ENVIRONMENT, FAILS="repositories.entra_roles")
     assert done.returncode == 1
     assert "repositories.migrations" not in "".join(calls(checkout))
 

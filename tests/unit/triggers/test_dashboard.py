@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import azure.functions as func
 import pytest
 
+from interfaces.access import Role
 from interfaces.settings import Settings
 from tests.fix_stack import CHECKOUT
 from tests.unit.triggers.http_client import Client
@@ -25,7 +26,7 @@ WEB = CHECKOUT / "web"
 def api() -> Client:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     settings = Settings(database_url="postgresql://nobody@127.0.0.1:9/nothing")  # type: ignore[arg-type]
-    endpoint = Endpoint("dashboard", "dashboard/{*path}", {"GET": dashboard.page}, func.AuthLevel.ANONYMOUS)
+    endpoint = Endpoint("dashboard", "dashboard/{*path}", {"GET": dashboard.page}, Role.ANYONE)
     register(blueprint, endpoint, settings, Threads("test", 1))
     return Client(blueprint)
 

@@ -31,7 +31,7 @@ METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 NO_JOB = "0" * 64
 
 
-def dependencies() -> HttpDependencies:
+def dependencies(**given: Any) -> HttpDependencies:
     """Nothing that answers, but the job types."""
     others: dict[str, Any] = {field.name: Mock() for field in fields(HttpDependencies)}
     others["jobs"].job_types.return_value = [
@@ -43,7 +43,8 @@ def dependencies() -> HttpDependencies:
         )
         for one in JOB_TYPES
     ]
-    return HttpDependencies(**others | {"settings": Settings(), "tracing": NO_TRACING})
+    known = {"settings": Settings(), "tracing": NO_TRACING, "identities": None}
+    return HttpDependencies(**others | known | given)
 
 
 @pytest.fixture(scope="module")

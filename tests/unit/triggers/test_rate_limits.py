@@ -9,6 +9,7 @@ import azure.functions as func
 import pytest
 from pydantic import ValidationError
 
+from interfaces.access import Role
 from interfaces.errors import TooManyRequests
 from interfaces.settings import Settings
 from tests.unit.triggers.http_client import Answer, Client
@@ -33,9 +34,9 @@ def client(**given: Any) -> Client:
         return answer({})
 
     for endpoint in (
-        Endpoint("keyed", "keyed", {"GET": there, "POST": there}),
-        Endpoint("open", "open", {"GET": there}, func.AuthLevel.ANONYMOUS),
-        Endpoint("livez", "livez", {"GET": there}, func.AuthLevel.ANONYMOUS, limited=False),
+        Endpoint("keyed", "keyed", {"GET": there, "POST": there}, Role.READER),
+        Endpoint("open", "open", {"GET": there}, Role.ANYONE),
+        Endpoint("livez", "livez", {"GET": there}, Role.ANYONE, limited=False),
     ):
         register(blueprint, endpoint, settings, threads, limits=limits)
     return Client(blueprint)

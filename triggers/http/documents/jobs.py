@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from interfaces.access import Kind
 from interfaces.contracts import JobId, JsonObject, examples
 from interfaces.jobs import Changed, JobTypeInfo, Submitted
 from interfaces.states import JobStatus
@@ -125,6 +126,14 @@ class Follower(Answered):
     error: Annotated[str | None, Field(description="Why it does not follow")]
 
 
+class By(Answered):
+    """Who asked for something (docs/access.md)."""
+
+    kind: Kind
+    name: str
+    id: Annotated[str | None, Field(description="Of the user or service principal in Entra ID")] = None
+
+
 class JobProgress(Answered):
     """How far a job is."""
 
@@ -142,6 +151,7 @@ class JobProgress(Answered):
             "error": None,
             "timings": {**TIMES, "duration_seconds": 1.274},
             "followed_by": [],
+            "submitted_by": {"kind": "user", "name": "ada@example.org", "id": "5d1f9c5e-…"},
             "correlation_id": CORRELATION_ID,
             "links": LINKS,
         }
@@ -159,6 +169,9 @@ class JobProgress(Answered):
     error: str | None
     timings: Timings
     followed_by: list[Follower]
+    submitted_by: Annotated[
+        By | None, Field(description="Who asked for this run; null: a schedule or a chain")
+    ]
     correlation_id: str
     links: JobLinks
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from interfaces.settings import Settings
-from repositories import entra
+from repositories import entra_roles
 from repositories.database import Database
 from repositories.pgstac_schema import EXTENSIONS
 
@@ -21,7 +21,7 @@ def test_extensions_are_created_once_and_a_role_must_be_there(
     words = ["--role", f"missing-{uuid.uuid4().hex}", "--object-id", str(uuid.uuid4())]
     for _ in range(2):
         with pytest.raises(SystemExit, match="there is no role missing-"):
-            entra.main(words)
+            entra_roles.main(words)
     with psycopg.connect(empty_database_url) as connection:
         found = {row[0] for row in connection.execute("SELECT extname FROM pg_extension")}
     assert found >= {*EXTENSIONS}
@@ -34,8 +34,8 @@ def test_a_server_that_knows_no_identities_leaves_the_role_as_it_was(empty_datab
         connection.execute(f'CREATE ROLE "{role}"'.encode())
         try:
             # What there is to know of Azure's own provider is that it is not loaded here.
-            with pytest.raises(entra.EntraRefused, match='provider "pgaadauth" is not loaded'):
-                entra.let_log_in(database, role, uuid.uuid4())
+            with pytest.raises(entra_roles.EntraRefused, match='provider "pgaadauth" is not loaded'):
+                entra_roles.let_log_in(database, role, uuid.uuid4())
             row = connection.execute(
                 "SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", (role,)
             ).fetchone()

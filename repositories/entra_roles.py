@@ -1,7 +1,7 @@
 """A database server of Azure's: the extensions that the app needs, and the identity that a role stands for.
 
-`python -m repositories.entra --role NAME --object-id ID` runs as an Entra administrator of the server, who is
-no superuser, against the database that `DATABASE_URL` names. It can be run again.
+`python -m repositories.entra_roles --role NAME --object-id ID` runs as an Entra administrator of the server,
+who is no superuser, against the database that `DATABASE_URL` names. It can be run again.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _first_line(error: psycopg.Error) -> str:
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m repositories.entra",
+        prog="python -m repositories.entra_roles",
         description="Make a server of Azure's ready for the app, as an Entra administrator of it.",
     )
     parser.add_argument("--role", required=True, help="the app's role in the database")
