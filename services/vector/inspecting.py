@@ -129,7 +129,7 @@ def inspected(
         raise PermanentTaskError(library.TOO_LARGE)
     filtered = options.where is not None or area is not None
     if not filtered:
-        refuse_incomplete(layer, seen.features, check)
+        notes += refuse_incomplete(layer, seen.features, check)
         if layer.part.driver == "GeoJSONSeq":
             screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
