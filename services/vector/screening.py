@@ -12,9 +12,13 @@ from typing import IO, Any
 from urllib.parse import quote
 from xml.parsers import expat
 
+from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
 HEAD_BYTES = 4096
+SCREENING_STEPS = 2000
+"""Of ten thousand instructions of SQLite: a second or two."""
+NAMED_BY_CRS = "the file is refused: its CRS names a file that PROJ would read"
 BLOCK = 1024**2
 SEPARATOR = b"\x1e"
 """Begins each record of a GeoJSON text sequence (RFC 8142); without it each line is one."""
@@ -37,6 +41,12 @@ def refuse_references(path: Path) -> None:
     for sign, kind in REFERRING.items():
         if sign in head:
             raise PermanentTaskError(f"{kind}: references to other files are not followed")
+
+
+def refuse_crs_of_files(path: Path, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` for a file with a CRS that has PROJ read another one."""
+    if crs_references.file_names_a_file(path, check):
+        raise PermanentTaskError(NAMED_BY_CRS)
 
 
 def screen_xml(path: Path, check: Callable[[], None]) -> None:
@@ -107,6 +117,7 @@ def screen_sqlite(path: Path) -> None:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
             made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+            _refuse_crs_of_tables(database)
     except sqlite3.Error as error:
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
     for name, sql in made:
@@ -123,6 +134,19 @@ def screen_sqlite(path: Path) -> None:
                 f"the database is refused: {str(name)[:100]!r} calls {called[1][:50]}, which may reach other "
                 "files"
             )
+
+
+def _refuse_crs_of_tables(database: sqlite3.Connection) -> None:
+    """By value: in the file a text may lie in pieces, and a view may put it together."""
+    steps = iter(range(SCREENING_STEPS))
+    # What is asked of a view is a stranger's program.
+    database.set_progress_handler(lambda: next(steps, None) is None, 10_000)
+    found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    for name in (str(name) for (name,) in found if "spatial_ref_sys" in str(name).lower()):
+        quoted = '"' + name.replace('"', '""') + '"'
+        for row in database.execute(f"SELECT * FROM {quoted}"):  # noqa: S608 - quoted as SQLite has it
+            if any(crs_references.names_a_file(str(value).encode("utf-8", "replace")) for value in row):
+                raise PermanentTaskError(NAMED_BY_CRS)
 
 
 def _is_table(sql: object) -> bool:

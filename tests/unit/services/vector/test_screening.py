@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 from services.vector import screening
 
@@ -125,3 +126,36 @@ def test_whole_numbers_of_more_than_64_bits_are_found(
 ) -> None:
     monkeypatch.setattr(screening, "BLOCK", 30)
     assert screening.has_larger_numbers(written(tmp_path, text), nothing) is larger
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("SELECT '+' || 'in' || 'it=/etc/a:key' AS definition", "its CRS names a file"),
+        (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+            "interrupted",
+        ),
+        ("SELECT 'GEOGCS[...]' AS definition", None),
+    ],
+)
+def test_a_view_in_place_of_the_table_of_crs_is_asked_too(
+    tmp_path: Path, made: str, reason: str | None
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.execute(f"CREATE VIEW gpkg_spatial_ref_sys AS {made}")
+    if reason is None:
+        screening.screen_sqlite(tmp_path / "a.gpkg")
+    else:
+        with pytest.raises(PermanentTaskError, match=reason):
+            screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_a_crs_of_a_file_is_found_where_the_text_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crs_references, "BLOCK", 700)
+    path = written(tmp_path, b"x" * 690 + b'{"crs": "+init=/etc/a:key"}')
+    with pytest.raises(PermanentTaskError, match="its CRS names a file"):
+        screening.refuse_crs_of_files(path, nothing)
+    screening.refuse_crs_of_files(written(tmp_path, b"x" * 5000), nothing)
