@@ -9,7 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
+
+from .screening import NAMED_BY_CRS
 
 HARMLESS_MODULES = frozenset(
     {
@@ -33,6 +36,7 @@ JOIN sqlite_master m ON lower(m.name) = lower(g.table_name) AND m.type = 'table'
 LARGER = "SELECT 1 FROM {table} WHERE length({column}) > ? LIMIT 1"
 NULLS = "SELECT count(*) FROM {table} WHERE {column} IS NULL"
 COUNTED = "SELECT count(*) FROM {table}"
+ROWS = "SELECT * FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
 TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'"
 LOOKED_OVER = "SELECT {sums} FROM {table} NOT INDEXED"
@@ -57,6 +61,7 @@ def screen_sqlite(path: Path) -> None:
             for name, sql in made:
                 _refuse_growing(str(name), str(sql))
             _refuse_endless(database, [str(name) for name, sql in made if _is_view(sql)])
+            _refuse_crs_of_tables(database)
     except sqlite3.Error as error:
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
     for name, sql in made:
@@ -107,6 +112,18 @@ def _refuse_endless(database: sqlite3.Connection, views: Sequence[str]) -> None:
                     f"the database is refused: its view {name[:100]!r} takes too long to be read"
                 ) from error
             # It may call functions that GDAL brings.
+
+
+def _refuse_crs_of_tables(database: sqlite3.Connection) -> None:
+    """By value: in the file a text may lie in pieces, and a view may put it together."""
+    steps = iter(range(VIEW_STEPS))
+    # What is asked of a view is a stranger's program.
+    database.set_progress_handler(lambda: next(steps, None) is None, SQLITE_STEPS)
+    found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    for name in (str(name) for (name,) in found if "spatial_ref_sys" in str(name).lower()):
+        for row in database.execute(ROWS.format(table=_quoted(name))):
+            if any(crs_references.names_a_file(str(value).encode("utf-8", "replace")) for value in row):
+                raise PermanentTaskError(NAMED_BY_CRS)
 
 
 def unreadable_geometries(path: Path, layer: str, nulls: int, check: Callable[[], None]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 from services.vector import screening, sqlite_screening
 
@@ -225,3 +226,36 @@ def test_values_of_a_geopackage_that_are_not_of_their_columns_types_are_counted(
         )
     assert sqlite_screening.looked_over(path, "t", nothing) == (3, {'a "x': 2, "b": 1})
     assert sqlite_screening.looked_over(path, "none", nothing) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("SELECT '+' || 'in' || 'it=/etc/a:key' AS definition", "its CRS names a file"),
+        (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+            "may grow without end",
+        ),
+        ("SELECT 'GEOGCS[...]' AS definition", None),
+    ],
+)
+def test_a_view_in_place_of_the_table_of_crs_is_asked_too(
+    tmp_path: Path, made: str, reason: str | None
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.execute(f"CREATE VIEW gpkg_spatial_ref_sys AS {made}")
+    if reason is None:
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+    else:
+        with pytest.raises(PermanentTaskError, match=reason):
+            sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_a_crs_of_a_file_is_found_where_the_text_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crs_references, "BLOCK", 700)
+    path = written(tmp_path, b"x" * 690 + b'{"crs": "+init=/etc/a:key"}')
+    with pytest.raises(PermanentTaskError, match="its CRS names a file"):
+        screening.refuse_crs_of_files(path, nothing)
+    screening.refuse_crs_of_files(written(tmp_path, b"x" * 5000), nothing)
