@@ -21,8 +21,8 @@ from interfaces.errors import (
 from .responses import to_json
 
 PROBLEM_JSON = "application/problem+json"
-MISSING_SCHEMA = {"42P01", "42704", "42883", "3F000"}
-"""SQLSTATEs of undefined tables, types, functions and schemas: PostgreSQL's manual, appendix A."""
+MISSING_SCHEMA = {"42P01", "42703", "42704", "42883", "3F000"}
+"""SQLSTATEs of undefined tables, columns, types, functions and schemas: PostgreSQL's manual, appendix A."""
 RETRY_AFTER_SECONDS = 5
 MAX_ERRORS = 50
 """A body can have a hundred thousand wrong fields with endless names; nobody reads an answer as long."""
