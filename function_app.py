@@ -17,7 +17,7 @@ from repositories.catalog_api import CatalogApi
 from repositories.costs import CostRepository
 from repositories.coverage import Coverage
 from repositories.credentials import database_token
-from repositories.database import Database
+from repositories.database import Database, owner_database
 from repositories.diagnostics import Diagnostics
 from repositories.entra import EntraIdentities
 from repositories.explanation import JobExplanation
@@ -98,7 +98,7 @@ app.register_functions(
             results=Results(database),
             diagnostics=Diagnostics(database),
             invariants=Invariants(database, queues, settings),
-            schema=Schema(database),
+            schema=Schema(database, owner_database(settings, token)),
             queues=queues,
             blobs=blobs,
             breakers=breakers,

@@ -27,6 +27,7 @@ from repositories.limits import LimitRepository
 from repositories.outbox import OutboxRepository
 from repositories.recovery import RecoveryRepository
 from repositories.retention import RetentionRepository
+from repositories.schema import Readiness, Schema
 from repositories.signals import SignalRepository
 from repositories.stages import StageRepository
 from repositories.tasks import TaskRepository
@@ -67,6 +68,7 @@ class Engine:
     ) -> None:
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self._settings = settings
+        self._readiness = Readiness(Schema(database))
         jobs, stages, tasks = JobRepository(database), StageRepository(database), TaskRepository(database)
         recovery = RecoveryRepository(database)
         observer = Observer(tracing, stages, tells=settings.log_format == "json")
@@ -172,17 +174,20 @@ class Engine:
 
     @enforce_contract
     def process_job_message(self, arrival: Arrival) -> None:
-        """A message of the jobs queue arrived."""
+        """A message of the jobs queue arrived. It goes back where the database is not of this release yet."""
+        self._readiness.require()
         self._boundary.receive(arrival, JobMessage, lambda message: self._run(self._planner.process(message)))
 
     @enforce_contract
     def process_task_message(self, arrival: Arrival) -> None:
-        """A message of the tasks queue arrived."""
+        """A message of the tasks queue arrived. It goes back as one of the jobs queue does."""
+        self._readiness.require()
         self._boundary.receive(arrival, TaskMessage, self._run)
 
     @enforce_contract
     def process_poison_message(self, arrival: Arrival) -> None:
         """The host gave up on a message and put it into a poison queue."""
+        self._readiness.require()
         is_job = arrival.queue == f"{self._settings.jobs_queue}-poison"
         self._boundary.given_up(arrival, JobMessage if is_job else TaskMessage)
 
@@ -193,12 +198,15 @@ class Engine:
 
     def relay(self) -> int:
         """Send what is pending in the outbox; answers how many messages were sent."""
+        self._readiness.require()
         return self._relay.drain()
 
     def follow_up(self) -> int:
         """Submit what the clock and the ends of runs ask for; answers how much that was."""
+        self._readiness.require()
         return self.schedules.fire() + self._chains.follow()
 
     def reconcile(self) -> dict[str, int]:
         """Make every stuck thing move again; answers how much each rule moved."""
+        self._readiness.require()
         return self._reconciler.run()

@@ -9,6 +9,7 @@ OrchestratorError
 ├── NotFound                  404  JobNotFound, UnknownJobType, ContainerNotFound, BlobNotFound
 ├── MethodNotAllowed          405  the URL is right, the method is not
 ├── Conflict                  409  the state of the job does not allow it
+├── MigrationError            409  the schema cannot be brought to this release, or not by this role
 ├── PayloadTooLarge           413
 ├── TooManyRequests           429  the caller has made as many as it may
 ├── ServiceUnavailable        503  database or storage cannot be reached
@@ -148,6 +149,13 @@ class Conflict(OrchestratorError):
 
     status = 409
     title = "Conflict"
+
+
+class MigrationError(OrchestratorError):
+    """The database's history and this release's files disagree, or the schema is another role's to change."""
+
+    status = 409
+    title = "Migration refused"
 
 
 class PayloadTooLarge(OrchestratorError):

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """PostgreSQL connection string. With `database_identity` its password is an Entra token."""
     database_direct_url: SecretStr = SecretStr("")
     """A connection string past PgBouncer, to be notified of ended jobs at once; empty: look for them."""
+    database_owner_url: SecretStr = SecretStr("")
+    """The same as the role that the schema belongs to, for changes of it; empty: `database_url`."""
     database_identity: bool = False
     database_pool_size: Annotated[int, Field(ge=1, le=4)] = 4
     """Connections of a process: the heartbeat's, one to be notified with, and the pool's (at least one)."""
@@ -39,6 +41,9 @@ class Settings(BaseSettings):
     database_long_seconds: Annotated[float, Field(gt=0, le=240)] = 240
     """The same for what may work for long before it answers, such as the fan-out of a million tasks; and how
     long one waits for others of its kind to end. Twice this is below `functionTimeout`."""
+
+    database_allow_unverified: bool = False
+    """Also speak to databases on other hosts without `sslmode=verify-full` (docs/database-roles.md)."""
 
     storage_connection_string: SecretStr = Field(
         default=SecretStr(""),

@@ -16,19 +16,26 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from pydantic import SecretStr
 
 from interfaces.errors import ServiceUnavailable
 from interfaces.settings import Settings
 
+from . import tls
 from .connection import Connection, Silence
 
 TokenProvider = Callable[[], str]
-"""Returns a fresh Entra token for the database; asked at each new connection, caches by itself."""
+"""Returns a token for the database that is valid now, or raises `TokenUnavailable`. Asked at each new
+connection; caches by itself."""
 
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is made anew, as tokens and the servers behind a name change."""
 LEAST_PATIENCE = 1.0
 """The heartbeat does not take a server for silent that is only busy."""
+
+
+class TokenUnavailable(psycopg.OperationalError):
+    """The identity provider gave no token: no connection can be made, and those that there are go on."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,16 @@ class Database:
     Suited to PgBouncer in transaction mode: no prepared statements, no session state. Connections are
     in autocommit mode; `transaction` groups statements. Threads wait for a free connection rather than
     fail, up to `database_timeout_seconds`. `connections`: how many, where it is not the process's own pool.
+    Raises `UnsafeConnection` where a setting names a server that would not be verified.
     """
 
     def __init__(
         self, settings: Settings, token: TokenProvider | None = None, *, connections: int | None = None
     ) -> None:
+        tls.check(settings)
         self._settings = settings
         self._token = token
+        self._refused_token: TokenUnavailable | None = None
         listens = bool(settings.database_direct_url.get_secret_value())
         # One is the heartbeat's and one is kept for the session that listens: a process has so many in all.
         self._size = connections or max(1, settings.database_pool_size - 1 - listens)
@@ -74,7 +84,8 @@ class Database:
             with self._opened().connection() as connection:
                 yield connection
         except (PoolTimeout, PoolClosed, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise ServiceUnavailable(f"database: {_reason(error)}") from error
+            told = isinstance(error, PoolTimeout) and self._refused_token
+            raise ServiceUnavailable(f"database: {_reason(told or error)}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -154,7 +165,7 @@ class Database:
         return url
 
     def _connect(self, url: str) -> Connection:
-        connection = Connection.connect(url, **self._connect_arguments())
+        connection = Connection.connect(url, **self._connect_arguments(url))
         self._configure(connection)
         return connection
 
@@ -164,10 +175,12 @@ class Database:
     def _opened(self) -> ConnectionPool[Connection]:
         with self._lock:
             if self._pool is None:
+                url = self._url()
                 self._pool = ConnectionPool(
-                    self._url(),
+                    url,
                     connection_class=Connection,
-                    kwargs=self._connect_arguments,
+                    # Asked for each connection: tokens expire.
+                    kwargs=lambda: self._connect_arguments(url),
                     configure=self._configure,
                     min_size=0,
                     max_size=self._size,
@@ -197,8 +210,9 @@ class Database:
                 self._pool.check()
             raise
 
-    def _connect_arguments(self) -> dict[str, Any]:
+    def _connect_arguments(self, url: str) -> dict[str, Any]:
         arguments: dict[str, Any] = {
+            **tls.root_certificates(url),
             "autocommit": True,
             "prepare_threshold": None,
             "row_factory": dict_row,
@@ -212,7 +226,13 @@ class Database:
             "tcp_user_timeout": 30_000,
         }
         if self._token is not None:
-            arguments["password"] = self._token()
+            try:
+                arguments["password"] = self._token()
+            except TokenUnavailable as error:
+                # Who waits for a connection of the pool is told why there is none.
+                self._refused_token = error
+                raise
+            self._refused_token = None
         return arguments
 
 
@@ -257,9 +277,17 @@ class ReservedConnection(Database):
         self._connection.patience = self._patience
         return self._connection
 
-    def _connect_arguments(self) -> dict[str, Any]:
+    def _connect_arguments(self, url: str) -> dict[str, Any]:
         # Two seconds are the least that libpq takes for a timeout.
-        return {**super()._connect_arguments(), "connect_timeout": max(2, math.ceil(self._first_patience))}
+        return {**super()._connect_arguments(url), "connect_timeout": max(2, math.ceil(self._first_patience))}
+
+
+def owner_database(settings: Settings, token: TokenProvider | None = None) -> Database:
+    """The database as its schema's owner: one connection, made when it is needed (docs/database-roles.md)."""
+    tls.check(settings)
+    url = settings.database_owner_url.get_secret_value() or settings.database_url.get_secret_value()
+    own = {"database_url": SecretStr(url), "database_direct_url": SecretStr("")}
+    return Database(settings.model_copy(update=own), token, connections=1)
 
 
 def _reason(error: Exception) -> str:
@@ -268,7 +296,7 @@ def _reason(error: Exception) -> str:
         return "no connection became free in time"
     if isinstance(error, PoolClosed):
         return "the connection pool is closed"
-    if isinstance(error, Silence):
+    if isinstance(error, Silence | TokenUnavailable):
         return str(error)
     sqlstate = getattr(error, "sqlstate", None)
     return f"connection failed ({type(error).__name__}{f', SQLSTATE {sqlstate}' if sqlstate else ''})"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import Copy, sql
@@ -73,6 +73,7 @@ class PostgresFeatureTables(FeatureTables):
                 raise PermanentTaskError("the database has no PostGIS: CREATE EXTENSION postgis makes it")
             if target["present"] and if_exists == "fail":
                 raise PermanentTaskError(f"table {schema}.{table} exists, and if_exists is fail")
+            _check_privileges(target, schema, table, if_exists)
             if not first_row(connection, self._sql["known_srid"], srid=srid)["known"]:
                 raise PermanentTaskError(f"the database does not know SRID {srid}: give another target_crs")
 
@@ -266,6 +267,22 @@ class PostgresChunkWriter(ChunkWriter):
                 "rejected": self._rejected,
             },
         )
+
+
+def _check_privileges(target: dict[str, Any], schema: str, table: str, if_exists: IfExists) -> None:
+    """Say before anything is loaded that it could not be published (docs/database-roles.md)."""
+    role = target["role"]
+    adds = target["present"] and if_exists in ("append", "upsert")
+    if adds and not target["may_add"]:
+        raise PermanentTaskError(f"table {schema}.{table}: the database role {role} may not add rows to it")
+    if adds:
+        return
+    if not target["has_schema"] and not target["may_create"]:
+        raise PermanentTaskError(f"there is no schema {schema}, and the database role {role} may not make it")
+    if not target["may_create"]:
+        raise PermanentTaskError(f"the database role {role} may not make tables in the schema {schema}")
+    if target["present"] and not target["may_replace"]:
+        raise PermanentTaskError(f"table {schema}.{table}: it is not the database role {role}'s to replace")
 
 
 def linearised(

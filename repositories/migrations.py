@@ -1,7 +1,8 @@
 """Applies `sql/`: numbered migrations once, functions and views whenever they changed.
 
-Migrations are additive, so that the previous release goes on working beside the new schema. All of a
-call happens in one transaction under an advisory lock: it is applied whole or not at all, once.
+Migrations are additive, so that the previous release goes on working beside the new schema
+(docs/upgrading.md). All of a call happens in one transaction under an advisory lock: it is applied whole or
+not at all, once.
 
 Indexes of large tables (`sql/indexes`) are built afterwards, beside running work.
 """
@@ -9,9 +10,8 @@ Indexes of large tables (`sql/indexes`) are built afterwards, beside running wor
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,23 +19,20 @@ from typing import LiteralString
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 
-from interfaces.errors import OrchestratorError
+from interfaces.errors import MigrationError, OrchestratorError
+from interfaces.settings import Settings
 
 from .sql_files import ROOT, queries
 
 Connection = psycopg.Connection[DictRow]
 
 SCHEMA = "app"
+COMMAND_SECONDS = 600.0
+"""How long the command tries to get its locks, and waits for one file."""
+_RELEASE = "release/"
 _LOCK = 0x6F7263686D6967  # any number nobody else locks
-
-
-class MigrationError(OrchestratorError):
-    """The database's history and the files disagree."""
-
-    status = 409
-    title = "Migration refused"
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,10 @@ def migrate(connection: Connection) -> list[str]:
     Raises `MigrationError` when an applied migration was edited, or the database is ahead of the files.
     """
     with connection.transaction():
-        connection.execute(_sql()["lock"], {"key": _LOCK})
+        _begin(connection)
         connection.execute(_sql()["create_schema"])
         connection.execute(_sql()["create_history"])
-        known = {row.name: row.sha256 for row in applied(connection)}
+        known = {row.name: row.sha256 for row in _history(connection)}
         _check_history(known)
         done = [
             file.name for file in files("migrations") if file.name not in known and _apply(connection, file)
@@ -84,6 +81,9 @@ def migrate(connection: Connection) -> list[str]:
                 _apply(connection, file)
                 if changed:
                     done.append(file.name)
+        connection.execute(_sql()["record_release"], {"name": f"{_RELEASE}{release()}"})
+        if done:
+            connection.execute(_sql()["grant_access"])
     return done
 
 
@@ -111,22 +111,22 @@ def build_indexes(connection: Connection) -> list[str]:
     return done
 
 
+def release() -> int:
+    """The number of these files' release: `sql/release`. Those before had none, and count as 1."""
+    file = ROOT / "release"
+    return int(file.read_text()) if file.exists() else 1
+
+
 def applied(connection: Connection) -> list[Applied]:
     """What the database has applied, in order of time; empty where there is no schema."""
-    found = connection.execute(
-        "SELECT to_regclass('app.schema_migrations') IS NOT NULL AS present"
-    ).fetchone()
-    if found is None or not found["present"]:
-        return []
-    rows = connection.execute(
-        "SELECT name, sha256, applied_at FROM app.schema_migrations ORDER BY applied_at, name"
-    )
-    return [Applied(**row) for row in rows]
+    return [row for row in _history(connection) if not row.name.startswith(_RELEASE)]
 
 
 def pending(connection: Connection) -> list[str]:
-    """Files that `migrate` would apply."""
-    known = {row.name: row.sha256 for row in applied(connection)}
+    """Files that the database lacks: none where it is of a later release, which goes on serving this one."""
+    known = {row.name: row.sha256 for row in _history(connection)}
+    if _newest_release(known) > release():
+        return []
     versioned = [file.name for file in files("migrations") if file.name not in known]
     repeatable = [*files("functions"), *files("views")]
     return versioned + [file.name for file in repeatable if known.get(file.name) != file.sha256]
@@ -135,7 +135,7 @@ def pending(connection: Connection) -> list[str]:
 def drop(connection: Connection) -> list[str]:
     """Drop the schema with everything in it, and the catalog's tables; answers them as `kind name`."""
     with connection.transaction():
-        connection.execute(_sql()["lock"], {"key": _LOCK})
+        _begin(connection)
         objects = schema_objects(connection)
         connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
         connection.execute(_sql()["drop_catalog"])
@@ -153,6 +153,34 @@ def _sql() -> dict[str, LiteralString]:
     return queries("migrations")
 
 
+def _begin(connection: Connection) -> None:
+    """One at a time, and as the schema's owner: whatever is made is to be the owner's too."""
+    connection.execute(_sql()["lock"], {"key": _LOCK})
+    owner = connection.execute(_sql()["owner"]).fetchone()
+    if owner is None or owner["is_current"]:
+        return
+    if not owner["held"]:
+        raise MigrationError(
+            f"the schema {SCHEMA} is changed by its owner {owner['name']} alone, or by a member of that role;"
+            " DATABASE_OWNER_URL says how to connect as such (docs/database-roles.md)"
+        )
+    connection.execute(sql.SQL(_sql()["act_as"]).format(role=sql.Identifier(owner["name"])))
+
+
+def _history(connection: Connection) -> list[Applied]:
+    """What was applied, and the releases that the database was brought to."""
+    found = connection.execute(_sql()["has_history"]).fetchone()
+    if found is None or not found["present"]:
+        return []
+    return [Applied(**row) for row in connection.execute(_sql()["history"])]
+
+
+def _newest_release(known: Iterable[str]) -> int:
+    """The newest release whose files were applied; those before 2 left no row."""
+    numbers = (int(name.removeprefix(_RELEASE)) for name in known if name.startswith(_RELEASE))
+    return max(numbers, default=1)
+
+
 def _check_history(known: dict[str, str]) -> None:
     migrations = {file.name: file.sha256 for file in files("migrations")}
     for name, sha256 in known.items():
@@ -162,6 +190,9 @@ def _check_history(known: dict[str, str]) -> None:
             raise MigrationError(f"the database has {name}, which this release does not know: it is older")
         if migrations[name] != sha256:
             raise MigrationError(f"{name} was changed after it was applied; add a new migration instead")
+    of_database = _newest_release(known)
+    if of_database > release():
+        raise MigrationError(f"the database is of release {of_database}, this is {release()}: it is older")
 
 
 def _drop_views(connection: Connection) -> None:
@@ -174,6 +205,9 @@ def _drop_views(connection: Connection) -> None:
 def _apply(connection: Connection, file: SqlFile) -> bool:
     try:
         connection.execute(file.text)
+    except psycopg.OperationalError:
+        # A lock that others hold, or a server that ends: nothing is wrong with the file.
+        raise
     except psycopg.Error as error:
         raise MigrationError(f"{file.name}: {error}") from error
     connection.execute(_sql()["record"], {"name": file.name, "sha256": file.sha256})
@@ -191,13 +225,27 @@ def _lines(names: list[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Command line: migrate the database that `DATABASE_URL` names."""
-    url = os.environ.get("DATABASE_URL", "")
-    if not url:
+    """Command line: migrate the database that `DATABASE_OWNER_URL` names, or else `DATABASE_URL`."""
+    from .credentials import database_token
+    from .database import owner_database
+    from .schema import Schema
+
+    settings = Settings()
+    if not (settings.database_owner_url or settings.database_url).get_secret_value():
         raise SystemExit("DATABASE_URL is not set")
-    with psycopg.connect(url, autocommit=True, prepare_threshold=None, row_factory=dict_row) as connection:
-        for line in _lines([*migrate(connection), *build_indexes(connection)]):
-            sys.stdout.write(line + "\n")
+    try:
+        # Somebody looks on here, and no function's timeout ends it.
+        owner = owner_database(
+            settings.model_copy(update={"database_long_seconds": COMMAND_SECONDS}),
+            database_token() if settings.database_identity else None,
+        )
+        made = Schema(owner, patience=COMMAND_SECONDS).migrate()["made"]
+        assert isinstance(made, list)
+        owner.close()
+    except OrchestratorError as error:
+        raise SystemExit(error.detail) from None
+    for line in _lines(made):
+        sys.stdout.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ import psycopg
 from pydantic import SecretStr
 
 from interfaces.catalog import CatalogMigration, CatalogRefused, CatalogState
+from interfaces.errors import OrchestratorError
 from interfaces.settings import Settings
 
 from .connection import Connection
+from .credentials import database_token
 from .database import Database
 from .sql_files import queries
 
@@ -237,14 +239,16 @@ def main() -> None:
     if not url:
         raise SystemExit("DATABASE_URL is not set")
     settings = Settings(database_url=SecretStr(url))
-    # Somebody looks on here, and no function's timeout ends it.
-    database = Database(settings.model_copy(update={"database_long_seconds": COMMAND_SECONDS}))
+    token = database_token() if settings.database_identity else None
     try:
-        done = PgstacSchema(database).migrate()
-    except CatalogRefused as refusal:
+        # Somebody looks on here, and no function's timeout ends it.
+        database = Database(settings.model_copy(update={"database_long_seconds": COMMAND_SECONDS}), token)
+        try:
+            done = PgstacSchema(database).migrate()
+        finally:
+            database.close()
+    except OrchestratorError as refusal:
         raise SystemExit(refusal.detail) from None
-    finally:
-        database.close()
     sys.stdout.write(f"pgstac {done.before or 'none'} → {done.after}\n")
 
 

@@ -3,7 +3,13 @@
 -- name: target
 -- What is known of a target before anything is loaded.
 SELECT to_regtype('public.geometry') IS NOT NULL OR to_regtype('geometry') IS NOT NULL AS postgis,
-       to_regclass(format('%%I.%%I', %(schema)s::text, %(table)s::text)) IS NOT NULL AS present
+       c.oid IS NOT NULL AS present, n.oid IS NOT NULL AS has_schema, current_user AS role,
+       CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+            ELSE has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE') END AS may_create,
+       pg_has_role(c.relowner, 'USAGE') AS may_replace, has_table_privilege(c.oid, 'INSERT') AS may_add
+FROM (SELECT 1) AS one
+LEFT JOIN pg_namespace n ON n.nspname = %(schema)s::text
+LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %(table)s::text
 
 -- name: known_srid
 SELECT EXISTS (SELECT 1 FROM spatial_ref_sys WHERE srid = %(srid)s) AS known

@@ -8,7 +8,7 @@ import azure.functions as func
 from pydantic import BaseModel, Field
 
 from interfaces.access import Role
-from interfaces.errors import FieldError, Forbidden, PayloadTooLarge
+from interfaces.errors import FieldError, Forbidden, MigrationError, PayloadTooLarge
 
 from .dependencies import Document, HttpDependencies
 from .documentation import DATABASE, Answer, Operation, Tag
@@ -48,7 +48,7 @@ CHANGE = Operation(
     Tag.DATABASE,
     {200: Answer("What was done", documents.SchemaChange)},
     query=ConfirmQuery,
-    problems=(Forbidden, PayloadTooLarge, *DATABASE),
+    problems=(Forbidden, MigrationError, PayloadTooLarge, *DATABASE),
     says=f"Asks for the admin key, `confirm=yes` and the setting `{SETTING}`. Happens whole or not at all.",
 )
 

@@ -22,8 +22,8 @@ from interfaces.errors import (
 from .responses import to_json
 
 PROBLEM_JSON = "application/problem+json"
-MISSING_SCHEMA = {"42P01", "42704", "42883", "3F000"}
-"""SQLSTATEs of undefined tables, types, functions and schemas: PostgreSQL's manual, appendix A."""
+MISSING_SCHEMA = {"42P01", "42703", "42704", "42883", "3F000"}
+"""SQLSTATEs of undefined tables, columns, types, functions and schemas: PostgreSQL's manual, appendix A."""
 SIGN_IN_HEADER = "X-Sign-In"
 """Of a 401: where a person signs in, for the operations page."""
 RETRY_AFTER_SECONDS = 5

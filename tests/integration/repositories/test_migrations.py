@@ -15,9 +15,10 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from interfaces.errors import MigrationError
 from local.stack.postgres import PostgresServer
 from repositories import migrations
-from repositories.migrations import MigrationError, build_indexes, drop, migrate, pending
+from repositories.migrations import build_indexes, drop, migrate, pending
 from repositories.sql_files import ROOT
 from tests.fix_stack import CHECKOUT
 
