@@ -302,6 +302,7 @@ module settings 'modules/settings.bicep' = {
     databaseDirectPort: database.outputs.directPort
     databaseName: databaseName
     queues: queues
+    dataContainers: dataContainers
     containers: containers
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount

@@ -13,6 +13,9 @@ param databaseName string
 @description('{ jobs, tasks }.')
 param queues object
 
+@description('Containers that jobs use, as { name, access }.')
+param dataContainers array
+
 @description('{ results, scratch, archive }.')
 param containers object
 param instanceMemoryMB int
@@ -36,6 +39,10 @@ var memoryLimits = {
 var database = '${identityName}@${databaseHost}'
 var verified = '${databaseName}?sslmode=verify-full'
 
+// What is written may be read, too.
+var readable = [for item in dataContainers: item.name]
+var writable = map(filter(dataContainers, item => (item.access == 'write')), item => (item.name))
+
 var own = {
   DATABASE_URL: 'postgresql://${database}:${databasePort}/${verified}'
   DATABASE_DIRECT_URL: 'postgresql://${database}:${databaseDirectPort}/${verified}'
@@ -45,6 +52,8 @@ var own = {
   RESULTS_CONTAINER: containers.results
   SCRATCH_CONTAINER: containers.scratch
   RETENTION_ARCHIVE_CONTAINER: containers.archive
+  SOURCE_CONTAINERS: join(readable, ', ')
+  TARGET_CONTAINERS: join(writable, ', ')
   TASK_MEMORY_LIMIT: memoryLimits[string(instanceMemoryMB)]
   // An instance of Flex Consumption has 0.8 GB of temporary storage.
   TASK_SCRATCH_LIMIT: '512MiB'
@@ -55,6 +64,8 @@ var own = {
 }
 
 var others = {
+  // Bytes: no body that the app takes is larger (docs/security.md).
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '8454144'
   // The host's storage, which is the app's too.
   AzureWebJobsStorage__accountName: storageAccountName
   AzureWebJobsStorage__credential: 'managedidentity'

@@ -256,8 +256,12 @@ class Deployment:
 
     def _call_expression(self, node: Node, local: dict[str, Any]) -> Any:
         name, arguments = text(node.named_children[0]), node.named_children[1].named_children
-        if name == "map":
-            return [self._lambda(arguments[1], item, local) for item in self._value(arguments[0], local)]
+        if name in ("map", "filter"):
+            items = self._value(arguments[0], local)
+            made = [self._lambda(arguments[1], item, local) for item in items]
+            return (
+                made if name == "map" else [item for item, wanted in zip(items, made, strict=True) if wanted]
+            )
         values = [self._value(argument, local) for argument in arguments]
         if name == "loadJsonContent":
             return json.loads((self.template.path.parent / values[0]).read_text())
@@ -308,6 +312,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "contains": lambda of, what: what in of,
     "empty": lambda value: not value,
     "environment": lambda: {"suffixes": SUFFIXES},
+    "join": lambda items, between: between.join(items),
     "guid": lambda *values: str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(values))),
     "resourceGroup": lambda: {"location": "northeurope"},
     "resourceId": _resource_id,

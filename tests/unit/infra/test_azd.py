@@ -81,8 +81,11 @@ def calls(checkout: Path) -> list[str]:
 def test_azd_finds_what_azure_yaml_names() -> None:
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", AZURE["name"])
     assert (CHECKOUT / AZURE["infra"]["path"] / f"{AZURE['infra']['module']}.bicepparam").is_file()
-    for hook in AZURE["hooks"].values():
-        assert os.access(CHECKOUT / hook["run"], os.X_OK)
+    assert AZURE["hooks"]["prepackage"]["run"].endswith(
+        f"infra/package.py {AZURE['services']['orchestrator']['project']}"
+    )
+    for hook in ("preprovision", "postprovision"):
+        assert os.access(CHECKOUT / AZURE["hooks"][hook]["run"], os.X_OK)
     (service,) = AZURE["services"]
     site = next(one for one in installation("prod").resources() if one.type == "Microsoft.Web/sites")
     assert site.body["tags"]["azd-service-name"] == service

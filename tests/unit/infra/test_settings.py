@@ -28,6 +28,7 @@ READ_BY_OTHERS = {
     "AZURE_CLIENT_ID",
     # https://learn.microsoft.com/azure/azure-functions/functions-app-settings#applicationinsights_authentication_string
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
 }
 NEEDED = {
     *("database_url", "database_direct_url", "database_identity", "storage_account_name"),
@@ -107,6 +108,14 @@ def test_queues_and_containers_that_settings_name_are_there_and_poison_queues_to
     assert named - {""} <= found["containers"]
 
 
+def test_jobs_may_use_the_containers_that_the_identity_may_and_no_others() -> None:
+    for kind in KINDS:
+        settings, given = read(app_settings(kind)), installation(kind).parameters["dataContainers"]
+        assert settings.source_containers.split(", ") == [one["name"] for one in given]
+        writable = [one["name"] for one in given if one["access"] == "write"]
+        assert settings.target_containers.split(", ") == writable
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_app_reaches_the_database_as_its_identity_and_verifies_it(
     kind: str,
@@ -155,6 +164,11 @@ def test_batches_are_sized_for_all_instances_that_there_may_be() -> None:
         instances = installation(kind).parameters["maximumInstanceCount"]
         at_once = instances * (host["batchSize"] + host["newBatchThreshold"])
         assert read(app_settings(kind)).batch_parallelism == at_once
+
+
+def test_the_host_takes_no_body_that_the_app_would_refuse_for_its_size() -> None:
+    largest = int(app_settings("prod")["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"])
+    assert 0 < largest - read(app_settings("prod")).catalog_max_body_bytes < 1024**2
 
 
 def test_an_instance_gets_as_many_requests_as_there_are_threads_for() -> None:
