@@ -53,6 +53,8 @@ class BinaryRows:
             self._begun = True
             yield header
         yield encoder.write_batch(batch)
+        # What it keeps until there is more of it comes with the trailer, which is that of the COPY.
+        yield encoder.finish().removesuffix(END)
 
     def _numbers(self, texts: pa.Array) -> pa.Array:
         """Arrow's decimals are of one scale, and know neither NaN nor infinity."""

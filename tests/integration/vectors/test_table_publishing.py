@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from interfaces.errors import LeaseLost, PermanentTaskError
 from interfaces.layers import ChunkCounts, Column, KindTable, Owner, Rejected, SourceFile, TablePlan
 from interfaces.settings import Settings
 from interfaces.vectors import IfExists
+from repositories import feature_tables
 from repositories.connection import Connection
 from repositories.database import Database
 from repositories.feature_tables import PostgresFeatureTables
@@ -325,6 +327,30 @@ def test_staging_tables_of_runs_that_ended_are_dropped(yard: Yard) -> None:
     yard.admin.execute("DELETE FROM app.jobs")
     assert sweep.clean(timedelta(seconds=60), lambda: None) == 1
     assert yard.count("geo.rejected_features") == 0
+
+
+def test_rows_go_through_one_copy_until_something_else_is_asked_of_the_connection(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_tables, "HELD_FEATURES", 2)
+    staging = yard.stage()
+    owner = yard.attempt()
+    arc = bytes.fromhex("010800000003000000") + struct.pack("<6d", 0, 0, 1, 1, 2, 0)
+    bad = [Rejected("t.gpkg", "t", str(number), "is bad", POINT) for number in range(5)]
+    with yard.tables.loading(staging, owner, 0) as writer:
+        for number in range(3):
+            writer.write(batch([(POINT, number)]))
+            writer.reject(bad[number : number + 1])
+        [line] = writer.linearise([arc], 4)
+        writer.write(batch([(POINT, 3)]))
+        writer.reject(bad[3:])
+        writer.write(batch([(None, 4)]))
+    assert shapely.from_wkb(line).geom_type == "LineString"
+    assert yard.values(f"geo_staging.{staging}") == [0, 1, 2, 3, 4]
+    rejected = yard.admin.execute("SELECT feature_id FROM geo.rejected_features ORDER BY 1").fetchall()
+    assert [row["feature_id"] for row in rejected] == ["0", "1", "2", "3", "4"]
+    noted = yard.admin.execute("SELECT loaded, rejected FROM geo.staging_chunks").fetchall()
+    assert noted == [{"loaded": 5, "rejected": 5}]
 
 
 def test_data_that_postgresql_refuses_fails_with_its_words(yard: Yard) -> None:
