@@ -34,6 +34,13 @@ LARGER = "SELECT 1 FROM {table} WHERE length({column}) > ? LIMIT 1"
 NULLS = "SELECT count(*) FROM {table} WHERE {column} IS NULL"
 COUNTED = "SELECT count(*) FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
+TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'"
+COUNTED_SUMS = "SELECT {sums} FROM {table}"
+NUMBERS = {
+    **dict.fromkeys(("BOOLEAN", "TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER"), "'integer', 'null'"),
+    **dict.fromkeys(("FLOAT", "DOUBLE", "REAL"), "'real', 'integer', 'null'"),
+}
+"""Types of columns (OGC 12-128r19, table 1), and what SQLite calls values that are of such."""
 SQLITE_STEPS = 1_000_000
 VIEW_STEPS = 100
 """Times as many, for all views together: some seconds."""
@@ -114,6 +121,27 @@ def unreadable_geometries(path: Path, layer: str, nulls: int, check: Callable[[]
     except sqlite3.Error:
         return 0
     return 0
+
+
+def mistyped(path: Path, layer: str, check: Callable[[], None]) -> dict[str, int]:
+    """How many values of a GeoPackage's columns of numbers are none: GDAL makes 0 of a text, 1 of 1.5."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            database.set_progress_handler(check, SQLITE_STEPS)
+            if not database.execute(TABLE, [layer]).fetchone():
+                return {}
+            columns = database.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
+            kinds = {
+                str(column[1]): NUMBERS.get(str(column[2]).partition("(")[0].upper()) for column in columns
+            }
+            tests = {name: kind for name, kind in kinds.items() if kind is not None}
+            if not tests:
+                return {}
+            sums = ", ".join(f"sum(typeof({_quoted(name)}) NOT IN ({kind}))" for name, kind in tests.items())
+            found = database.execute(COUNTED_SUMS.format(sums=sums, table=_quoted(layer))).fetchone()
+            return {name: count for name, count in zip(tests, found, strict=True) if count}
+    except sqlite3.Error:
+        return {}
 
 
 def has_larger_geometries(path: Path, size: int, check: Callable[[], None]) -> bool:
