@@ -129,15 +129,9 @@ def inspected(
         raise PermanentTaskError(library.TOO_LARGE)
     filtered = options.where is not None or area is not None
     if not filtered:
-        refuse_incomplete(layer, seen.features, check)
+        notes += refuse_incomplete(layer, seen.features, check)
         if layer.part.driver == "GeoJSONSeq":
             screening.check_json_sequence(layer.part.path, seen.features, check)
-    if layer.part.driver == "GPKG":
-        others = sqlite_screening.mistyped(layer.part.path, layer.name, check)
-        notes += [
-            f"column {name!r} is of numbers, and {count} values are something else, read as numbers"
-            for name, count in others.items()
-        ]
     if crs is None:
         if options.assume_crs is None:
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
+from . import sqlite_screening
+from .files import DATABASES
 from .reading import Layer, described
 
 BLOCK = 1024**2
@@ -15,8 +17,11 @@ TELLING = frozenset({"FlatGeobuf", "ESRI Shapefile", "OpenFileGDB"})
 DELETED = ord("*")
 
 
-def refuse_incomplete(layer: Layer, features: int, check: Callable[[], None]) -> None:
-    """Raise `PermanentTaskError` where fewer features can be read than the file says, of a whole layer."""
+def refuse_incomplete(layer: Layer, features: int, check: Callable[[], None]) -> list[str]:
+    """Raise `PermanentTaskError` where fewer features can be read than the file says, of a whole layer.
+
+    Answers notes on values that are read as others.
+    """
     path, driver = layer.part.path, layer.part.driver
     if driver == "CSV":
         lines = _unquoted_lines(path, check)
@@ -24,16 +29,36 @@ def refuse_incomplete(layer: Layer, features: int, check: Callable[[], None]) ->
             raise PermanentTaskError(
                 f"a quote is never closed: of {lines - 1} lines after the first, {features} can be read"
             )
-        return
-    if driver not in TELLING:
-        return
-    told = int(described(layer)["features"])
-    if driver == "ESRI Shapefile":
-        told -= _deleted(path.with_suffix(".dbf"), check)
-    if told > features:
+        return []
+    notes: list[str] = []
+    told = _told(layer, notes, check)
+    if told is not None and told > features:
         raise PermanentTaskError(
             f"the file is damaged, or ends early: it tells of {told} features, and {features} can be read"
         )
+    return notes
+
+
+def _told(layer: Layer, notes: list[str], check: Callable[[], None]) -> int | None:
+    """How many features a file says that a layer has; None where it does not say so."""
+    path, driver = layer.part.path, layer.part.driver
+    if driver in DATABASES:
+        found = sqlite_screening.looked_over(path, layer.name, check)
+        if found is None:
+            return None
+        rows, others = found
+        notes += [
+            f"column {name!r} is of numbers, and {count} values are something else, read as numbers"
+            for name, count in others.items()
+        ]
+        return rows
+    if driver == "MapInfo File" and path.suffix == ".mif":
+        records = path.with_suffix(".mid")
+        return _lines(records) if records.exists() else None
+    if driver not in TELLING:
+        return None
+    told = int(described(layer)["features"])
+    return told - _deleted(path.with_suffix(".dbf"), check) if driver == "ESRI Shapefile" else told
 
 
 def _deleted(table: Path, check: Callable[[], None]) -> int:
@@ -65,5 +90,10 @@ def _unquoted_lines(path: Path, check: Callable[[], None]) -> int | None:
             quotes += block.count(b'"')
     if quotes % 2 == 0:
         return None
+    return _lines(path)
+
+
+def _lines(path: Path) -> int:
+    """That have anything in them."""
     with path.open("rb") as file:
         return sum(1 for line in file if line.strip())

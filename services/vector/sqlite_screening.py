@@ -35,7 +35,7 @@ NULLS = "SELECT count(*) FROM {table} WHERE {column} IS NULL"
 COUNTED = "SELECT count(*) FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
 TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'"
-COUNTED_SUMS = "SELECT {sums} FROM {table}"
+LOOKED_OVER = "SELECT {sums} FROM {table} NOT INDEXED"
 NUMBERS = {
     **dict.fromkeys(("BOOLEAN", "TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER"), "'integer', 'null'"),
     **dict.fromkeys(("FLOAT", "DOUBLE", "REAL"), "'real', 'integer', 'null'"),
@@ -123,25 +123,30 @@ def unreadable_geometries(path: Path, layer: str, nulls: int, check: Callable[[]
     return 0
 
 
-def mistyped(path: Path, layer: str, check: Callable[[], None]) -> dict[str, int]:
-    """How many values of a GeoPackage's columns of numbers are none: GDAL makes 0 of a text, 1 of 1.5."""
+def looked_over(path: Path, layer: str, check: Callable[[], None]) -> tuple[int, dict[str, int]] | None:
+    """How many rows a table has, and how many values of its columns of numbers are none; None for no table.
+
+    GDAL makes 0 of a text among numbers, and ends without a word where the database is damaged. Raises
+    `PermanentTaskError` for that.
+    """
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
             if not database.execute(TABLE, [layer]).fetchone():
-                return {}
+                return None
             columns = database.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
             kinds = {
                 str(column[1]): NUMBERS.get(str(column[2]).partition("(")[0].upper()) for column in columns
             }
             tests = {name: kind for name, kind in kinds.items() if kind is not None}
-            if not tests:
-                return {}
-            sums = ", ".join(f"sum(typeof({_quoted(name)}) NOT IN ({kind}))" for name, kind in tests.items())
-            found = database.execute(COUNTED_SUMS.format(sums=sums, table=_quoted(layer))).fetchone()
-            return {name: count for name, count in zip(tests, found, strict=True) if count}
-    except sqlite3.Error:
-        return {}
+            sums = [f"sum(typeof({_quoted(name)}) NOT IN ({kind}))" for name, kind in tests.items()]
+            query = LOOKED_OVER.format(sums=", ".join(["count(*)", *sums]), table=_quoted(layer))
+            rows, *found = database.execute(query).fetchone()
+    except sqlite3.OperationalError:
+        return None
+    except sqlite3.DatabaseError as error:
+        raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
+    return int(rows), {name: count for name, count in zip(tests, found, strict=True) if count}
 
 
 def has_larger_geometries(path: Path, size: int, check: Callable[[], None]) -> bool:

@@ -33,12 +33,29 @@ def look(path: Path, features: int) -> None:
     refuse_incomplete(layer, features, nothing)
 
 
-@pytest.mark.parametrize("extension", ["fgb", "shp"])
+@pytest.mark.parametrize("extension", ["fgb", "shp", "gpkg", "mif"])
 def test_a_file_that_tells_of_more_than_can_be_read_is_refused(tmp_path: Path, extension: str) -> None:
     path = made(tmp_path, extension)
     look(path, 10)
     with pytest.raises(PermanentTaskError, match="it tells of 10 features, and 9 can be read"):
         look(path, 9)
+
+
+def test_a_geopackage_with_a_damaged_page_is_refused_though_gdal_reads_what_comes_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.gpkg"
+    points = shapely.to_wkb(shapely.points([[number % 90, 1] for number in range(2000)]))
+    table = pyarrow.table({"n": ["x" * 50] * 2000, "geom": pyarrow.array(points.tolist(), pyarrow.binary())})
+    asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326", "SPATIAL_INDEX": "NO"}
+    pyogrio.write_arrow(table, path, driver="GPKG", **asked)
+    content = bytearray(path.read_bytes())
+    page = len(content) * 6 // 10 // 4096 * 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    assert pyogrio.read_info(path)["features"] == 2000
+    with pytest.raises(PermanentTaskError, match=r"the SQLite database cannot be read: .*malformed"):
+        look(path, 1000)
 
 
 def test_records_that_are_marked_as_deleted_are_not_missing(tmp_path: Path) -> None:

@@ -223,5 +223,5 @@ def test_values_of_a_geopackage_that_are_not_of_their_columns_types_are_counted(
             INSERT INTO t VALUES (1, 'x', 1, 1, 1), (2, 1.5, 'y', 'z', 0), (3, 2, 2.5, x'00', NULL);
             """
         )
-    assert sqlite_screening.mistyped(path, "t", nothing) == {'a "x': 2, "b": 1}
-    assert sqlite_screening.mistyped(path, "none", nothing) == {}
+    assert sqlite_screening.looked_over(path, "t", nothing) == (3, {'a "x': 2, "b": 1})
+    assert sqlite_screening.looked_over(path, "none", nothing) is None
