@@ -17,6 +17,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from azure.storage.blob import ContainerClient
 from psycopg.conninfo import conninfo_to_dict
 
 from .containers import make_container
@@ -72,11 +73,11 @@ def measure_vectors(ours: OurSide, polygons: int, rounds: int, limit: float, sta
             with started(one):
                 one.rows("CREATE EXTENSION IF NOT EXISTS postgis")
                 container = make_container(one, SOURCE)
-                for each in (path, small):
-                    with each.open("rb") as file:
-                        container.upload_blob(each.name, file, overwrite=True, max_concurrency=2)
+                _upload(container, small)
                 _warm(one, small.name, limit)
                 for number in range(rounds):
+                    # Anew each time: a worker keeps the copy of a blob that stays as it was.
+                    _upload(container, path)
                     found["ogr2ogr"].append(_measured(one, partial(_ogr2ogr, one, path, polygons)))
                     name = f"loaded_{number}"
                     load = partial(_load, one, path.name, polygons, name, limit)
@@ -94,6 +95,11 @@ def measure_vectors(ours: OurSide, polygons: int, rounds: int, limit: float, sta
         round(peak, 1),
         {way: round(statistics.median(cpu for _, cpu in runs), 2) for way, runs in found.items()},
     )
+
+
+def _upload(container: ContainerClient, path: Path) -> None:
+    with path.open("rb") as file:
+        container.upload_blob(path.name, file, overwrite=True, max_concurrency=2)
 
 
 def _make(path: Path, polygons: int) -> None:
