@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from local.stack.paths import Paths
+
 from . import errors, job_types, messages, settings
+from .commands import not_run
 
 FOLDER = "docs/reference"
 TABLES = "tables.md"
@@ -21,4 +24,5 @@ def of_the_code() -> dict[str, str]:
         ),
         "errors.md": errors.document(),
         "messages.md": messages.document(),
+        "commands-not-run.md": not_run(Paths().root),
     }
