@@ -1,4 +1,4 @@
-// Alert rules on what the app sends to Azure Monitor. docs/signals.md says what each means and what to do.
+// Alert rules on what the app sends to Azure Monitor. docs/how-to/respond-to-alerts.md says what to do at each.
 //
 //   az deployment group create --resource-group RG --template-file infra/alerts.bicep \
 //     --parameters workspaceId=… actionGroupIds='["…"]'
@@ -126,7 +126,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
   kind: 'LogAlert'
   properties: {
     displayName: '${prefix}: ${rule.name}'
-    description: '${rule.text} See docs/signals.md.'
+    description: '${rule.text} See docs/how-to/respond-to-alerts.md.'
     severity: rule.severity
     enabled: true
     scopes: [workspaceId]

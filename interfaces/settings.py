@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     database_owner_url: SecretStr = SecretStr("")
     """The same as the role that the schema belongs to, for changes of it; empty: `database_url`."""
     database_identity: bool = False
+    """Whether the app enters the database with its identity, by tokens that it renews."""
     database_pool_size: Annotated[int, Field(ge=1, le=4)] = 4
     """Connections of a process: the heartbeat's, one to be notified with, and the pool's (at least one)."""
     database_timeout_seconds: Seconds = 30
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
         default="",
         validation_alias=AliasChoices("AzureWebJobsStorage__accountName", "storage_account_name"),
     )
+    """Name of the storage account, which the app enters with its identity."""
 
     source_containers: ContainerPatterns = "*"
     """Containers that jobs may read, separated by commas, with `*` for anything: `bronze, incoming-*`."""
@@ -64,17 +66,24 @@ class Settings(BaseSettings):
     """Further containers that jobs neither read nor write, such as the one the app is deployed from."""
 
     jobs_queue: str = "geospatial-jobs"
+    """Storage queue of messages about jobs; its poison queue has `-poison` behind its name."""
     tasks_queue: str = "geospatial-tasks"
+    """The same of messages about tasks."""
     results_container: str = "job-results"
+    """For results of tasks that are too large for their row."""
     scratch_container: str = "job-scratch"
     """For what stages hand on in blobs; what is there is removed when its run has ended."""
 
     lease_seconds: Seconds = 30
+    """How long a claim holds that nobody renews: then its worker counts as dead."""
     heartbeat_seconds: Seconds = 10
+    """How often a process renews its leases."""
     redelivery_seconds: Seconds = 30
     """A dispatch whose work nobody took up for this long after it was sent is sent again."""
     redelivery_max_seconds: Seconds = 900
+    """That time doubles with each sending, up to this."""
     max_plan_attempts: Annotated[int, Field(ge=1)] = 5
+    """So many planners of a stage may die before its job fails."""
 
     breaker_failures: Annotated[int, Field(ge=1)] = 5
     """So many failures in a row of a dependency that still answers, such as blob storage, keep calls from it
@@ -83,14 +92,21 @@ class Settings(BaseSettings):
     """For so long; then one call tries. What was put off meanwhile goes on within 1.5 times as long."""
 
     max_parameters_bytes: int = 1024 * 1024
+    """Parameters of a job, as JSON; more is 413."""
     max_inline_result_bytes: int = 1024 * 1024
+    """A larger result of a task goes to `results_container`, and its row says where."""
     max_tasks_per_stage: int = 1_000_000
+    """A plan of more fails its job."""
     discover_page_items: int = 1000
+    """Items that a handler hands over are written so many at a time."""
     max_error_characters: int = 5000
+    """What is kept of the text of an error."""
     task_log_lines: Annotated[int, Field(ge=0, le=10_000)] = 200
     """Of what an attempt logs, so many lines are kept with its task, the newest; 0: none."""
     max_page_size: int = 1000
+    """Largest `limit` of listings and of the STAC and features APIs."""
     default_page_size: int = 100
+    """`limit` where none is given."""
 
     function_timeout: timedelta = timedelta(minutes=10)
     """`functionTimeout` of host.json; a test holds the two together."""
@@ -108,7 +124,7 @@ class Settings(BaseSettings):
     task_scratch_limit: Annotated[ByteSize, Field(ge=0)] = ByteSize(4 * 1024**3)
     """Temporary disk space that all tasks of a worker may use together."""
     scratch_folder: Path = Field(default_factory=lambda: Path(gettempdir()))
-    """Where that is."""
+    """Where the temporary disk space is."""
 
     stac_schemas: Path | None = None
     """A folder of further JSON schemas that items are checked against, each at the path of its address."""
@@ -132,8 +148,11 @@ class Settings(BaseSettings):
     catalog_public_url: PublicUrl = ""
     """Where clients find the STAC API, such as `https://data.example.org/stac`; empty: where they asked."""
     catalog_id: Annotated[str, Field(min_length=1, max_length=100)] = "geospatial-orchestrator"
+    """Id of the catalog, on the STAC API's landing page."""
     catalog_title: str = "Geospatial catalog"
+    """Its title there."""
     catalog_description: str = "Rasters that jobs have converted and described"
+    """Its description there."""
 
     features_connections: Annotated[int, Field(ge=1, le=4)] = 2
     """Connections of the features API, as the STAC API's."""
@@ -150,6 +169,7 @@ class Settings(BaseSettings):
     features_public_url: PublicUrl = ""
     """Where clients find the features API; empty: where they asked."""
     features_title: str = "Feature layers"
+    """Title of the features API, on its landing page."""
 
     otel_exporter_otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
     """A collector that takes OTLP over HTTP, such as `http://collector:4318` (docs/signals.md)."""
@@ -201,6 +221,7 @@ class Settings(BaseSettings):
     """How long is kept who did what; 0: for ever."""
 
     allow_destructive_schema_operations: bool = False
+    """Whether `POST /api/db/schema/…` may migrate, drop and make the schema anew."""
 
     @model_validator(mode="after")
     def _someone_may_call(self) -> Settings:

@@ -73,7 +73,7 @@ def migrate(connection: Connection) -> list[str]:
             file.name for file in files("migrations") if file.name not in known and _apply(connection, file)
         ]
         # A view may depend on a changed column or function: views are always made anew together.
-        repeatable = [*files("functions"), *files("views")]
+        repeatable = _repeatable()
         if done or any(known.get(file.name) != file.sha256 for file in repeatable):
             _drop_views(connection)
             for file in repeatable:
@@ -128,8 +128,7 @@ def pending(connection: Connection) -> list[str]:
     if _newest_release(known) > release():
         return []
     versioned = [file.name for file in files("migrations") if file.name not in known]
-    repeatable = [*files("functions"), *files("views")]
-    return versioned + [file.name for file in repeatable if known.get(file.name) != file.sha256]
+    return versioned + [file.name for file in _repeatable() if known.get(file.name) != file.sha256]
 
 
 def drop(connection: Connection) -> list[str]:
@@ -147,6 +146,10 @@ def schema_objects(connection: Connection) -> list[str]:
     """Tables, views, functions and types of the schema, as `kind name`."""
     rows = connection.execute(_sql()["schema_objects"])
     return [f"{row['kind']} {row['name']}" for row in rows]
+
+
+def _repeatable() -> list[SqlFile]:
+    return [*files("functions"), *files("views"), *files("comments")]
 
 
 def _sql() -> dict[str, LiteralString]:

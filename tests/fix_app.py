@@ -135,8 +135,9 @@ def serving(
     module: str = "local.host",
     environment: Mapping[str, str] | None = None,
     through: Mapping[int, int] | None = None,
+    checkout: Path = CHECKOUT,
 ) -> Iterator[App]:
-    """The app with a database and queues of its own, until the block ends.
+    """The app of a checkout with a database and queues of its own, until the block ends.
 
     `arguments` go to the host's command line, `environment` to its processes. `through` has the app, and not
     the test, reach a server's port through another one. Hosts of one test process share a storage account,
@@ -169,7 +170,7 @@ def serving(
     command = [sys.executable, "-m", module, "--port", str(port), "--pid-file", str(started.pid_file)]
     with started.log.open("wb") as log:
         process = subprocess.Popen(
-            [*command, *arguments], cwd=CHECKOUT, env=variables, stdout=log, stderr=log
+            [*command, *arguments], cwd=checkout, env=variables, stdout=log, stderr=log
         )
     try:
         until(started.ready, 60, started.tail)

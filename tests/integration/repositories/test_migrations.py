@@ -60,6 +60,7 @@ CATALOG = {
     "history": "SELECT name, sha256 FROM app.schema_migrations ORDER BY 1",
 }
 FIRST = "0001_core.sql"
+FOLDERS = ("migrations", "functions", "views", "comments")
 
 
 def connect(url: str) -> psycopg.Connection[dict[str, Any]]:
@@ -109,9 +110,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def test_a_new_database_has_every_file_applied_in_order(connection: Any) -> None:
-    expected = [
-        f"{folder}/{name}" for folder in ("migrations", "functions", "views") for name in names(ROOT / folder)
-    ]
+    expected = [f"{folder}/{name}" for folder in FOLDERS for name in names(ROOT / folder)]
     assert pending(connection) == expected
     assert migrate(connection) == expected
     assert pending(connection) == []
@@ -135,10 +134,10 @@ def test_a_database_migrated_step_by_step_equals_a_fresh_one(
     connection: Any, fresh: Any, release: Path
 ) -> None:
     later = release.parent / "later"
-    for folder in ("migrations", "functions", "views"):
+    for folder in FOLDERS:
         (release / folder).rename(later.with_name(f"later-{folder}"))
         (release / folder).mkdir()
-    for folder in ("migrations", "functions", "views"):
+    for folder in FOLDERS:
         kept = later.with_name(f"later-{folder}")
         for name in names(kept):
             shutil.copy(kept / name, release / folder / name)
@@ -166,6 +165,8 @@ def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
     edit(release / "views" / "invariants.sql", "interval '5 seconds'", "interval '9 seconds'")
     for name in ("70_poison.sql", "90_cogs.sql", "91_layers.sql"):
         (release / "functions" / name).unlink()
+    for name in names(release / "comments"):
+        (release / "comments" / name).unlink()
     migrate(connection)
     job = "0" * 64
     connection.execute(
@@ -173,7 +174,7 @@ def test_a_database_of_an_older_release_becomes_equal_to_a_fresh_one(
         [job],
     )
 
-    for folder in ("migrations", "functions", "views"):
+    for folder in FOLDERS:
         shutil.rmtree(release / folder)
         shutil.copytree(current / folder, release / folder)
     done = migrate(connection)

@@ -1,0 +1,1 @@
+"""The documents below `docs/reference` that are made of the code: `python -m local.reference`."""
