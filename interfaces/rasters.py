@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from .containers import TargetContainer, Time
 from .contracts import JobParameters
+from .crs_references import names_a_file
 from .registrations import CollectionId
 from .sources import BlobSources, checked_template
 
@@ -44,6 +45,8 @@ def _crs(text: str) -> str:
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
+    if names_a_file(text.encode("utf-8", "replace")):
+        raise ValueError("is a CRS that names a file, and those are not read")
     try:
         CRS.from_user_input(text)
     except CRSError as error:

@@ -13,6 +13,7 @@ from warnings import filterwarnings
 
 from pydantic import ValidationError
 
+from interfaces import crs_references
 from interfaces.blobs import BlobItem, BlobProperties, BlobRepository
 from interfaces.containers import extension_of, is_raster_name
 from interfaces.errors import ServiceUnavailable, TaskError
@@ -361,6 +362,9 @@ def _refuse_references(head: bytes, file: Path | bytes, drivers: list[str]) -> N
     """Raise `Unreadable` for netCDF and HDF5 that is none, that refers to other files, or is damaged."""
     if drivers not in (NETCDF_DRIVERS, HDF5_DRIVERS):
         return
+    if crs_references.file_names_a_file(file):
+        reason = "its CRS names a file that PROJ would read"
+        raise Unreadable(UnreadableRaster(status="refused", reason=reason))
     if not head.startswith(hdf5_references.SIGNATURE):
         # Only at the very start: their libraries look for it further on, too.
         if drivers == NETCDF_DRIVERS and head.startswith(raster_signatures.CLASSIC_NETCDF):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interfaces.blobs import BlobItem, BlobRepository
+from interfaces.crs_references import names_a_file
 
 from . import raster_signatures
 from .raster_metadata import Refused
@@ -18,6 +19,9 @@ SIDECAR_PAGE = 200
 """Names with the same stem that are looked at for sidecars."""
 PIXELS = (".msk", ".ovr")
 """Ends of names of masks and overviews, which are TIFFs."""
+TEXTS = (".xml", ".tab", ".rpb", ".imd")
+"""Ends of names of texts, which may have a CRS in them."""
+TEXT_BYTES = 8 * 1024**2
 IMAGINE = (".aux", ".rrd", ".ige")
 """Ends of names of Erdas Imagine's files, which name each other."""
 
@@ -51,8 +55,14 @@ def sidecar_names(name: str) -> set[str]:
 
 
 def refuse_foreign(blobs: BlobRepository, container: str, sidecars: Sequence[BlobItem]) -> None:
-    """Raise `Refused` for a mask or overviews that are no TIFF."""
+    """Raise `Refused` for a mask or overviews that are no TIFF, and for a CRS that has PROJ read a file."""
     for item in sidecars:
+        if item.name.lower().endswith(TEXTS):
+            # GDAL reads no more of it into memory than this either: its own are some KiB.
+            text = blobs.read(container, item.name, 0, min(item.size, TEXT_BYTES)) if item.size else b""
+            if item.size > TEXT_BYTES or names_a_file(text):
+                reason = "names a file that PROJ would read" if item.size <= TEXT_BYTES else "is too large"
+                raise Refused(f"its sidecar {_last(item.name)} {reason}")
         if item.name.lower().endswith(PIXELS):
             head = blobs.read(container, item.name, 0, raster_signatures.HEAD_BYTES) if item.size else b""
             if not raster_signatures.is_tiff(head):

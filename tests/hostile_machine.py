@@ -24,7 +24,8 @@ class Machine:
         hostile_rasters.canary_raster(self.raster, f"{MARKER}-tag")
         point = {**hostile_vectors.POINT, "properties": {"a": f"{MARKER}-attribute"}}
         self.vector.write_text(json.dumps({"type": "FeatureCollection", "features": [point]}))
-        self.text.write_text(f"{MARKER}-text")
+        # Also as PROJ reads files of definitions, which a CRS can name.
+        self.text.write_text(f"{MARKER}-text\n<key> +proj=longlat +ellps=bessel +title={MARKER}-text\n")
 
     def leaks(self, text: str) -> set[str]:
         """What of it is in a text. Paths are the attacker's own, who wrote them."""

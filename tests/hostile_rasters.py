@@ -104,7 +104,9 @@ def files(canary: Path, text: Path, url: str) -> dict[str, bytes]:
         "tags/local.tif": pointing(str(canary)),
         "tags/remote.tif": pointing(remote),
     }
-    return found | beside(canary, remote, url) | hierarchical(canary)
+    found["beside/init.tif"] = tiff()
+    found["beside/init.tif.aux.xml"] = f"<PAMDataset><SRS>+init={text}:key</SRS></PAMDataset>".encode()
+    return found | beside(canary, remote, url) | hierarchical(canary, text)
 
 
 def beside(canary: Path, remote: str, url: str) -> dict[str, bytes]:
@@ -148,17 +150,20 @@ def pointing(target: str) -> bytes:
         return path.read_bytes()
 
 
-def hierarchical(canary: Path) -> dict[str, bytes]:
+def hierarchical(canary: Path, text: Path) -> dict[str, bytes]:
     """HDF5 and netCDF that keep values elsewhere, or link there."""
     made: dict[str, bytes] = {}
     for extension in ("h5", "nc"):
-        for kind in ("external", "link", "virtual"):
+        for kind in ("external", "link", "virtual", "init"):
             file = io.BytesIO()
             with h5py.File(file, "w") as opened:
                 if kind == "external":
                     opened.create_dataset(
                         "a", (SIZE, SIZE), "uint8", external=[(str(canary), 0, SIZE * SIZE)]
                     )
+                elif kind == "init":
+                    opened.create_dataset("crs", data=0).attrs["spatial_ref"] = f"+init={text}:key"
+                    opened.create_dataset("a", (SIZE, SIZE), "uint8").attrs["grid_mapping"] = "crs"
                 elif kind == "link":
                     opened["a"] = h5py.ExternalLink(str(canary), "/a")
                 else:

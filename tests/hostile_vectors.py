@@ -43,6 +43,8 @@ def files(canary: Path, text: Path, url: str, folder: Path) -> dict[str, bytes]:
         "crs/link.geojson": geojson({"type": "link", "properties": {"href": f"{url}/crs", "type": "proj4"}}),
         "crs/url.geojson": geojson({"type": "URL", "properties": {"url": f"{url}/crs"}}),
         "crs/name.geojson": geojson({"type": "name", "properties": {"name": f"{url}/crs"}}),
+        "crs/init.geojson": geojson({"type": "name", "properties": {"name": f"+init={text}:key"}}),
+        "crs/init-link.geojson": geojson({"type": "link", "properties": {"href": f"+init={text}:key"}}),
         "crs/file.geojson": geojson({"type": "link", "properties": {"href": f"file://{text}"}}),
         "crs/link.topojson": json.dumps(
             {
@@ -60,13 +62,9 @@ def files(canary: Path, text: Path, url: str, folder: Path) -> dict[str, bytes]:
             f'!table\n!version 100\n\nOpen Table "{canary}" Hide\nCreate View x As\nSelect * From canary\n'
         ).encode(),
     }
-    return (
-        found
-        | xml(text, url)
-        | archives(canary, remote)
-        | databases(canary, folder)
-        | shapes(url, text, folder)
-    )
+    found |= xml(text, url) | archives(canary, remote) | databases(canary, folder)
+    found["database/init.gpkg"] = defined_in(text, found["database/view.gpkg"], folder)
+    return found | shapes(url, text, folder)
 
 
 def xml(text: Path, url: str) -> dict[str, bytes]:
@@ -103,6 +101,7 @@ def xml(text: Path, url: str) -> dict[str, bytes]:
         "xml/links.gml": gml.encode(),
         "xml/entity.gml": (entity + gml.replace("<ogr:a>1", "<ogr:a>&x;")).encode(),
         "xml/schema.gml": gml.encode(),
+        "xml/init.gml": gml.replace(f"{url}/srs", f"+init={text}:key").encode(),
         "xml/schema.xsd": schema.encode(),
         "xml/entity.gpx": (
             entity + '<gpx version="1.1" creator="a"><wpt lat="1" lon="2"><name>&x;</name></wpt></gpx>'
@@ -177,6 +176,20 @@ def databases(canary: Path, folder: Path) -> dict[str, bytes]:
     return made
 
 
+def defined_in(text: Path, package: bytes, folder: Path) -> bytes:
+    """A GeoPackage whose CRS is defined in a file; the definition is too long to lie in one piece."""
+    path = folder / "init.gpkg"
+    path.write_bytes(package)
+    definition = f"{' ' * 4070}+init={text}:key"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA writable_schema = on")
+        database.execute("DELETE FROM sqlite_master WHERE name = 'x'")
+        database.execute("DELETE FROM gpkg_contents WHERE table_name = 'x'")
+        database.execute("UPDATE gpkg_spatial_ref_sys SET definition = ? WHERE srs_id = 4326", (definition,))
+        database.commit()
+    return path.read_bytes()
+
+
 def shapes(url: str, text: Path, folder: Path) -> dict[str, bytes]:
     """A shapefile and a table whose sidecars name other files."""
     path = folder / "s.shp"
@@ -195,6 +208,12 @@ def shapes(url: str, text: Path, folder: Path) -> dict[str, bytes]:
         f'EXTENSION["PROJ4","+proj=longlat +ellps=bessel +nadgrids={text} +no_defs"]]'
     )
     return made | {
+        "shape/u.shp": made["shape/s.shp"],
+        "shape/u.dbf": made["shape/s.dbf"],
+        "shape/u.shx": made["shape/s.shx"],
+        "shape/u.prj": f"+init={text}:key".encode(),
+        "table/b.csv": b"a,x,y\n1,1,2\n",
+        "table/b.prj": f"+init={text}:key".encode(),
         "shape/s.cpg": f"../../..{text}".encode(),
         "shape/s.prj": f"{url}/prj".encode(),
         "shape/t.shp": made["shape/s.shp"],

@@ -352,6 +352,10 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
 
     A table of text is brought into UTF-8.
     """
+    beside = part.path.iterdir() if part.path.is_dir() else part.path.parent.glob(f"{part.path.stem}.*")
+    for file in beside:
+        if file.is_file():
+            screening.refuse_crs_of_files(file, check)
     if part.path.is_dir():
         return part
     screening.refuse_references(part.path)

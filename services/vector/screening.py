@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
+from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
 HEAD_BYTES = 4096
+NAMED_BY_CRS = "the file is refused: its CRS names a file that PROJ would read"
 BLOCK = 1024**2
 SEPARATOR = b"\x1e"
 """Begins each record of a GeoJSON text sequence (RFC 8142); without it each line is one."""
@@ -34,6 +36,12 @@ def refuse_references(path: Path) -> None:
     for sign, kind in REFERRING.items():
         if sign in head:
             raise PermanentTaskError(f"{kind}: references to other files are not followed")
+
+
+def refuse_crs_of_files(path: Path, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` for a file with a CRS that has PROJ read another one."""
+    if crs_references.file_names_a_file(path, check):
+        raise PermanentTaskError(NAMED_BY_CRS)
 
 
 def screen_xml(path: Path, check: Callable[[], None]) -> None:

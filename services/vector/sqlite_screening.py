@@ -9,7 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from interfaces.crs_references import names_a_file
 from interfaces.errors import PermanentTaskError
+
+from .screening import NAMED_BY_CRS
 
 HARMLESS_MODULES = frozenset(
     {
@@ -32,6 +35,7 @@ JOIN sqlite_master m ON lower(m.name) = lower(g.table_name) AND m.type = 'table'
 """
 LARGER = "SELECT 1 FROM {table} WHERE length({column}) > ? LIMIT 1"
 NULLS = "SELECT count(*) FROM {table} WHERE {column} IS NULL"
+EVERY_ROW = "SELECT * FROM {table}"
 COUNTED = "SELECT count(*) FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
 SQLITE_STEPS = 1_000_000
@@ -50,6 +54,7 @@ def screen_sqlite(path: Path) -> None:
             for name, sql in made:
                 _refuse_growing(str(name), str(sql))
             _refuse_endless(database, [str(name) for name, sql in made if _is_view(sql)])
+            _refuse_crs_of_files(database)
     except sqlite3.Error as error:
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
     for name, sql in made:
@@ -66,6 +71,17 @@ def screen_sqlite(path: Path) -> None:
                 f"the database is refused: {str(name)[:100]!r} calls {called[1][:50]}, which may reach other "
                 "files"
             )
+
+
+def _refuse_crs_of_files(database: sqlite3.Connection) -> None:
+    """By value: in the file a text may lie in pieces, and a view may put it together."""
+    steps = iter(range(VIEW_STEPS))
+    database.set_progress_handler(lambda: next(steps, None) is None, SQLITE_STEPS)
+    found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    for name in (str(name) for (name,) in found if "spatial_ref_sys" in str(name).lower()):
+        for row in database.execute(EVERY_ROW.format(table=_quoted(name))):
+            if any(names_a_file(str(value).encode("utf-8", "replace")) for value in row):
+                raise PermanentTaskError(NAMED_BY_CRS)
 
 
 def _refuse_growing(name: str, sql: str) -> None:

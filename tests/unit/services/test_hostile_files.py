@@ -119,7 +119,13 @@ def test_rasters_are_read_without_what_they_refer_to(
     assert seen == set()
     for name in ("virtual/local.vrt", "virtual/local.tif", "hierarchical/link.h5", "tags/remote.tif"):
         assert '"invalid"' in said[name] or '"not_raster"' in said[name], said[name]
-    assert '"valid"' in said["beside/grid-remote.tif"]
+    for name in (
+        "beside/grid-local.tif",
+        "beside/grid-remote.tif",
+        "beside/init.tif",
+        "hierarchical/init.nc",
+    ):
+        assert "names a file that PROJ would read" in said[name], said[name]
 
 
 def test_vectors_are_read_without_what_they_refer_to(
@@ -144,6 +150,8 @@ def test_vectors_are_read_without_what_they_refer_to(
 
     assert machine.listener.connections == []
     assert machine.leaks("\n".join(said.values()) + caplog.text) == set()
+    for name in ("crs/init.geojson", "shape/u.shp", "xml/init.gml", "database/init.gpkg"):
+        assert "its CRS names a file" in said[name], said[name]
     for name in ("virtual/local.geojson", "xml/entity.kml", "archive/link.zip", "database/virtual.gpkg"):
         assert "refused" in said[name] or "not followed" in said[name], said[name]
     assert '"verdict":"valid"' in said["crs/link.geojson"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 from services.vector import screening, sqlite_screening
 
@@ -212,3 +213,32 @@ def test_geometries_of_a_geopackage_that_are_none_are_not_null(tmp_path: Path) -
         )
     assert sqlite_screening.unreadable_geometries(path, "T", 4, nothing) == 2
     assert sqlite_screening.unreadable_geometries(path, "other", 4, nothing) == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("SELECT '+' || 'in' || 'it=/etc/a:key' AS definition", "its CRS names a file"),
+        ("SELECT 'GEOGCS[...]' AS definition", None),
+    ],
+)
+def test_a_view_in_place_of_the_table_of_crs_is_asked_too(
+    tmp_path: Path, made: str, reason: str | None
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.execute(f"CREATE VIEW gpkg_spatial_ref_sys AS {made}")
+    if reason is None:
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+    else:
+        with pytest.raises(PermanentTaskError, match=reason):
+            sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
+def test_a_crs_of_a_file_is_found_where_the_text_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crs_references, "BLOCK", 700)
+    path = written(tmp_path, b"x" * 690 + b'{"crs": "+init=/etc/a:key"}')
+    with pytest.raises(PermanentTaskError, match="its CRS names a file"):
+        screening.refuse_crs_of_files(path, nothing)
+    screening.refuse_crs_of_files(written(tmp_path, b"x" * 5000), nothing)
