@@ -208,6 +208,7 @@ class Settings(BaseSettings):
     """Who may call: whoever has a key of the function app, which the host checks; or identities of Entra ID
     with app roles, which the app checks (docs/access.md)."""
     entra_tenant_id: Annotated[str, Field(pattern=rf"^({UUID})?$")] = ""
+    """The tenant whose identities may call."""
     entra_audience: Annotated[str, Field(max_length=2000)] = ""
     """Whom bearer tokens must be meant for: the application's id or its URI; several, separated by commas."""
     entra_authority: Annotated[str, Field(pattern=AUTHORITY)] = "https://login.microsoftonline.com"

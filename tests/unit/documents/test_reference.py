@@ -52,7 +52,7 @@ def recorded() -> set[str]:
     found: set[str] = set()
     for file in sorted((CHECKOUT / "sql/functions").glob("*.sql")):
         text = file.read_text()
-        for call in re.findall(r"record_event\((.*?)\);", text, re.DOTALL):
+        for call in re.findall(r"record_(?:event|action)\((.*?)\);", text, re.DOTALL):
             found |= set(re.findall(r"(?:stage|NULL|1|\.stage), *'([a-z_]+)'", call))
         found |= set(re.findall(r"'(dispatches_\w+)'", text))
     whole = {name for name in found if not name.endswith("_")}
