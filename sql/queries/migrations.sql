@@ -56,6 +56,7 @@ DECLARE
     v_hidden text[] := ARRAY[
         -- What callbacks are signed with; and URLs of theirs, which often are secrets themselves.
         'subscriptions.secret', 'subscriptions.url', 'run_subscribers.url', 'callbacks.url', 'followers.request',
+        'schedules.callback_url', 'schedules.follower',
         'invariant_9_untold_end.url', 'invariant_10_neglected_callback.url',
         -- Whatever anybody put on a queue.
         'poison_messages.raw'];
