@@ -62,6 +62,8 @@ def shapes(connection: Connection, folder: Path) -> dict[str, Shape]:
     return {
         f"{file.stem}.{name}": shape(connection, query)
         for file in sorted((folder / "queries").glob("*.sql"))
+        # Those are called below; nobody reads what they answer.
+        if file.stem != "function_calls"
         for name, query in statements(folder, file.stem).items()
         if "{" not in re.sub(r"'[^']*'", "", query)
     }
@@ -89,9 +91,9 @@ def test_every_query_of_the_previous_release_has_the_same_answer(
     connection, before = asked
     after = shapes(connection, previous)
     assert after == before
-    assert len([one for one in before.values() if isinstance(one, list)]) > 200
+    assert len([one for one in before.values() if isinstance(one, list)]) > 150
     # What needs another search path, or is no question, is the same failure before and after.
-    undefined = {name for name, one in before.items() if one in UNDEFINED}
+    undefined = {name for name, one in before.items() if isinstance(one, str) and one in UNDEFINED}
     assert not {name for name in undefined if name.startswith("engine")}
 
 
