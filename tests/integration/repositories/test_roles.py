@@ -113,6 +113,9 @@ def test_the_app_works_as_a_role_that_does_not_own_its_schema(worked: World, off
         "CREATE SCHEMA more",
         "CREATE TABLE public.more ()",
         "CREATE ROLE more",
+        "UPDATE audit.actions SET name = 'somebody else'",
+        "TRUNCATE audit.actions",
+        "DROP TABLE audit.actions",
     ],
 )
 def test_the_app_may_not_change_what_it_works_with(office: Office, statement: str) -> None:
@@ -213,6 +216,8 @@ def test_a_reader_sees_no_secret(office: Office) -> None:
         for table in SECRETS:
             with pytest.raises(REFUSED):
                 reader.execute(f"SELECT * FROM app.{table}".encode())
+        with pytest.raises(REFUSED):
+            reader.execute("SELECT * FROM audit.actions")
 
 
 def test_sessions_are_bounded_whoever_opens_them(office: Office) -> None:
