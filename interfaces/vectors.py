@@ -30,7 +30,7 @@ AskedType = Literal[
 ]
 IfExists = Literal["fail", "replace", "append", "upsert"]
 RESERVED_SCHEMAS = frozenset(
-    {"app", "geo", "geo_staging", "information_schema", "pgstac", "topology", "tiger"}
+    {"app", "audit", "geo", "geo_staging", "information_schema", "pgstac", "topology", "tiger"}
 )
 """Where the app itself, the catalog and extensions keep theirs."""
 MAX_NAME_BYTES = 63

@@ -81,11 +81,14 @@ BEGIN
             EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO %s', g.name);
         END IF;
         -- Who did what is written and forgotten by its age, never changed; a reader does not see it.
-        EXECUTE format('REVOKE ALL ON SCHEMA audit FROM %s', g.name);
-        EXECUTE format('REVOKE ALL ON audit.actions FROM %s', g.name);
-        IF g.is_app THEN
-            EXECUTE format('GRANT USAGE ON SCHEMA audit TO %s', g.name);
-            EXECUTE format('GRANT SELECT, INSERT, DELETE ON audit.actions TO %s', g.name);
+        -- Roles may be made before the table is.
+        IF to_regclass('audit.actions') IS NOT NULL THEN
+            EXECUTE format('REVOKE ALL ON SCHEMA audit FROM %s', g.name);
+            EXECUTE format('REVOKE ALL ON audit.actions FROM %s', g.name);
+            IF g.is_app THEN
+                EXECUTE format('GRANT USAGE ON SCHEMA audit TO %s', g.name);
+                EXECUTE format('GRANT SELECT, INSERT, DELETE ON audit.actions TO %s', g.name);
+            END IF;
         END IF;
         FOR t IN
             SELECT c.oid::regclass AS name, c.relkind = 'r' AND c.relname <> 'schema_migrations' AS is_written,

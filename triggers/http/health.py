@@ -57,7 +57,13 @@ def endpoints(api: HttpDependencies) -> list[Endpoint]:
             limited=False,
         ),
         Endpoint(
-            "readyz", "readyz", {"GET": health.readyz}, Role.ANYONE, operations={"GET": READYZ}, traced=False
+            "readyz",
+            "readyz",
+            {"GET": health.readyz},
+            Role.ANYONE,
+            operations={"GET": READYZ},
+            traced=False,
+            limited=False,
         ),
     ]
 

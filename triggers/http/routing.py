@@ -61,7 +61,7 @@ class Endpoint:
     traced: bool = True
     """Whether a request is a span; not where machines ask every few seconds."""
     limited: bool = True
-    """Whether requests are counted for their callers; not where the platform asks whether the app lives."""
+    """Whether requests are counted for their callers; not where the platform asks how the app is."""
     taken: Sequence[func.HttpMethod] = tuple(func.HttpMethod)
     """The methods that get here at all. Fewer where another function has the same route and another key."""
     operations: Mapping[str, Operation] = field(default_factory=dict)

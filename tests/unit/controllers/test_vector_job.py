@@ -81,6 +81,7 @@ def test_what_was_published_is_added_up_and_failures_have_their_reasons() -> Non
         ({"encoding": "klingon"}, "no encoding that Python knows"),
         ({"encoding": "zlib"}, "no encoding that Python knows"),
         ({"target_schema": "geo"}, "schema geo is not for layers"),
+        ({"target_schema": "audit", "target_table": "actions"}, "schema audit is not for layers"),
         ({"target_schema": "Robert'); --"}, "lower-case letters"),
         ({"target_crs": "EPSG:999999"}, "no CRS that PROJ knows"),
     ],

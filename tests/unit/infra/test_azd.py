@@ -84,6 +84,8 @@ def test_azd_finds_what_azure_yaml_names() -> None:
     assert AZURE["hooks"]["prepackage"]["run"].endswith(
         f"infra/package.py {AZURE['services']['orchestrator']['project']}"
     )
+    # `azd deploy` runs no hook of `azd package`.
+    assert AZURE["hooks"]["predeploy"] == AZURE["hooks"]["prepackage"]
     for hook in ("preprovision", "postprovision"):
         assert os.access(CHECKOUT / AZURE["hooks"][hook]["run"], os.X_OK)
     (service,) = AZURE["services"]

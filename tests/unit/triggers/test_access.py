@@ -172,10 +172,13 @@ def test_whoever_comes_with_a_key_is_called_so() -> None:
 
 def test_head_needs_what_get_needs_and_other_methods_the_least_that_any_needs() -> None:
     api = by_identity()
-    asked = [("HEAD", "/api/db/jobs"), ("OPTIONS", "/api/schedules"), ("PUT", "/api/schedules")]
+    asked = [("HEAD", "/api/db/jobs"), ("OPTIONS", "/api/db/jobs"), ("PUT", "/api/db/jobs")]
     assert [api.request(method, url).status for method, url in asked] == [401, 401, 401]
     statuses = [api.request(method, url, headers=as_role("reader")).status for method, url in asked]
     assert statuses == [200, 204, 405]
+    mixed = Endpoint("mixed", "mixed", {}, {"GET": Role.READER, "POST": Role.OPERATOR})
+    needed = [mixed.needs(method) for method in ("GET", "HEAD", "POST", "OPTIONS", "PUT")]
+    assert needed == [Role.READER, Role.READER, Role.OPERATOR, Role.READER, Role.READER]
 
 
 def problem_of(answer: Answer, kind: str) -> dict[str, Any]:

@@ -66,6 +66,13 @@ def test_each_caller_has_a_limit_of_its_own_and_so_have_reads_and_changes() -> N
     assert app.get("/api/keyed?CODE=third").status == 429
 
 
+@pytest.mark.parametrize("more", ["?clientid={}&code=one", "?code=one,{}", "?code=one&code={}"])
+def test_what_the_host_did_not_look_at_makes_nobody_another_caller(more: str) -> None:
+    app = client(rate_limit_reads="2/hour")
+    answers = [app.get(f"/api/keyed{more.format(number)}") for number in range(4)]
+    assert statuses(answers)[2:] == [429, 429]
+
+
 def test_all_of_several_limits_hold() -> None:
     app = client(rate_limit_reads="1000/second;2/hour")
     assert statuses([app.get("/api/keyed", KEY) for _ in range(3)]) == [200, 200, 429]
