@@ -34,6 +34,8 @@ COMMENT ON COLUMN app.jobs.traceparent IS 'W3C traceparent of the request that s
 COMMENT ON COLUMN app.jobs.plan_began_at IS 'When the right to plan was last taken.';
 COMMENT ON COLUMN app.jobs.plan_heard_at IS
     'When the planner was last heard of, which tells how long one worked that died.';
+COMMENT ON COLUMN app.jobs.submitted_by IS
+    'Who asked for the current run (docs/access.md); null where a schedule or a chain did.';
 COMMENT ON COLUMN app.jobs.plan_seconds IS 'How long the run was planned, by planners that died too.';
 
 COMMENT ON TABLE app.past_runs IS

@@ -75,7 +75,7 @@ class Run:
         assert "completed" in statuses
         assert "failed" in statuses
         self.refused()
-        until(lambda: len(self.app.get("/db/poison").json()["poison_messages"]) >= 2, 20, self.app.tail)
+        until(lambda: self.app.get("/monitor/poison").json()["total"] >= 2, 20, self.app.tail)
         until(lambda: bool(self.receiver.connections), 20, self.app.tail)
         return jobs
 
@@ -154,7 +154,15 @@ def test_no_secret_is_said_by_anything(run: Run) -> None:
     assert leaked == {}
     # What was put into parameters, and into the address of a callback, stays there.
     assert holds(run.rows(without=("parameters", "url", "request", "discovered", "item")), GIVEN) == []
-    told_of = ("/health", "/metrics", "/openapi.json", "/db/stats", "/db/poison", "/db/outbox", "refused")
+    told_of = (
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/db/stats",
+        "/monitor/poison",
+        "/monitor/queues",
+        "refused",
+    )
     assert {path: holds(answers[path], GIVEN) for path in told_of if path in answers} == {
         path: [] for path in told_of if path in answers
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -10,8 +11,8 @@ from typing import Self
 from urllib.parse import urlsplit
 
 HANGS_SECONDS = 2.0
-ACCOUNT = "comp=properties"
-"""In the query of the question whether the account answers, which is never faulty."""
+CONTAINER = re.compile(r"/[^/?]+/[^/?]+\?restype=container$")
+"""Whether a container is there, by which the app asks whether the account answers, which is never faulty."""
 
 
 class FaultyEndpoint:
@@ -48,7 +49,7 @@ class FaultyEndpoint:
         self.requests += 1
         if self.down:
             return "closed"
-        return self.faults.pop(0) if self.faults and ACCOUNT not in path else None
+        return self.faults.pop(0) if self.faults and not CONTAINER.fullmatch(path) else None
 
     def forward(
         self, method: str, path: str, headers: dict[str, str], body: bytes

@@ -38,6 +38,7 @@ METHODS = {
         "/api/monitor/history",
         "/api/monitor/queues",
         PAGE,
+        "/api/db/audit",
         "/api/db/limits",
         f"/api/jobs/status/{NO_JOB}",
         "/api/jobs/types",

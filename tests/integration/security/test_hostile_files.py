@@ -177,6 +177,7 @@ def test_items_have_no_job_fetch_what_they_name(
     depot.run("stac_register", prefix="", kind="documents", **collection)
     validated = depot.run("stac_validate", collection="hostile", check_assets=True)
     said = json.dumps(depot.outcomes(validated, 1)) + json.dumps(depot.outcomes(validated))
+    said = said.replace("\\", "")
     for kind in ("static", "geoparquet"):
         depot.run("stac_export", collections=["hostile"], format=kind, target_prefix=kind)
 

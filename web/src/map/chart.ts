@@ -71,7 +71,7 @@ export class Chart {
 
   /** Replaces what is shown; the first time the map moves there. */
   show(features: Feature[]): void {
-    if (features === this.features) return;
+    if (this.removed || features === this.features) return;
     this.features = features;
     this.shown?.remove();
     this.layers.clear();
@@ -99,6 +99,8 @@ export class Chart {
 
   /** What is in a layer, below its extent, in place of what was drawn of it. */
   draw(name: string, features: GeoJSON.Feature[]): void {
+    // They were asked for while the map was there.
+    if (this.removed) return;
     this.drawn.get(name)?.remove();
     const layer = L.geoJSON(features, {
       ...({ renderer: this.inside, pane: "inside" } as L.GeoJSONOptions),
@@ -111,6 +113,7 @@ export class Chart {
   }
 
   choose(n: number): void {
+    if (this.removed) return;
     const before = this.layers.get(this.chosen);
     const old = this.features[this.chosen];
     if (before && old) before.setStyle(this.style(old, false));
