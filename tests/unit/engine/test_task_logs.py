@@ -32,10 +32,16 @@ def collecting() -> Iterator[None]:
     """The handler where the app has it."""
     root, handler = logging.getLogger(), TaskLogHandler()
     before = root.level
+    # Of an app that an earlier test has made in this process.
+    others = [one for one in root.handlers if isinstance(one, TaskLogHandler)]
+    for other in others:
+        root.removeHandler(other)
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
     yield
     root.removeHandler(handler)
+    for other in others:
+        root.addHandler(other)
     root.setLevel(before)
 
 
