@@ -55,6 +55,13 @@ def reader(
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("document", with_commands())
+SLOW = {"docs/cli.md"}
+"""Its commands start a process each; tests/integration/http/test_command_line.py has them without."""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(name, marks=[pytest.mark.chaos] if name in SLOW else []) for name in with_commands()],
+)
 def test_what_a_document_says_to_do_does_what_it_says(reader: Reader, document: str) -> None:
     reader.read(document)
