@@ -33,8 +33,8 @@ AT_NEXT_OCCASION = "the rule is applied at the next occasion"
 ASIDE = "azure.storage.queue.aio:QueueClient.send_message"
 GIVES_UP_SOON = {**MESSAGE_LEASE, "CRASH_DEQUEUE_COUNT": "1"}
 GIVES_UP_LATER = {**MESSAGE_LEASE, "CRASH_DEQUEUE_COUNT": "2"}
-"""A poison message that its worker died of is delivered once more: the host passes over those that were delivered
-too often, and moves them nowhere."""
+"""A poison message that its worker died of is delivered once more: the host passes over those that were
+delivered too often, and moves them nowhere."""
 SENDS_ONCE = {"REDELIVERY_SECONDS": "60", "REDELIVERY_MAX_SECONDS": "60"}
 """So that one message at a time is about a piece of work."""
 
