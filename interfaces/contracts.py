@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -41,12 +42,12 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Summarised(Contract):
+class Summarised(Contract, ABC):
     """A result that may be too large for the database: then this much of it stays there."""
 
+    @abstractmethod
     def summary(self) -> JsonObject:
         """What the job's result is made of, however large the whole is; fields as the whole has them."""
-        raise NotImplementedError
 
 
 class JobParameters(BaseModel):
