@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -173,7 +172,7 @@ class Executor:
                 report = self._run(held, definition, correlation_id, batch.spread)
                 attempt.ended(report)
             if report is not None:
-                outcomes.add(replace(report, usage=held.usage(), log=held.logged()))
+                outcomes.add(_measured(report, held))
 
         if definition.waits_for_io and len(batch.held) > 1:
             with ThreadPoolExecutor(min(CONCURRENT_HANDLERS, len(batch.held)), "handler") as pool:
@@ -297,7 +296,7 @@ class Executor:
         """
         definition = self._task_types.get(held.task.task_type)
         failure = self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)
-        given = [replace(failure, usage=held.usage(), log=held.logged())]
+        given = [_measured(failure, held)]
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
@@ -380,6 +379,12 @@ class _Outcomes:
             self.accepted |= self._executor._write(self._batch.held[0].task, self._reports, tries)
             self._batch.settled.update(report.task_index for report in self._reports)
         self._reports, self._bytes, self._since = [], 0, time.monotonic()
+
+
+def _measured(report: TaskReport, held: Held) -> TaskReport:
+    """With what the attempt took and logged."""
+    report.usage, report.log = held.usage(), held.logged()
+    return report
 
 
 def _ran_too_long(held: Held) -> str:

@@ -19,6 +19,8 @@ from repositories import usage as storage
 GIB = 1024**3
 SAMPLE_SECONDS = 0.05
 """Memory is looked at no more often: a task of 100 µs must not wait for it."""
+BRIEF_SECONDS = 0.001
+"""What an attempt that took less made memory rise to is not asked: that costs as much as the attempt."""
 STATM = Path("/proc/self/statm")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -40,7 +42,6 @@ class Reading:
     """One attempt that is measured: the block for which this is the context."""
 
     __slots__ = (
-        "_began",
         "_ended",
         "_gb_seconds",
         "_highest",
@@ -48,18 +49,20 @@ class Reading:
         "_share",
         "_storage",
         "_token",
+        "began",
         "peak",
     )
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        self.began = 0.0
         self._ended: float | None = None
         self._gb_seconds = 0.0
         self.peak = 0
 
     def __enter__(self) -> Reading:
         self._storage, self._token = storage.begin()
-        self._began, self._share, self._highest = self._meter.enter(self)
+        self.began, self._share, self._highest = self._meter.enter(self)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,7 +72,7 @@ class Reading:
     def read(self, share: float, highest: int, resident: int) -> None:
         """Take down how things are now."""
         self._gb_seconds = share - self._share
-        # What rose while it ran is known exactly; else only what was seen.
+        # What rose while it ran is known, or in the moment before; else only what was seen.
         self.peak = max(self.peak, highest if highest > self._highest else resident)
 
     def usage(self) -> Usage:
@@ -79,7 +82,7 @@ class Reading:
             ended = self._meter.look(self)
         return Usage(
             attempts=1,
-            seconds=ended - self._began,
+            seconds=ended - self.began,
             gb_seconds=self._gb_seconds,
             operations=self._storage.operations,
             bytes_read=self._storage.bytes_read,
@@ -103,7 +106,7 @@ class Meter:
         self._lock = Lock()
         self._running: list[Reading] = []
         self._at = self._sampled_at = float("-inf")
-        self._resident = 0
+        self._resident = self._peak = 0
         self._share = 0.0
         """GB-seconds of a handler that has run for ever, in whatever company there was."""
 
@@ -117,13 +120,15 @@ class Meter:
             self._advance()
             self._running.append(reading)
             reading.peak = self._resident
-            return self._at, self._share, self._most()
+            return self._at, self._share, self._peak
 
     def leave(self, reading: Reading) -> float:
         """A block ends, now."""
         with self._lock:
             self._advance()
-            reading.read(self._share, self._most(), self._resident)
+            if self._at - reading.began >= BRIEF_SECONDS:
+                self._peak = self._most()
+            reading.read(self._share, self._peak, self._resident)
             self._running.remove(reading)
             return self._at
 
@@ -132,13 +137,14 @@ class Meter:
         with self._lock:
             self._advance()
             if reading in self._running:
-                reading.read(self._share, self._most(), self._resident)
+                self._peak = self._most()
+                reading.read(self._share, self._peak, self._resident)
             return self._at
 
     def _advance(self) -> None:
         now = self._now()
         if now - self._sampled_at >= SAMPLE_SECONDS:
-            self._resident, self._sampled_at = self._memory(), now
+            self._resident, self._peak, self._sampled_at = self._memory(), self._most(), now
             for reading in self._running:
                 reading.peak = max(reading.peak, self._resident)
         if self._running:

@@ -54,6 +54,8 @@ class Attempt:
 
     def ended(self, report: TaskReport | None) -> None:
         """Tell how; None: somebody else reports this task."""
+        if self.span is NO_SPAN:
+            return
         if report is None:
             self.span.set(attributes({"outcome": "given_up"}))
             return

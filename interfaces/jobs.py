@@ -143,9 +143,9 @@ class AttemptLog:
     """JSON text: an array of objects with `at`, `level`, `logger` and `message`, the oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TaskReport:
-    """How an attempt ended, on its way to the task's row.
+    """How an attempt ended, on its way to the task's row. Not frozen: what it took is added at the end.
 
     `outcome` is a state, or None when the task is to be run again; `deferred` says that this attempt is
     not counted then.

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Made once: `json.dumps` makes one for each result."""
 
 
 def to_json(value: object) -> str:
@@ -29,7 +31,7 @@ def clean_text(text: str) -> str:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _culprit(value: object, depth: int = 100) -> str:

@@ -129,11 +129,11 @@ class TaskRepository:
                     "indexes": [report.task_index for report in reports],
                     "fences": [report.fence for report in reports],
                     "outcomes": [_outcome(report) for report in reports],
-                    "results": [report.result for report in reports],
-                    "locations": [report.location and to_json(report.location) for report in reports],
-                    "errors": [report.error for report in reports],
-                    "delays": [float(report.delay_seconds) for report in reports],
-                    "usages": [_kept(report.usage) for report in reports],
+                    "results": _any([report.result for report in reports]),
+                    "locations": _any([report.location and to_json(report.location) for report in reports]),
+                    "errors": _any([report.error for report in reports]),
+                    "delays": _any([report.delay_seconds or None for report in reports]),
+                    "usages": _any([_kept(report.usage) for report in reports]),
                     "usage": to_json(dict(total(r.usage for r in reports if r.usage).model_dump())),
                     "seconds": [report.usage and report.usage.seconds for report in reports],
                     "logs": _logs(reports),
@@ -160,6 +160,11 @@ class TaskRepository:
                         to_json(dict(item)),
                     )
                 )
+
+
+def _any(values: Sequence[object]) -> Sequence[object] | None:
+    """None where all are: in SQL that is the same, and there is nothing to write and to read."""
+    return None if all(value is None for value in values) else values
 
 
 def _kept(usage: Usage | None) -> str | None:

@@ -112,7 +112,7 @@ END $$;
 -- cancelled, retry or deferred: the last two queue the task again after a delay, and an attempt that was
 -- deferred does not count; where nothing is claimed any more, its task is swept like one that never ran.
 -- A task is cancelled only together with its job. `usages` are what each attempt took, null where that is too little
--- to be kept, and `usage` what all of them took together.
+-- to be kept, and `usage` what all of them took together. An array of nothing but nulls may be null itself.
 -- Answers the tasks whose outcome was accepted, with the status they have now. Nothing waits for another
 -- worker's commit, except for the rows themselves.
 CREATE OR REPLACE FUNCTION app.finish_tasks(
@@ -168,7 +168,7 @@ BEGIN
             attempt = CASE WHEN r.outcome = 'deferred' THEN t.attempt - 1 ELSE t.attempt END,
             lease_until = NULL,
             fence = CASE WHEN r.new_status = 'completed' THEN t.fence END,
-            due_at = CASE WHEN r.new_status = 'queued' THEN now() + make_interval(secs => r.delay) ELSE t.due_at END,
+            due_at = CASE WHEN r.new_status = 'queued' THEN now() + make_interval(secs => coalesce(r.delay, 0)) ELSE t.due_at END,
             result = r.result,
             result_location = r.location,
             usage = CASE WHEN t.usage IS NULL THEN r.usage ELSE app.with_usage(t.usage, r.usage) END,

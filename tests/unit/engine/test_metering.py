@@ -16,14 +16,18 @@ class Machine:
         self.time = 100.0
         self.resident = GIB
         self.highest = GIB
-        self.looks = 0
+        self.looks = self.peaks = 0
 
     def memory(self) -> int:
         self.looks += 1
         return self.resident
 
     def meter(self) -> Meter:
-        return Meter(lambda: self.time, self.memory, lambda: self.highest)
+        return Meter(lambda: self.time, self.memory, self.most)
+
+    def most(self) -> int:
+        self.peaks += 1
+        return self.highest
 
 
 def test_a_handler_that_runs_alone_has_the_memory_of_the_process_to_itself() -> None:
@@ -72,6 +76,7 @@ def test_the_peak_is_what_memory_rose_to_or_else_the_most_that_was_seen() -> Non
     assert seen.usage().peak_bytes == 3 * GIB
     with meter.attempt() as risen:
         machine.highest = 9 * GIB
+        machine.time += 1
     assert risen.usage().peak_bytes == 9 * GIB
 
 
@@ -91,6 +96,19 @@ def test_memory_is_looked_at_seldom_however_many_brief_tasks_there_are() -> None
         with meter.attempt():
             machine.time += 0.0001
     assert machine.looks <= 4  # 0.1 s, a look every 0.05 s
+    assert machine.peaks <= 4
+
+
+def test_a_rise_is_not_held_against_what_runs_long_after_it() -> None:
+    machine = Machine()
+    meter = machine.meter()
+    with meter.attempt():
+        machine.highest = 9 * GIB
+        machine.time += 0.0001
+    machine.time += 1
+    with meter.attempt() as later:
+        machine.time += 1
+    assert later.usage().peak_bytes == GIB
 
 
 def test_what_is_asked_of_storage_counts_for_the_attempt_in_whose_thread_it_is_asked() -> None:
