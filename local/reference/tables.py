@@ -17,8 +17,9 @@ HEAD = """# Tables
 
 Made of the database's own catalog: `sql/migrations` makes the tables, `sql/comments` says what they are
 for, which `\\d+ app.jobs` in psql shows too. `app` is the engine's; `geo` says what was published, and
-outlives the jobs that made it. Tables of features are in `features`, or where a job put them; the STAC
-catalog is in `pgstac`. Who may read and write them: [database roles](../database-roles.md).
+outlives the jobs that made it; `audit` says who did what, and outlives the schema's other parts. Tables of
+features are in `features`, or where a job put them; the STAC catalog is in `pgstac`. Who may read and write
+them: [database roles](../database-roles.md).
 
 States change by the functions in `sql/functions` only ([states](states.md)). Whoever reads for reports uses
 `GET /api/db/…` ([api.md](../api.md#database)) or a role that only reads.

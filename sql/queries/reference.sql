@@ -3,7 +3,7 @@
 -- name: tables
 SELECT format('%s.%s', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class') AS comment
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname IN ('app', 'geo') AND c.relkind IN ('r', 'p')
+WHERE n.nspname IN ('app', 'audit', 'geo') AND c.relkind IN ('r', 'p')
 ORDER BY 1
 
 -- name: columns
@@ -16,11 +16,11 @@ FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE n.nspname IN ('app', 'geo') AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname IN ('app', 'audit', 'geo') AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY 1, a.attnum
 
 -- name: indexes
 SELECT format('%s.%s', schemaname, tablename) AS of_table,
        regexp_replace(indexdef, '^CREATE (UNIQUE )?INDEX (\S+) ON \S+ USING (\w+) ', '\1\2 \3 ') AS definition
-FROM pg_indexes WHERE schemaname IN ('app', 'geo')
+FROM pg_indexes WHERE schemaname IN ('app', 'audit', 'geo')
 ORDER BY 1, indexname

@@ -32,4 +32,6 @@ def test_a_table_and_a_column_without_a_description_are_named(
 ) -> None:
     connection.execute("CREATE TABLE app.extra (a integer)")
     connection.execute("ALTER TABLE app.jobs ADD COLUMN b integer")
-    assert tables.undescribed(connection) == ["app.extra", "app.extra.a", "app.jobs.b"]
+    connection.execute("ALTER TABLE audit.actions ADD COLUMN c integer")
+    bare = ["app.extra", "app.extra.a", "app.jobs.b", "audit.actions.c"]
+    assert tables.undescribed(connection) == bare
