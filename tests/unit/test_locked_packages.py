@@ -124,7 +124,7 @@ def test_the_package_installs_by_the_lock_file_and_holds_the_app_alone(tmp_path:
     source = tmp_path / "source"
     for name in (
         *("function_app.py", "host.json", "requirements.txt", "requirements.lock", "requirements-dev.txt"),
-        *("engine/a.py", "tests/a.py", ".git/config", "engine/__pycache__/a.pyc", "docs/a.sql", "sql/a.sql"),
+        *("engine/a.py", "tests/a.py", ".github/a", "engine/__pycache__/a.pyc", "docs/a.sql", "sql/a.sql"),
         *("web/dist/a.js", "web/src/a.ts", "local.settings.json", ".local/keys.json", "README.md"),
     ):
         (source / name).parent.mkdir(parents=True, exist_ok=True)

@@ -207,12 +207,14 @@ def test_nobody_comes_in_but_to_web_and_from_namespaces_that_may() -> None:
 
 
 def test_the_image_has_what_a_deployment_has() -> None:
-    left_out = (CHECKOUT / ".funcignore").read_text().splitlines()[1:]
-    of_image = (KUBERNETES / "Dockerfile.dockerignore").read_text().splitlines()[1:]
-    # A deployment has the lock under another name (infra/package.py), the image is made from the lock itself.
-    assert [line.removeprefix("**/") for line in of_image] == [
-        one for one in left_out if one != "requirements.lock"
-    ]
+    """It is made of the same folder, whose requirements are the lock (infra/package.py)."""
+    folder = ".local/package"
+    image = (KUBERNETES / "Dockerfile").read_text()
+    assert re.findall(r"^COPY (\S+) ", image, re.MULTILINE) == ["requirements.txt", "."]
+    assert "--require-hashes --requirement /requirements.txt" in image
+    for document in (image, (CHECKOUT / "docs/kubernetes.md").read_text()):
+        assert f"python3 infra/package.py {folder}\n" in document
+        assert f"--tag REGISTRY/orchestrator:VERSION {folder}\n" in document
 
 
 def test_the_image_is_of_the_python_that_the_app_runs_on_in_azure() -> None:
