@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
+from interfaces.marks import Granted
 from interfaces.plans import StageDefinition, StagePlan, Tasks
 from interfaces.workflows import TaskResults
 
-RoleName = Annotated[str, Field(min_length=1, max_length=63)]
+RoleName = Annotated[str, Field(min_length=1, max_length=63), Granted()]
 
 
 class PgstacSettings(JobParameters):
@@ -44,10 +45,12 @@ class StacSetupParameters(JobParameters):
 
     settings: PgstacSettings = PgstacSettings()
     readers: Annotated[
-        list[RoleName], Field(max_length=100, description="Database roles that may read the catalog")
+        list[RoleName],
+        Field(max_length=100, description="Roles of STAC_GRANTABLE_ROLES that may read the catalog"),
     ] = Field(default_factory=list)
     writers: Annotated[
-        list[RoleName], Field(max_length=100, description="Database roles that may fill the catalog")
+        list[RoleName],
+        Field(max_length=100, description="Roles of STAC_GRANTABLE_ROLES that may fill the catalog"),
     ] = Field(default_factory=list)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from interfaces.allow_lists import AllowLists
 from interfaces.blobs import BlobRepository
-from interfaces.container_access import ContainerAccess
 from interfaces.contracts import JobId, JsonObject, Summarised
 from interfaces.errors import (
     ContainerNotFound,
@@ -91,7 +91,7 @@ class Executor:
         worker: str,
     ) -> None:
         self._settings = settings
-        self._containers = ContainerAccess(settings)
+        self._allowed = AllowLists(settings)
         self._task_types = task_types
         self._tasks = tasks
         self._stages = stages
@@ -190,7 +190,7 @@ class Executor:
             held.check()
             held.start()
             parameters = definition.parameters_model.model_validate_json(task.parameters)
-            self._containers.check(parameters)
+            self._allowed.check(parameters)
             context = RunningTask(held, self._tasks, correlation_id, self._settings.discover_page_items)
             report = self._completed(task, definition.handler(parameters, context))
         except TaskCancelled as error:

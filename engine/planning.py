@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from interfaces.container_access import ContainerAccess
+from interfaces.allow_lists import AllowLists
 from interfaces.contracts import JobId, JobParameters, JsonObject, StageResult, enforce_contract
 from interfaces.errors import InvalidParameters, ServiceUnavailable
 from interfaces.jobs import ClaimedPlan
@@ -48,7 +48,7 @@ class Planner:
         worker: str,
     ) -> None:
         self._settings = settings
-        self._containers = ContainerAccess(settings)
+        self._allowed = AllowLists(settings)
         self._job_types = job_types
         self._task_types = task_types
         self._jobs = jobs
@@ -127,7 +127,7 @@ class Planner:
             self._fail(plan, f"job type {plan.job_type} has no stage {plan.stage} any more")
             return None
         # What was allowed when it was submitted, or when the run that is repeated was, may not be any more.
-        self._containers.check(parameters, "parameters")
+        self._allowed.check(parameters, "parameters")
         previous = finished[plan.stage - 2] if plan.stage > 1 else None
         answer = checked(controller).plan(plan.stage, parameters, previous)
         if isinstance(answer, CompleteJob):

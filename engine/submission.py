@@ -11,8 +11,8 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from interfaces.allow_lists import AllowLists
 from interfaces.callbacks import CallbackRequest
-from interfaces.container_access import ContainerAccess
 from interfaces.contracts import JobId, JsonObject
 from interfaces.costs import DryRun
 from interfaces.errors import Conflict, FieldError, InvalidParameters, InvalidRequest, PayloadTooLarge
@@ -51,7 +51,7 @@ class Submission:
         callbacks: Callbacks,
     ) -> None:
         self._settings = settings
-        self._containers = ContainerAccess(settings)
+        self._allowed = AllowLists(settings)
         self._job_types = job_types
         self._jobs = jobs
         self._stages = stages
@@ -269,7 +269,7 @@ class Submission:
             parsed = model.model_validate_json(text)
         except ValidationError as error:
             raise InvalidParameters.from_validation(error) from error
-        self._containers.check(parsed)
+        self._allowed.check(parsed)
         return parsed.model_dump(mode="json")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from .blobs import BlobItem
 from .contracts import Contract, JobParameters
+from .marks import Read, Written
 
 # fmt: off
 RASTER_EXTENSIONS = frozenset({
@@ -61,16 +61,6 @@ ContainerName = Annotated[
         json_schema_extra={"minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
     ),
 ]
-
-
-@dataclass(frozen=True)
-class Read:
-    """Marks a field that names a container that a job reads (`container_access`)."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """Marks a field that names a container that a job writes."""
 
 
 SourceContainer = Annotated[ContainerName, Read()]

@@ -129,6 +129,10 @@ class Settings(BaseSettings):
     stac_schemas: Path | None = None
     """A folder of further JSON schemas that items are checked against, each at the path of its address."""
 
+    stac_grantable_roles: Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")] = ""
+    """Database roles that `stac_setup` may let read or fill the catalog, separated by commas, by their whole
+    names: whoever may submit jobs names one of them. Empty: none."""
+
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 90
     """Runs that ended longer ago are removed, with their tasks, events and results; 0: none ever is."""
     retention_seconds: Annotated[float, Field(gt=0, le=500)] = 120
@@ -236,7 +240,12 @@ class Settings(BaseSettings):
     @property
     def audiences(self) -> list[str]:
         """Whom tokens may be meant for."""
-        return [one for one in (part.strip() for part in self.entra_audience.split(",")) if one]
+        return _listed(self.entra_audience)
+
+    @property
+    def grantable_roles(self) -> list[str]:
+        """Database roles that jobs may give rights to."""
+        return _listed(self.stac_grantable_roles)
 
     @property
     def trusts_platform_identity(self) -> bool:
@@ -253,3 +262,8 @@ class Settings(BaseSettings):
     def lease(self) -> timedelta:
         """How long a claim holds without a heartbeat."""
         return timedelta(seconds=self.lease_seconds)
+
+
+def _listed(text: str) -> list[str]:
+    """What is written with commas between."""
+    return [one for one in (part.strip() for part in text.split(",")) if one]

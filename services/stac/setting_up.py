@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from interfaces.catalog import CatalogAdministration, CatalogMigration, CatalogRefused, CatalogState
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
+from interfaces.marks import Granted
 from interfaces.workflows import TaskContext
 
 
@@ -34,8 +35,8 @@ class ConfigureCatalogParameters(TaskParameters):
     """Settings of pgstac, and database roles that may read or fill the catalog."""
 
     settings: dict[str, str] = Field(default_factory=dict)
-    readers: list[str] = Field(default_factory=list)
-    writers: list[str] = Field(default_factory=list)
+    readers: list[Annotated[str, Granted()]] = Field(default_factory=list)
+    writers: list[Annotated[str, Granted()]] = Field(default_factory=list)
 
 
 class CatalogConfiguration(Contract):

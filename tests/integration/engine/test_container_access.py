@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from interfaces.container_access import marked_fields
 from interfaces.errors import InvalidParameters, InvalidRequest
 from interfaces.follow_ups import NewSchedule, Then
+from interfaces.marks import marked_fields
 from tests.fix_engine import World
 
 MakeWorld = Callable[..., World]
@@ -137,14 +137,14 @@ def test_tasks_of_old_jobs_do_not_run_in_containers_that_were_closed(
     assert world.run(job.job_id)["status"] == "completed"
 
 
-def test_every_container_in_parameters_of_jobs_and_tasks_is_marked(world: World) -> None:
-    """A new workflow that forgets the mark would be open to all containers."""
+def test_every_container_and_role_in_parameters_of_jobs_and_tasks_is_marked(world: World) -> None:
+    """A new workflow that forgets the mark would be open to all containers, or to all roles."""
     models: list[type[BaseModel]] = [controller.parameters_model for controller in world.job_types.all()]
     models += [definition.parameters_model for definition in world.task_types._definitions.values()]
     unmarked = [
         f"{model.__name__}.{field}"
         for model in models
         for field in set(model.model_fields) - {field for field, _ in marked_fields(model)}
-        if field.endswith("container")
+        if field.endswith("container") or field in ("readers", "writers")
     ]
     assert not unmarked

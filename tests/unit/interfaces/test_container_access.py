@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from interfaces.container_access import ContainerAccess, named
-from interfaces.containers import ReadContainer, SourceContainer, TargetContainer, WrittenContainer
-from interfaces.errors import InvalidParameters
+from interfaces.container_access import ContainerAccess
 from interfaces.settings import Settings
 
 RESERVED = [
@@ -84,48 +82,3 @@ def test_what_is_read_is_not_written_and_what_is_written_may_be_looked_at() -> N
     assert confined.why_not_seen("bronze") is None
     assert confined.why_not_seen("silver") is None
     assert confined.why_not_seen("gold")
-
-
-class Inner(BaseModel):
-    container: ReadContainer
-    note: str = ""
-
-
-class Outer(BaseModel):
-    source: SourceContainer
-    target_container: TargetContainer
-    optional: WrittenContainer | None = None
-    one: Inner | None = None
-    several: list[Inner] = []
-    text: str = "container"
-
-
-def test_containers_are_found_wherever_a_model_has_them() -> None:
-    parameters = Outer(
-        source="aaa",
-        target_container="bbb",
-        optional="ccc",
-        one=Inner(container="ddd"),
-        several=[Inner(container="eee"), Inner(container="fff")],
-    )
-    assert {(field, name, mark.__name__) for field, name, mark in named(parameters, "p")} == {
-        ("p.source", "aaa", "Read"),
-        ("p.target_container", "bbb", "Written"),
-        ("p.optional", "ccc", "Written"),
-        ("p.one.container", "ddd", "Read"),
-        ("p.several.0.container", "eee", "Read"),
-        ("p.several.1.container", "fff", "Read"),
-    }
-
-
-def test_a_refusal_names_every_field_and_its_reason() -> None:
-    confined = access(source_containers="bronze", target_containers="silver")
-    with pytest.raises(InvalidParameters) as caught:
-        confined.check(
-            Outer(source="gold", target_container="bronze", one=Inner(container="job-scratch")), "parameters"
-        )
-    assert {error.field: error.reason.split(";")[0] for error in caught.value.errors} == {
-        "parameters.source": "gold is not one of the containers that source_containers allows",
-        "parameters.target_container": "bronze is not one of the containers that target_containers allows",
-        "parameters.one.container": "job-scratch is this app's own container of scratch blobs",
-    }
