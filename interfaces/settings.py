@@ -19,11 +19,22 @@ UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 AUTHORITY = r"^(https://[^/?#\s@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)$"
 """Unencrypted only on this machine: who answers there says who everybody is."""
 
+FORGEABLE = (
+    "ENTRA_EASY_AUTH=true believes the header X-MS-CLIENT-PRINCIPAL, which anybody could send here: App"
+    " Service does not say that its authentication is on (WEBSITE_AUTH_ENABLED=true and WEBSITE_SITE_NAME,"
+    " which it sets itself). Turn App Service Authentication on; or set ENTRA_EASY_AUTH=false and"
+    " ENTRA_AUDIENCE, so that callers send tokens; or, where a proxy is the only way to the app, and takes"
+    " this header from whatever comes from outside, set ENTRA_TRUSTED_PROXY=true"
+)
+
 
 class Settings(BaseSettings):
     """Settings of the app; limits are those of the design, section 8."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
+    # What keeps the app from starting is logged, and settings hold secrets: errors name them without quoting.
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=False, hide_input_in_errors=True
+    )
 
     database_url: SecretStr = SecretStr("")
     """PostgreSQL connection string. With `database_identity` its password is an Entra token."""
@@ -219,9 +230,14 @@ class Settings(BaseSettings):
     """Of another cloud than Azure's public one."""
     entra_easy_auth: bool = False
     """Whether the platform's authentication is on, which alone makes its header `X-MS-CLIENT-PRINCIPAL` true:
-    where it is off, anybody can send that header."""
+    where it is off, anybody can send that header, and the app does not start."""
+    entra_trusted_proxy: bool = False
+    """Outside of App Service: whether nobody reaches the app but through a proxy that takes this header from
+    whatever comes from outside, and sets it itself."""
     website_auth_enabled: bool | None = None
-    """What the platform says of that; where it says no, the header is not believed."""
+    """Set by App Service where its authentication is on; never set it yourself."""
+    website_site_name: str = ""
+    """Set by App Service: the app's name there."""
     audit_days: Annotated[int, Field(ge=0, le=36_500)] = 400
     """How long is kept who did what; 0: for ever."""
 
@@ -235,6 +251,8 @@ class Settings(BaseSettings):
                 raise ValueError("ACCESS=entra needs ENTRA_TENANT_ID")
             if not self.audiences and not self.entra_easy_auth:
                 raise ValueError("ACCESS=entra needs ENTRA_AUDIENCE, or ENTRA_EASY_AUTH=true")
+            if self.entra_easy_auth and not self._header_is_true:
+                raise ValueError(FORGEABLE)
         return self
 
     @property
@@ -250,7 +268,16 @@ class Settings(BaseSettings):
     @property
     def trusts_platform_identity(self) -> bool:
         """Whether `X-MS-CLIENT-PRINCIPAL` is the platform's own."""
-        return self.access == "entra" and self.entra_easy_auth and self.website_auth_enabled is not False
+        return self.access == "entra" and self.entra_easy_auth and self._header_is_true
+
+    @property
+    def _header_is_true(self) -> bool:
+        """Whether somebody keeps callers from sending the platform's header themselves.
+
+        WEBSITE_AUTH_ENABLED: https://learn.microsoft.com/azure/app-service/reference-app-settings#authentication--authorization
+        """
+        platform = self.website_auth_enabled is True and bool(self.website_site_name)
+        return platform or self.entra_trusted_proxy
 
     @property
     def sends_signals(self) -> bool:

@@ -215,7 +215,8 @@ def platform(changed: dict[str, Any] | None = None, *, auth_typ: str = "aad") ->
 
 
 def easy(**overrides: Any) -> EntraIdentities:
-    return EntraIdentities(settings(**({"entra_easy_auth": True} | overrides)))
+    platform = {"entra_easy_auth": True, "website_auth_enabled": True, "website_site_name": "orchestrator"}
+    return EntraIdentities(settings(**(platform | overrides)))
 
 
 def test_the_platform_says_who_signed_in() -> None:
@@ -223,14 +224,46 @@ def test_the_platform_says_who_signed_in() -> None:
     assert found == Principal("user", "ada@example.org", Role.SUBMITTER, PERSON, by_session=True)
 
 
-def test_the_platforms_header_is_believed_only_where_it_cannot_be_forged() -> None:
+def test_the_platforms_header_is_believed_only_where_it_is_asked_for() -> None:
     forged = {"x-ms-client-principal": platform({"roles": ["admin"]})}
-    for identities in (easy(entra_easy_auth=False), easy(website_auth_enabled=False)):
-        with pytest.raises(NotAuthenticated) as caught:
-            identities.principal(forged)
-        assert "signing in" not in caught.value.detail
-        assert caught.value.sign_in == ""
-    assert easy(website_auth_enabled=True).principal(forged).role is Role.ADMIN
+    with pytest.raises(NotAuthenticated) as caught:
+        easy(entra_easy_auth=False).principal(forged)
+    assert "signing in" not in caught.value.detail
+    assert caught.value.sign_in == ""
+    assert easy().principal(forged).role is Role.ADMIN
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"website_auth_enabled": None, "website_site_name": ""},
+        {"website_auth_enabled": None},
+        {"website_auth_enabled": False},
+        {"website_site_name": ""},
+    ],
+)
+def test_where_anybody_could_send_the_platforms_header_the_app_does_not_start(
+    elsewhere: dict[str, Any],
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        easy(**elsewhere, database_url="postgresql://app:secret@db/x")
+    assert "postgresql" not in str(caught.value)
+    # What to do about it, whichever it is.
+    for name in ("App Service Authentication on", "ENTRA_EASY_AUTH=false", "ENTRA_TRUSTED_PROXY=true"):
+        assert name in str(caught.value)
+    # Nobody believes it then.
+    easy(**elsewhere, entra_easy_auth=False)
+    # A proxy in front of the app sees to it.
+    said = easy(**elsewhere, entra_trusted_proxy=True).principal({"x-ms-client-principal": platform()})
+    assert said.role is Role.SUBMITTER
+
+
+def test_what_app_service_says_of_itself_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
+    monkeypatch.setenv("WEBSITE_SITE_NAME", "orchestrator")
+    assert settings(entra_easy_auth=True).trusts_platform_identity
 
 
 @pytest.mark.parametrize(
