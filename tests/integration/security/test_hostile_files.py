@@ -22,6 +22,9 @@ from tests.doubles.listener import Listener
 from tests.fix_engine import World
 from tests.hostile_machine import Machine
 
+PATIENCE_SECONDS = 400
+"""For one job: dozens of files, one after the other. On two busy processors it took 7 to 27 s, nearly all of
+it waiting for the servers; the limit is for a job that hangs."""
 EVERYWHERE = """
 SELECT string_agg(found, E'\\n') AS text FROM (
     SELECT query_to_xml(format('SELECT t::text FROM %I.%I t', table_schema, table_name), true, true, '')::text
@@ -55,7 +58,7 @@ class Depot:
         fields = self.world.job_types.get(job_type).parameters_model.model_fields
         places = {"container": self.source, "target_container": self.target, "max_failed_fraction": 1.0}
         asked = {name: value for name, value in places.items() if name in fields} | given
-        return self.world.run(self.world.submit(job_type, **asked).job_id, 120)
+        return self.world.run(self.world.submit(job_type, **asked).job_id, PATIENCE_SECONDS)
 
     def outcomes(self, job: dict[str, Any], stage: int = 2) -> dict[str, str]:
         """What was said of each file."""
