@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import tenacity
 
 from local.stack.ports import LOOPBACK, free_ports
 from local.stack.postgres import PostgresServer
@@ -115,11 +116,18 @@ def installation(
     postgres_server.drop_database(name)
 
 
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(httpx.TransportError),
+    stop=tenacity.stop_after_attempt(3),
+    reraise=True,
+)
 def greet(app: App, name: str) -> str:
+    """Submit a job, again where a worker was killed that held the connection: it is the same job."""
     return app.submit("hello_world", n=GREETINGS, name=name, sleep_seconds=0.05)
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("order", ["the schema first", "the code first"])
 def test_old_and_new_workers_share_jobs_through_an_upgrade(
     installation: Installation, previous_tree: Path, order: str
