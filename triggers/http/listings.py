@@ -47,6 +47,7 @@ class JobsQuery(PageQuery):
     stage: Stage | None = None
     hours: Hours | None = None
     search: Text | None = None
+    contains: Text | None = None
     parameter: Annotated[Text, Field(pattern=r"^([^=]+=|$)")] | None = None
 
     @property
@@ -120,6 +121,7 @@ class Listings:
             stage=query.stage,
             hours=query.hours,
             search=query.search or None,
+            contains=query.contains or None,
             parameter=query.named,
             after=position_of("jobs", query.cursor),
             limit=page_size(query.limit, self._settings),
