@@ -18,6 +18,7 @@ from .documents import listings as documents
 from .requests import (
     Hours,
     Limit,
+    NameAndValue,
     Query,
     Request,
     Run,
@@ -48,7 +49,7 @@ class JobsQuery(PageQuery):
     hours: Hours | None = None
     search: Text | None = None
     contains: Text | None = None
-    parameter: Annotated[Text, Field(pattern=r"^([^=]+=|$)")] | None = None
+    parameter: NameAndValue | None = None
 
     @property
     def named(self) -> tuple[str, str] | None:
