@@ -122,7 +122,7 @@ def _expected(
         stage_key=key,
         task_type=task_type,
         known="exactly" if exactly is not None else known,
-        tasks=Expectation(mean=fmean(counts), least=min(counts), most=max(counts)) if counts else None,
+        tasks=_spread(counts),
         usage_of_a_task=MeanUsage.of(total(stage.usage for stage in measured), tasks) if tasks else None,
     )
 
@@ -141,8 +141,19 @@ def estimated(stages: Sequence[ExpectedStage], past: Sequence[PastStage]) -> Est
         based_on=len(measured),
         of="this job" if past[0].same_job else "this job type",
         usage=sum(parts, MeanUsage()),
+        planning_seconds=_planning(past),
         largest_gb_seconds=max(usage.gb_seconds for usage in measured),
     )
+
+
+def _planning(past: Sequence[PastStage]) -> Expectation | None:
+    """How long runs were planned, of which each says so with all of its stages."""
+    runs = {(stage.job_id, stage.run): stage.planning_seconds for stage in past}
+    return _spread([seconds for seconds in runs.values() if seconds > 0])
+
+
+def _spread(counts: Sequence[float]) -> Expectation | None:
+    return Expectation(mean=fmean(counts), least=min(counts), most=max(counts)) if counts else None
 
 
 def _by_run(past: Sequence[PastStage]) -> dict[tuple[str, int], Usage]:

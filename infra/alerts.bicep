@@ -74,6 +74,15 @@ var rules = [
     periods: 1
   }
   {
+    name: 'callbacks-given-up'
+    text: 'Callbacks were given up: their receiver did not take them.'
+    severity: 2
+    minutes: 60
+    query: '${added} added(\'orchestrator_callback_attempts_total\', 1h) | where tostring(labels.outcome) == \'dead\' and n > 0'
+    dimension: ''
+    periods: 1
+  }
+  {
     name: 'task-failures'
     text: 'Many tasks of a type fail.'
     severity: 2
@@ -110,12 +119,30 @@ var rules = [
     periods: 1
   }
   {
+    name: 'tasks-put-off'
+    text: 'Tasks are put off, because what they depend on fails.'
+    severity: 2
+    minutes: 5
+    query: '${added} added(\'orchestrator_task_attempts_total\', 5m) | where tostring(labels.outcome) == \'deferred\' and n > 0 | extend task_type = tostring(labels.task_type)'
+    dimension: 'task_type'
+    periods: 2
+  }
+  {
     name: 'source-down'
     text: 'The database or the queues cannot be read.'
     severity: 1
     minutes: 5
     query: 'AppMetrics | where Name == \'orchestrator_source_up\' and Sum < 1 | extend source = tostring(Properties.source)'
     dimension: 'source'
+    periods: 2
+  }
+  {
+    name: 'pool-exhausted'
+    text: 'Threads wait for a database connection.'
+    severity: 2
+    minutes: 5
+    query: 'AppMetrics | where Name == \'orchestrator_pool_waiting\' and Sum > 0 | extend worker = tostring(Properties.worker)'
+    dimension: 'worker'
     periods: 2
   }
 ]

@@ -127,6 +127,8 @@ class PastStage(Contract):
     run: int
     same_job: bool
     """Whether it was asked for with the same parameters."""
+    planning_seconds: float
+    """Of the whole run; 0 where it was not measured."""
     stage: int
     tasks: int
     usage: Usage
@@ -160,6 +162,13 @@ class Estimate(Contract):
     based_on: Annotated[int, Field(ge=1, description="Runs")]
     of: Literal["this job", "this job type"]
     usage: MeanUsage
+    planning_seconds: Annotated[
+        Expectation | None,
+        Field(
+            description="By the clock, of planning a whole run, which `usage` leaves out: as in those runs, "
+            "however many tasks they had; null where it was not measured in any"
+        ),
+    ]
     largest_gb_seconds: Annotated[float, Field(ge=0, description="Of the dearest of those runs")]
 
 

@@ -13,6 +13,7 @@ from .database import Database
 from .sql_files import queries
 
 AMOUNTS = tuple(Usage.model_fields)
+PAST = tuple(name for name in PastStage.model_fields if name != "usage")
 PAST_RUNS = 20
 """As many tell what is to be expected."""
 
@@ -59,7 +60,7 @@ class CostRepository:
         rows = self._rows("past_stages", job_id=job_id, job_type=job_type, runs=PAST_RUNS)
         return [
             PastStage(
-                **{name: row[name] for name in ("job_id", "run", "same_job", "stage", "tasks")},
+                **{name: row[name] for name in PAST},
                 usage=Usage(**{name: row[name] or 0 for name in AMOUNTS}),
             )
             for row in rows

@@ -58,13 +58,16 @@ class Inspection:
         stage: int | None,
         hours: float | None,
         search: str | None = None,
+        contains: str | None = None,
         parameter: tuple[str, str] | None = None,
         after: Position | None,
         limit: int,
     ) -> Page:
         """Jobs, newest first; `hours` selects those that changed within that time.
 
-        `search`: those whose id begins with it, or that have it in a value of their parameters, in any case.
+        `search`: those each of whose words is the beginning of their id, or of a word in a value of their
+        parameters, in any case. `contains`: those with that text anywhere in a value, which is looked for
+        job by job and given up after 5 s with `ServiceUnavailable`.
         `parameter`: those in which the parameter of this name has this value, as text.
         """
         at, job_id = position(after, "time", "text") or (None, None)
@@ -74,13 +77,14 @@ class Inspection:
             "stage": stage,
             "hours": hours,
             "search": search,
+            "contains": contains,
             "name": parameter[0] if parameter else None,
             "value": parameter[1] if parameter else None,
             "after_at": at,
             "after_job_id": job_id,
             "limit": limit + 1,
         }
-        # What is looked for in parameters is looked for in those of every job.
+        # Text inside words, and what nearly every job has, is looked for in job after job.
         with bounded(self._database) as connection:
             rows = connection.execute(self._sql["jobs"], asked).fetchall()
         found, following = page(rows, limit, lambda row: [row["created_at"].isoformat(), row["job_id"]])

@@ -92,14 +92,17 @@ def build_indexes(connection: Connection) -> list[str]:
 
     In no transaction, on a connection in autocommit mode: CREATE INDEX CONCURRENTLY keeps nobody from
     writing, however long it takes, while a migration would. Until then what they are for is slower. One
-    whose builder died is built anew; one that somebody else builds is left to them. Raises `MigrationError`.
+    whose builder died is built anew; where somebody else builds one, it is left to them with those after it,
+    since two are never built of a table at once. Raises `MigrationError`.
     """
     done = []
     for file in files("indexes"):
         name = Path(file.name).stem
         state = connection.execute(_sql()["index_state"], {"name": name}).fetchone()
-        if state is not None and state["state"] != "broken":
+        if state is not None and state["state"] == "valid":
             continue
+        if state is not None and state["state"] == "building":
+            break
         try:
             if state is not None:
                 drop = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(SCHEMA, name))

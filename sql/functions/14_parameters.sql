@@ -28,3 +28,43 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(array_agg(DISTINCT app.parameter_key(v.name, v.value)), '{}')
     FROM app.parameter_values(p_parameters) AS v
 $$;
+
+-- What a search finds a job by, in lower case: its id, and the words in its parameters' values, at any depth. A word is
+-- letters and digits without anything between them: the parser of text search takes a path, or what looks like a host, for
+-- one. Of what is longer than anybody looks through, the beginning: all of it is written anew whenever a job changes its
+-- state, which is also why parts of words are not in it, of which there are ten times as many. Trigrams would need pg_trgm
+-- besides, which the operator of a server in Azure must allow first.
+CREATE OR REPLACE FUNCTION app.job_words(p_job_id text, p_parameters jsonb) RETURNS tsvector
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 1000 AS $$
+BEGIN
+    RETURN (
+        SELECT array_to_tsvector(array_agg(DISTINCT left(w.word, 100)))
+        FROM (
+            SELECT p_job_id AS word
+            UNION ALL
+            SELECT word
+            FROM regexp_split_to_table((
+                SELECT lower(left(string_agg(left(v #>> '{}', 1000), ' '), 20000))
+                FROM jsonb_path_query(p_parameters, 'strict $.**') AS v
+                WHERE jsonb_typeof(v) IN ('string', 'number')
+            ), '[^[:alnum:]]+') AS word
+            WHERE word <> ''
+        ) AS w
+    );
+END $$;
+
+-- Words as they are looked for among those: each is there, or is the beginning of one where nothing was typed after it.
+-- Null where there are none.
+CREATE OR REPLACE FUNCTION app.words_query(p_search text) RETURNS tsquery
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (
+        SELECT string_agg(quote_literal(left(w.word, 100)) || CASE WHEN w.is_last THEN ':*' ELSE '' END, ' & ')::tsquery
+        FROM regexp_split_to_table(lower(p_search), '\s+') AS term
+        CROSS JOIN LATERAL (
+            SELECT s.word, s.place = count(*) OVER () AS is_last
+            FROM regexp_split_to_table(term, '[^[:alnum:]]+') WITH ORDINALITY AS s (word, place)
+        ) AS w
+        WHERE w.word <> ''
+    );
+END $$;

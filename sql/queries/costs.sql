@@ -30,24 +30,25 @@ FROM (SELECT 1) AS one LEFT JOIN app.jobs j ON j.job_id = %(job_id)s
 
 -- name: past_stages
 -- The stages of the newest runs of the same job that completed, and of others of its type: of the newest 1,000
--- jobs that ended, so that a type that nobody has asked for in years costs no more.
+-- jobs that ended, so that a type that nobody has asked for in years costs no more. Planning is that of the whole run;
+-- 0 of runs from before it was measured.
 WITH same AS (
-    SELECT job_id, run, true AS same_job FROM (
-        SELECT job_id, run FROM app.jobs
+    SELECT job_id, run, plan_seconds, true AS same_job FROM (
+        SELECT job_id, run, plan_seconds FROM app.jobs
         WHERE job_id = %(job_id)s AND status IN ('completed', 'completed_with_errors')
         UNION ALL
-        SELECT job_id, run FROM app.past_runs
+        SELECT job_id, run, plan_seconds FROM app.past_runs
         WHERE job_id = %(job_id)s AND status IN ('completed', 'completed_with_errors') AND removed_at IS NULL
     ) AS runs ORDER BY run DESC LIMIT %(runs)s
 ), others AS (
-    SELECT job_id, run, false AS same_job FROM (
-        SELECT job_id, run, job_type, status, completed_at FROM app.jobs
+    SELECT job_id, run, plan_seconds, false AS same_job FROM (
+        SELECT job_id, run, plan_seconds, job_type, status, completed_at FROM app.jobs
         WHERE completed_at IS NOT NULL ORDER BY completed_at DESC LIMIT 1000
     ) AS ended
     WHERE job_type = %(job_type)s AND status IN ('completed', 'completed_with_errors') AND job_id <> %(job_id)s
     ORDER BY completed_at DESC LIMIT %(runs)s
 )
-SELECT r.job_id, r.run, r.same_job, s.stage, s.task_count AS tasks, c.*
+SELECT r.job_id, r.run, r.same_job, r.plan_seconds AS planning_seconds, s.stage, s.task_count AS tasks, c.*
 FROM (SELECT * FROM same UNION ALL SELECT * FROM others) AS r
 JOIN app.stages s USING (job_id, run)
 CROSS JOIN LATERAL (

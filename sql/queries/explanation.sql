@@ -59,11 +59,19 @@ SELECT coalesce(last ->> 'outcome', 'later') AS outcome, left(last ->> 'error', 
 FROM tasks GROUP BY 1, 2 ORDER BY count(*) DESC, 2 LIMIT 5
 
 -- name: failures
--- Failed tasks of the run by their error, of the first ten thousand.
-SELECT left(error, 300) AS error, count(*) AS tasks, stage, min(task_index) AS first_index
-FROM (SELECT stage, task_index, error FROM app.tasks
-      WHERE job_id = %(job_id)s AND run = %(run)s AND status = 'failed' ORDER BY stage, task_index LIMIT 10000) AS t
-GROUP BY 1, stage ORDER BY count(*) DESC, stage, 1 LIMIT 5
+-- Failed tasks of the run by what is the same in their errors, as job_views has it, with the first one's; of the first
+-- ten thousand. Errors that are the same throughout are counted before.
+WITH told AS (
+    SELECT stage, left(error, 300) AS error, count(*) AS tasks, min(task_index) AS first_index
+    FROM (SELECT stage, task_index, error FROM app.tasks
+          WHERE job_id = %(job_id)s AND run = %(run)s AND status = 'failed' ORDER BY stage, task_index LIMIT 10000) AS t
+    GROUP BY 1, 2
+)
+SELECT (array_agg(error ORDER BY first_index))[1] AS error, sum(tasks)::bigint AS tasks, stage,
+       min(first_index) AS first_index
+FROM told
+GROUP BY stage, regexp_replace(error, '''[^'']*''|"[^"]*"|\S*/\S+|\d+', '…', 'g')
+ORDER BY sum(tasks) DESC, stage, min(first_index) LIMIT 5
 
 -- name: limit
 SELECT %(limited_type)s AS limited_type, (SELECT at_most FROM app.concurrency_limits

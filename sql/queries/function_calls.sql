@@ -50,6 +50,12 @@ SELECT * FROM app.parameter_values('{"function": ["test"]}')
 -- name: parameter_keys
 SELECT app.parameter_keys('{"function": "test"}')
 
+-- name: job_words
+SELECT app.job_words(%(job_id)s, '{"function": "test"}')
+
+-- name: words_query
+SELECT app.words_query('some words')
+
 -- name: keep_trace
 SELECT app.keep_trace(%(job_id)s, true, NULL)
 

@@ -34,9 +34,10 @@ WHERE job_id = %(job_id)s AND run = %(run)s
 ORDER BY stage
 
 -- name: jobs
--- Jobs, newest first. `hours`: changed within that time, so that a new run of an old job is found. `search`: the
--- beginning of the id, or text anywhere in the parameters' values, which has no index: jobs are read from the newest on
--- until the page is full. `name`, `value`: a parameter of that name, at the top, which is that text or JSON, or a list
+-- Jobs, newest first. `hours`: changed within that time, so that a new run of an old job is found. `search`: words,
+-- each the beginning of the id or of a word in the parameters' values, by their index; what was typed with more between
+-- its words than white space is in one of the values as it was typed. `contains`: text anywhere in a value, which has no
+-- index: jobs are read from the newest on until the page is full. `name`, `value`: a parameter of that name, at the top, which is that text or JSON, or a list
 -- with it: by the index, whose keys may be those of something else too.
 SELECT j.*, p.queued, p.processing, p.completed, p.failed, p.cancelled, p.total, p.done
 FROM (
@@ -49,10 +50,17 @@ WHERE (%(after_at)s::timestamptz IS NULL
   AND (%(job_type)s::text IS NULL OR job_type = %(job_type)s::text)
   AND (%(stage)s::integer IS NULL OR least(stage, total_stages) = %(stage)s::integer)
   AND (%(hours)s::float8 IS NULL OR updated_at > now() - make_interval(secs => %(hours)s::float8 * 3600))
-  AND (%(search)s::text IS NULL OR starts_with(job_id, lower(%(search)s::text)) OR EXISTS (
-       SELECT 1 FROM jsonb_path_query(parameters, 'lax $.**') AS v
+  AND (%(search)s::text IS NULL
+       OR (app.job_words(job_id, parameters) @@ app.words_query(%(search)s::text)
+           AND (%(search)s::text !~ '[^[:alnum:]\s]' AND length(%(search)s::text) <= 100 OR NOT EXISTS (
+               SELECT 1 FROM regexp_split_to_table(lower(%(search)s::text), '\s+') AS term
+               WHERE (term ~ '[^[:alnum:]]' OR length(term) > 100) AND NOT EXISTS (
+                   SELECT 1 FROM jsonb_path_query(parameters, 'strict $.**') AS v
+                   WHERE jsonb_typeof(v) IN ('string', 'number') AND position(term IN lower(v #>> '{}')) > 0)))))
+  AND (%(contains)s::text IS NULL OR EXISTS (
+       SELECT 1 FROM jsonb_path_query(parameters, 'strict $.**') AS v
        WHERE jsonb_typeof(v) IN ('string', 'number')
-         AND position(lower(%(search)s::text) IN lower(v #>> '{}')) > 0))
+         AND position(lower(%(contains)s::text) IN lower(v #>> '{}')) > 0))
   AND (%(name)s::text IS NULL
        OR (app.parameter_keys(parameters) @> ARRAY[app.parameter_key(%(name)s::text, %(value)s::text)]
            AND EXISTS (SELECT 1 FROM app.parameter_values(parameters) AS v

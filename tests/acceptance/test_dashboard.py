@@ -188,6 +188,7 @@ def test_every_view_is_read_on_a_narrow_screen(served: App, visit: MakeVisit) ->
     tabs = ("timeline", "failures", "tasks", "results", "map", "history", "parameters")
     views = [
         "jobs",
+        "jobs?search=ello&inside=1",
         *(f"jobs/{JOB}?tab={tab}" for tab in tabs),
         "submit/raster_to_cog",
         "monitor",

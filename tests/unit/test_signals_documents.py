@@ -18,6 +18,7 @@ RULES = yaml.safe_load((CHECKOUT / "docs/prometheus-alerts.yml").read_text())
 ALERTS: list[dict[str, Any]] = [rule for group in RULES["groups"] for rule in group["rules"]]
 BICEP = (CHECKOUT / "infra/alerts.bicep").read_text()
 AZURE_RULES = re.findall(r"^    name: '([a-z-]+)'", BICEP, re.MULTILINE)
+AZURE_QUERIES = dict(re.findall(r"(?s)^    name: '([a-z-]+)'.*?^    query: ([^\n]+)", BICEP, re.MULTILINE))
 RUNBOOK = "docs/how-to/respond-to-alerts.md"
 SECTIONS = dict(
     re.findall(r"(?ms)^### (\w+)\n(.*?)(?=^### |\Z)", (CHECKOUT / RUNBOOK).read_text(encoding="utf-8"))
@@ -82,6 +83,28 @@ def test_every_rule_of_azure_monitor_has_its_section() -> None:
     named = [re.findall(r"^Azure Monitor: `([a-z-]+)`", text, re.MULTILINE) for text in SECTIONS.values()]
     assert sorted(name for names in named for name in names) == sorted(AZURE_RULES)
     assert f"See {RUNBOOK}." in BICEP
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_every_rule_has_its_twin_in_azure_monitor_of_the_same_metric_or_a_reason(
+    rule: dict[str, Any],
+) -> None:
+    text = SECTIONS[rule["alert"]]
+    named = re.match(r"\s*Azure Monitor: `([a-z-]+)`\.", text)
+    if named is None:
+        assert re.match(r"\s*Azure Monitor: none, because \w", text)
+        return
+    name = re.sub(r"(?<!^)(?=[A-Z])", "-", rule["alert"].removeprefix("Orchestrator")).lower()
+    assert named[1] == name
+    read = {selector.name for selector in selectors(promql_parser.parse(rule["expr"]))}
+    assert set(re.findall(r"orchestrator_\w+", AZURE_QUERIES[name])) == read
+
+
+def test_a_twin_looks_at_outcomes_that_are_counted() -> None:
+    outcomes = set(re.findall(r"labels\.outcome\) == \\'(\w+)", BICEP))
+    assert outcomes == {"dead", "lease_lost", "deferred"}
+    prometheus = {outcome for rule in ALERTS for outcome in re.findall(r'outcome="(\w+)"', rule["expr"])}
+    assert outcomes <= prometheus
 
 
 def test_what_an_expression_reads_is_found_wherever_it_stands() -> None:

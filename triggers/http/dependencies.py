@@ -128,6 +128,7 @@ class Inspection(Protocol):
         stage: int | None,
         hours: float | None,
         search: str | None,
+        contains: str | None,
         parameter: tuple[str, str] | None,
         after: Position | None,
         limit: int,

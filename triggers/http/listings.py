@@ -18,6 +18,7 @@ from .documents import listings as documents
 from .requests import (
     Hours,
     Limit,
+    NameAndValue,
     Query,
     Request,
     Run,
@@ -47,7 +48,8 @@ class JobsQuery(PageQuery):
     stage: Stage | None = None
     hours: Hours | None = None
     search: Text | None = None
-    parameter: Annotated[Text, Field(pattern=r"^([^=]+=|$)")] | None = None
+    contains: Text | None = None
+    parameter: NameAndValue | None = None
 
     @property
     def named(self) -> tuple[str, str] | None:
@@ -120,6 +122,7 @@ class Listings:
             stage=query.stage,
             hours=query.hours,
             search=query.search or None,
+            contains=query.contains or None,
             parameter=query.named,
             after=position_of("jobs", query.cursor),
             limit=page_size(query.limit, self._settings),

@@ -88,6 +88,11 @@ KEY_SCHEMES: JsonObject = {
 }
 PATH_PARAMETERS: dict[str, JsonObject] = {
     "job_id": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of what was asked"},
+    "stage": {"type": "integer", "minimum": 1, "maximum": 2**15 - 1},
+    "task_index": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    "subscription_id": {"type": "string", "format": "uuid"},
+    "callback_id": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
+    "poison_id": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
 }
 TOKEN_SCHEMES: JsonObject = {
     "entra": {

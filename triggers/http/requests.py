@@ -51,6 +51,10 @@ def _without_nul(value: object) -> object:
 
 
 Text = Annotated[str, BeforeValidator(_without_nul), Field(max_length=200)]
+# The validator last: a pattern that follows it is checked, and missing in the schema.
+NameAndValue = Annotated[
+    str, Field(max_length=200, pattern=r"^[^=]+=[\s\S]*$"), BeforeValidator(_without_nul)
+]
 Words = BeforeValidator(_words)
 """A comma-separated list, which is also how the host joins a parameter that is given twice."""
 Hours = Annotated[float, Field(gt=0, le=24 * 366 * 10, allow_inf_nan=False)]

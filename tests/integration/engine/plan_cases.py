@@ -61,7 +61,7 @@ _LOGS = (
 _BRIEF = {"job_id": "1" * 64}
 """Another job that runs, with a history of three events."""
 
-NO_SEARCH = {"search": None, "name": None, "value": None}
+NO_SEARCH = {"search": None, "contains": None, "name": None, "value": None}
 
 # What is not always there: each grows with the size, and is none of the business of who is measured.
 _JOBS_WAIT = (
@@ -262,13 +262,27 @@ HOT = (
         "jobs",
         5,
         "by a parameter",
-        {"stage": None, "search": None, "name": "container", "value": "north"},
+        {"stage": None} | NO_SEARCH | {"name": "container", "value": "north"},
         (
             "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, created_at)"
             " SELECT encode(sha256(('north' || i)::bytea), 'hex'), 'x', '{\"container\": \"north\"}', 1,"
             " now() - interval '1 year' FROM generate_series(1, 5) AS i",
         ),
         needs=("jobs_parameters",),
+    ),
+    Case(
+        "inspection",
+        "jobs",
+        5,
+        "by words",
+        {"stage": None} | NO_SEARCH | {"search": "survey/north_0"},
+        (
+            "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, created_at)"
+            " SELECT encode(sha256(('north' || i)::bytea), 'hex'), 'x',"
+            " '{\"name\": \"survey/north_01.tif\"}', 1, now() - interval '1 year'"
+            " FROM generate_series(1, 5) AS i",
+        ),
+        needs=("jobs_words",),
     ),
     Case("inspection", "tasks", 100, "of all jobs", {"stage": None}, needs=("jobs_newest",)),
     Case(

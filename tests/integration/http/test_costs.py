@@ -149,6 +149,15 @@ def test_the_estimate_comes_from_runs_of_the_same_job_or_else_of_its_type(api: C
     assert same.estimate is not None
     assert same.estimate.of == "this job"
     assert same.estimate.usage.gb_seconds == pytest.approx(took.total.gb_seconds, rel=1e-6)
+    assert took.planning_seconds > 0
+    for estimate in (other.estimate, same.estimate):
+        assert estimate.planning_seconds is not None
+        assert estimate.planning_seconds.mean == pytest.approx(took.planning_seconds, rel=1e-6)
+    # The next run's planning is looked for where it is kept then.
+    assert api.post(f"/api/jobs/{first}/rerun").status == 202
+    again = foreseen(api, {"n": 10, "sleep_seconds": 0.002}, "?dry_run=true&rerun=true")
+    assert again.estimate is not None
+    assert again.estimate.planning_seconds == same.estimate.planning_seconds
 
 
 def test_a_dry_run_refuses_what_a_submission_refuses(api: Client) -> None:

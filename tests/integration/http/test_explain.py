@@ -302,6 +302,19 @@ def test_of_a_job_that_failed_it_says_with_which_errors(scene: Scene) -> None:
     assert [repair["href"].rpartition("/")[2] for repair in document["repairs"][:2]] == ["retry", "rerun"]
 
 
+def test_errors_that_differ_by_numbers_and_names_are_told_as_one_with_the_first_of_them(scene: Scene) -> None:
+    scene.errors = {
+        0: PermanentTaskError("no such file: 'a 1.tif'"),
+        1: PermanentTaskError("row 7 is no point"),
+        2: PermanentTaskError("no such file: 'b.tif'"),
+    }
+    scene.planned()
+    scene.world.run(scene.job_id)
+    failed = [reason for reason in scene.explain()["reasons"] if reason["code"] == "tasks_failed"]
+    assert [reason["tasks"] for reason in failed] == [2, 1]
+    assert failed[0]["text"].endswith("the first is task 0: no such file: 'a 1.tif'")
+
+
 def test_of_a_job_that_completed_there_is_nothing_to_repair(scene: Scene) -> None:
     scene.planned()
     scene.world.run(scene.job_id)

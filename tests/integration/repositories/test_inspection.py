@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from interfaces.errors import InvalidRequest, JobNotFound
@@ -214,6 +215,7 @@ def test_the_newest_jobs_are_found_by_their_index(connection: Connection) -> Non
         stage=None,
         hours=None,
         search=None,
+        contains=None,
         name=None,
         value=None,
         after_at="2020-01-01T00:00:00+00:00",
@@ -222,6 +224,52 @@ def test_the_newest_jobs_are_found_by_their_index(connection: Connection) -> Non
     )
     assert "jobs_newest" in how
     assert "Seq Scan" not in how
+
+
+def test_jobs_are_found_by_words_with_their_index_also_before_there_are_statistics(
+    connection: Connection,
+) -> None:
+    connection.execute(
+        "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, created_at)"
+        " SELECT md5(g::text) || md5(g::text), 'raster_to_cog', jsonb_build_object('container', 'bronze',"
+        " 'day', g % 150, 'names', jsonb_build_array('survey/2024/tile_' || g || '.tif')), 2,"
+        " now() - make_interval(secs => g) FROM generate_series(1, 3000) AS g"
+    )
+    filters = {"statuses": None, "job_type": None, "stage": None, "hours": None, "limit": 100}
+    nothing = {"contains": None, "name": None, "value": None, "after_at": None, "after_job_id": None}
+    for _ in ("no statistics", "statistics"):
+        for search in ("tile_2999", "2999", "a36e841c", "survey 2999"):
+            how = plan(connection, "jobs", search=search, **filters, **nothing)
+            assert "Bitmap Index Scan on jobs_words" in how, how
+        # What every job has is found sooner by reading on from the newest.
+        connection.execute("ANALYZE app.jobs")
+    assert "jobs_newest" in plan(connection, "jobs", search="bronze", **filters, **nothing)
+
+
+def test_of_large_parameters_the_beginning_is_searched_and_all_of_them_are_looked_through(
+    database: Database, connection: Connection
+) -> None:
+    names = [f"tile{n:05d}" for n in range(5000)]
+    connection.execute(
+        "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages) VALUES (%s, 'x', %s, 1)",
+        [JOB, Jsonb({"a": ["n" * 5000], "names": names})],
+    )
+
+    def found(search: str | None = None, contains: str | None = None) -> int:
+        page, _ = Inspection(database).jobs(
+            statuses=[],
+            job_type=None,
+            stage=None,
+            hours=None,
+            search=search,
+            contains=contains,
+            after=None,
+            limit=1,
+        )
+        return len(page)
+
+    assert (found(search="tile00007"), found(search="n" * 150), found(search="tile04999")) == (1, 1, 0)
+    assert (found(contains="le04999"), found(contains="n" * 200)) == (1, 1)
 
 
 def test_jobs_made_at_the_same_instant_are_paged_without_loss(

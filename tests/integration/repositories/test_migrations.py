@@ -303,7 +303,7 @@ def indexes(connection: Any) -> dict[str, bool]:
 def test_large_tables_are_indexed_after_the_migration_and_once(connection: Any) -> None:
     migrate(connection)
     assert "jobs_parameters" not in indexes(connection)
-    assert build_indexes(connection) == ["indexes/jobs_parameters.sql"]
+    assert build_indexes(connection) == ["indexes/jobs_parameters.sql", "indexes/jobs_words.sql"]
     assert indexes(connection)["jobs_parameters"]
     assert build_indexes(connection) == []
 
@@ -334,7 +334,7 @@ def test_jobs_are_submitted_while_their_index_is_built(connection: Any, empty_da
             assert build_indexes(connection) == []
             assert not building.done()
             slow.execute("COMMIT")
-            assert building.result(30) == ["indexes/jobs_parameters.sql"]
+            assert building.result(30) == ["indexes/jobs_parameters.sql", "indexes/jobs_words.sql"]
     assert indexes(connection)["jobs_parameters"]
 
 

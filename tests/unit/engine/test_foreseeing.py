@@ -17,10 +17,25 @@ HELLO = job_catalog().get("hello_world")
 
 
 def past(
-    stage: int, tasks: int, seconds: float, *, job: str = "a", run: int = 1, same: bool = False
+    stage: int,
+    tasks: int,
+    seconds: float,
+    *,
+    job: str = "a",
+    run: int = 1,
+    same: bool = False,
+    planning: float = 0.0,
 ) -> PastStage:
     usage = Usage(attempts=tasks if seconds else 0, seconds=seconds, gb_seconds=seconds / 4, operations=tasks)
-    return PastStage(job_id=job * 64, run=run, same_job=same, stage=stage, tasks=tasks, usage=usage)
+    return PastStage(
+        job_id=job * 64,
+        run=run,
+        same_job=same,
+        planning_seconds=planning,
+        stage=stage,
+        tasks=tasks,
+        usage=usage,
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,6 +101,22 @@ def test_runs_that_nobody_measured_tell_how_many_tasks_but_not_what_they_took() 
     assert estimate is not None
     assert estimate.based_on == 1
     assert estimate.usage.seconds == pytest.approx(15.0)
+
+
+def test_planning_is_told_once_a_run_of_those_in_which_it_was_measured() -> None:
+    runs = [
+        *(past(1, 10, 1.0, planning=2.0), past(2, 10, 1.0, planning=2.0)),
+        past(1, 10, 1.0, job="b", planning=4.0),
+        past(1, 10, 1.0, job="c"),
+    ]
+    estimate = estimated(expected(HELLO, 10, runs), runs)
+    assert estimate is not None
+    assert estimate.planning_seconds is not None
+    spread = estimate.planning_seconds
+    assert (spread.mean, spread.least, spread.most) == (3, 2, 4)
+    unknown = estimated(expected(HELLO, 10, runs[-1:]), runs[-1:])
+    assert unknown is not None
+    assert unknown.planning_seconds is None
 
 
 def test_runs_of_the_same_job_tell_more_than_others_of_its_type() -> None:

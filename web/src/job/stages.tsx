@@ -4,7 +4,7 @@ import { ask } from "../api";
 import { count, duration } from "../format";
 import { useOnce } from "../polling";
 import { replaceQuery } from "../routes";
-import type { JobStatus, JobType, Stage } from "../types";
+import { ENDED, type JobStatus, type JobType, type Stage } from "../types";
 import { Badge, TaskBar } from "../ui/parts";
 
 export function StageFlow({ job }: { job: JobStatus }) {
@@ -20,7 +20,15 @@ export function StageFlow({ job }: { job: JobStatus }) {
           return (
             <li key={n} class={stage ? `step s-${stage.status}` : "step to-come"}>
               <span class="step-number">{n + 1}</span>
-              {stage ? <Planned stage={stage} /> : <ToCome name={about?.key ?? "…"} type={about?.task_type ?? ""} />}
+              {stage ? (
+                <Planned stage={stage} />
+              ) : (
+                <ToCome
+                  name={about?.key ?? "…"}
+                  type={about?.task_type ?? ""}
+                  says={ENDED.has(job.status) ? "not reached" : "not planned yet"}
+                />
+              )}
             </li>
           );
         })}
@@ -52,12 +60,12 @@ function Planned({ stage }: { stage: Stage }) {
   );
 }
 
-function ToCome({ name, type }: { name: string; type: string }) {
+function ToCome({ name, type, says }: { name: string; type: string; says: string }) {
   return (
     <span class="step-body">
       <span class="step-name">{name}</span>
       <span class="faint">{type}</span>
-      <span class="faint">not planned yet</span>
+      <span class="faint">{says}</span>
     </span>
   );
 }

@@ -24,21 +24,27 @@ const TYPING_MS = 350;
 
 interface Filters {
   search: string;
+  /** "1": the text is looked for inside words, too. */
+  inside: string;
   type: string;
   status: string;
   hours: string;
 }
 
-/** `name=value` looks for a parameter, anything else in ids and in all values. */
-function searched(text: string): { search?: string; parameter?: string } {
+const NAMED = /^[\w.]+=/;
+
+/** `name=value` looks for a parameter, anything else for the beginnings of ids and of words in all values. */
+function searched(text: string, inside: boolean): { search?: string; parameter?: string; contains?: string } {
   const trimmed = text.trim();
   if (!trimmed) return {};
-  return /^[\w.]+=/.test(trimmed) ? { parameter: trimmed } : { search: trimmed };
+  if (NAMED.test(trimmed)) return { parameter: trimmed };
+  return inside ? { contains: trimmed } : { search: trimmed };
 }
 
 export function JobsView({ query }: { query: URLSearchParams }) {
   const filters: Filters = {
     search: query.get("search") ?? "",
+    inside: query.get("inside") ?? "",
     type: query.get("type") ?? "",
     status: query.get("status") ?? "",
     hours: query.get("hours") ?? "",
@@ -50,7 +56,7 @@ export function JobsView({ query }: { query: URLSearchParams }) {
     type: filters.type,
     status: filters.status,
     hours: filters.hours,
-    ...searched(filters.search),
+    ...searched(filters.search, filters.inside === "1"),
   });
   const first = usePolled(`jobs${asked}`, (signal) => ask<Listing>(`db/jobs${asked}`, { signal }), { every: 2000 });
   const types = useOnce("types", (signal) => ask<{ job_types: JobType[] }>("jobs/types", { signal }));
@@ -83,6 +89,7 @@ export function JobsView({ query }: { query: URLSearchParams }) {
       {first.value && jobs.length === 0 && (
         <Empty>
           {Object.values(filters).some(Boolean) ? "No job fits these filters." : "Nothing was submitted yet."}
+          {filters.search && !filters.inside && " Words are found by how they begin: tick “inside words” for any text."}
         </Empty>
       )}
       {jobs.length > 0 && <JobTable jobs={jobs} />}
@@ -103,7 +110,7 @@ function FilterBar(props: { filters: Filters; types: JobType[]; onChange: (chang
   useEffect(() => setText(filters.search), [filters.search]);
   useEffect(() => {
     if (text === filters.search) return undefined;
-    const timer = setTimeout(() => onChange({ search: text }), TYPING_MS);
+    const timer = setTimeout(() => onChange(text ? { search: text } : { search: "", inside: "" }), TYPING_MS);
     return () => clearTimeout(timer);
   }, [text]);
   const chosen = new Set(filters.status.split(",").filter(Boolean));
@@ -118,10 +125,20 @@ function FilterBar(props: { filters: Filters; types: JobType[]; onChange: (chang
         <input
           type="search"
           value={text}
-          placeholder="job id, any value, or container=bronze"
+          placeholder="job id, words of any value, or container=bronze"
           onInput={(event) => setText(event.currentTarget.value)}
         />
       </label>
+      {filters.search && !NAMED.test(filters.search.trim()) && (
+        <label class="inline" title="Looks through job after job: slower where there are many">
+          <input
+            type="checkbox"
+            checked={filters.inside === "1"}
+            onChange={(event) => onChange({ inside: event.currentTarget.checked ? "1" : "" })}
+          />
+          <span>inside words</span>
+        </label>
+      )}
       <label class="field">
         <span>Type</span>
         <select value={filters.type} onChange={(event) => onChange({ type: event.currentTarget.value })}>
