@@ -24,4 +24,4 @@ def deferral(retry_after: float, pause: float, spread: float) -> float:
     `spread`, in 0…1, is drawn once for a batch, so that a stage does not come back all at once, but what
     travelled together does so again.
     """
-    return math.ceil(retry_after + spread * pause / 2)
+    return float(math.ceil(retry_after + spread * pause / 2))

@@ -172,7 +172,7 @@ class Executor:
                 report = self._run(held, definition, correlation_id, batch.spread)
                 attempt.ended(report)
             if report is not None:
-                outcomes.add(_measured(report, held))
+                outcomes.add(held.measured(report))
 
         if definition.waits_for_io and len(batch.held) > 1:
             with ThreadPoolExecutor(min(CONCURRENT_HANDLERS, len(batch.held)), "handler") as pool:
@@ -296,7 +296,7 @@ class Executor:
         """
         definition = self._task_types.get(held.task.task_type)
         failure = self._failure(held, TaskTimedOut(_ran_too_long(held)), definition.retry)
-        given = [_measured(failure, held)]
+        given = [held.measured(failure)]
         for waiting in batch.unstarted():
             waiting.lost = True
             reason = "given back: an earlier task of the same message ran too long"
@@ -310,16 +310,21 @@ class Executor:
             self._observer.stage_ended(task.job_id, task.run, task.stage)
         self._relay.drain(task.job_id)
 
-    def _write(
-        self, task: ClaimedTask, reports: list[TaskReport], tries: int | None = None
-    ) -> set[TaskStatus]:
+    def _write(self, task: ClaimedTask, given: list[TaskReport], tries: int | None = None) -> set[TaskStatus]:
         """Write outcomes, again and again while the leases last; answers the states that resulted."""
         write = patient(self._settings, tries)
-        accepted = write(self._tasks.finish, task.job_id, task.run, task.stage, self._worker, reports)
-        if deferred := [report for report in reports if report.deferred]:
+        try:
+            accepted = write(self._tasks.finish, task.job_id, task.run, task.stage, self._worker, given)
+        except PermanentTaskError as error:
+            if len(given) > 1:
+                # One of them, which is the loss of that one alone.
+                return set().union(*(self._write(task, [report], tries) for report in given))
+            given = [reports.unwritable(given[0], describe(error))]
+            accepted = write(self._tasks.finish, task.job_id, task.run, task.stage, self._worker, given)
+        if deferred := [report for report in given if report.deferred]:
             # One line, not one for each of thousands of tasks at every try.
             logger.warning("job %s: %d tasks put off: %s", task.job_id, len(deferred), deferred[-1].error)
-        overtaken = len(reports) - len(accepted)
+        overtaken = len(given) - len(accepted)
         if overtaken:
             logger.warning("job %s: %d outcomes came too late and were dropped", task.job_id, overtaken)
         return set(accepted.values())
@@ -379,12 +384,6 @@ class _Outcomes:
             self.accepted |= self._executor._write(self._batch.held[0].task, self._reports, tries)
             self._batch.settled.update(report.task_index for report in self._reports)
         self._reports, self._bytes, self._since = [], 0, time.monotonic()
-
-
-def _measured(report: TaskReport, held: Held) -> TaskReport:
-    """With what the attempt took and logged."""
-    report.usage, report.log = held.usage(), held.logged()
-    return report
 
 
 def _ran_too_long(held: Held) -> str:

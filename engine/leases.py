@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from interfaces.costs import Usage
 from interfaces.errors import LeaseLost, ServiceUnavailable, TaskCancelled, TaskTimedOut
-from interfaces.jobs import AttemptLog, ClaimedPlan, ClaimedTask
+from interfaces.jobs import AttemptLog, ClaimedPlan, ClaimedTask, TaskReport
 from interfaces.settings import Settings
 from interfaces.states import JobStatus
 from repositories.jobs import JobRepository
@@ -69,6 +69,11 @@ class Held:
     def logged(self) -> AttemptLog | None:
         """What it logged so far; None where that is nothing."""
         return None if self.log is None else self.log.kept(self.task)
+
+    def measured(self, report: TaskReport) -> TaskReport:
+        """The same report, with what the attempt took and logged."""
+        report.usage, report.log = self.usage(), self.logged()
+        return report
 
     def check(self) -> None:
         """Raise when there is no point in going on."""

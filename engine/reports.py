@@ -16,6 +16,16 @@ def failed(task: ClaimedTask, error: str) -> TaskReport:
     return ended(task, TaskStatus.FAILED, error)
 
 
+def unwritable(report: TaskReport, error: str) -> TaskReport:
+    """In place of one that the database cannot hold: the task has failed of it."""
+    return TaskReport(
+        task_index=report.task_index,
+        fence=report.fence,
+        outcome=TaskStatus.FAILED,
+        error=f"the outcome cannot be written: {error}",
+    )
+
+
 def retried(task: ClaimedTask, error: str, delay: float) -> TaskReport:
     """The attempt has failed, and another is due after so many seconds."""
     return TaskReport(

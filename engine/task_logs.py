@@ -21,6 +21,8 @@ from .redaction import redact, trace
 MOST_BYTES = 64 * 1024
 """Of the messages of an attempt; the newest are kept."""
 LONGEST_MESSAGE = 2000
+HIGHEST_LEVEL = 2**15 - 1
+"""That the database keeps."""
 RAW_CHARACTERS = 4 * LONGEST_MESSAGE
 HANDLERS = "services"
 """The package of task handlers, of which lines are kept from INFO on. Of libraries and of the rest of the app
@@ -96,7 +98,8 @@ class TaskLog:
 
     def _add(self, number: int, level: str, logger: str, text: str, created: float | None = None) -> None:
         at = datetime.now(UTC).timestamp() if created is None else created
-        line = (at, number, level[:20], logger[:200], text[:RAW_CHARACTERS])
+        # Libraries have levels of their own, of any number.
+        line = (at, min(max(number, 0), HIGHEST_LEVEL), level[:20], logger[:200], text[:RAW_CHARACTERS])
         with _lock:
             if self._lines is None:
                 self._lines = deque(maxlen=self._most)

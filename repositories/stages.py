@@ -168,6 +168,10 @@ class StageRepository:
         """
         total = 0
         end = monotonic() + within
+        # By itself: who begins to fail a stage holds its row until the commit, and workers whose tasks fail
+        # hold its counters and wait for the row. A sweep needs a counter, too.
+        with self._database.connection() as connection:
+            connection.execute(self._sql["check_policy"], {"job_id": job_id, "run": run, "stage": stage})
         while True:
             with self._database.connection() as connection:
                 row = connection.execute(

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
+from psycopg.rows import DictRow
 from pydantic import JsonValue
 
 from interfaces.contracts import JobId
 from interfaces.costs import Usage, total
+from interfaces.errors import PermanentTaskError
 from interfaces.jobs import ClaimedTask, TaskReport
 from interfaces.queues import TaskMessage
 from interfaces.states import JobStatus, TaskStatus
@@ -117,9 +120,21 @@ class TaskRepository:
     def finish(
         self, job_id: JobId, run: int, stage: int, worker: str, reports: Sequence[TaskReport]
     ) -> dict[int, TaskStatus]:
-        """Write how these attempts ended, where their fence still holds; answers the accepted ones."""
+        """Write how these attempts ended, where their fence still holds; answers the accepted ones.
+
+        Raises `PermanentTaskError` when the database cannot hold what one of them says; then none is written.
+        """
+        try:
+            rows = self._finish(job_id, run, stage, worker, reports)
+        except psycopg.DataError as error:
+            raise PermanentTaskError(str(error).partition("\n")[0]) from error
+        return {row["task_index"]: TaskStatus(row["status"]) for row in rows}
+
+    def _finish(
+        self, job_id: JobId, run: int, stage: int, worker: str, reports: Sequence[TaskReport]
+    ) -> list[DictRow]:
         with self._database.connection() as connection:
-            rows = connection.execute(
+            return connection.execute(
                 self._sql["finish_tasks"],
                 {
                     "job_id": job_id,
@@ -132,14 +147,13 @@ class TaskRepository:
                     "results": _any([report.result for report in reports]),
                     "locations": _any([report.location and to_json(report.location) for report in reports]),
                     "errors": _any([report.error for report in reports]),
-                    "delays": _any([report.delay_seconds or None for report in reports]),
+                    "delays": _any([float(report.delay_seconds) or None for report in reports]),
                     "usages": _any([_kept(report.usage) for report in reports]),
                     "usage": to_json(dict(total(r.usage for r in reports if r.usage).model_dump())),
                     "seconds": [report.usage and report.usage.seconds for report in reports],
                     "logs": _logs(reports),
                 },
             ).fetchall()
-        return {row["task_index"]: TaskStatus(row["status"]) for row in rows}
 
     def add_items(self, task: ClaimedTask, start: int, items: Sequence[Mapping[str, JsonValue]]) -> None:
         """Store a page of discovered items; `start` is the sequence number of the first."""

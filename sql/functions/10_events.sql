@@ -34,7 +34,7 @@ END $$;
 -- Set the stage's counters to what the rows say. Every counter row is locked before counting: whoever
 -- changed tasks and has not committed still waits for its counter row, and adds its difference afterwards.
 CREATE OR REPLACE FUNCTION app.recount_stage(p_job_id text, p_run integer, p_stage integer) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO app.stage_counters (job_id, run, stage, slot)
     SELECT p_job_id, p_run, p_stage, slot FROM generate_series(0, 7) AS slot

@@ -31,7 +31,7 @@ $$;
 
 -- Park the dispatch of a job that may not start yet. It keeps its place in the line.
 CREATE OR REPLACE FUNCTION app.park_job(p_job_id text, p_run integer, p_stage integer, p_type text) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM app.outbox WHERE job_id = p_job_id AND run = p_run AND stage = p_stage
                AND queue = 'jobs' AND parked = p_type) THEN
@@ -49,7 +49,7 @@ END $$;
 -- message did, or later, where the message is a repeat: one that begins before speaks for other tasks too.
 CREATE OR REPLACE FUNCTION app.park_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_left integer, p_type text
-) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE app.outbox
     SET parked = p_type, first = p_left, sent_at = NULL, redeliver_at = NULL, taken_until = NULL, sends = 0
@@ -79,9 +79,10 @@ $$;
 -- Let as many parked dispatches of a type go as there is room for, the oldest first. A few too many may
 -- go while messages are on their way: those find no room, and are parked again. Answers how many went.
 -- What nobody waits for any more, as of a job that was cancelled, takes nobody's turn: it is removed, up to
--- some ten thousand at a time, because everybody else who decides about the type waits meanwhile.
+-- some ten thousand at a time, because everybody else who decides about the type waits meanwhile; and ten
+-- thousand go at a time at most.
 CREATE OR REPLACE FUNCTION app.unpark(p_type text) RETURNS integer
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_free integer;
     v_page integer;
@@ -93,7 +94,7 @@ DECLARE
 BEGIN
     PERFORM app.lock_limit(p_type);
     v_free := app.free_slots(p_type);
-    v_page := v_free;
+    v_page := least(v_free, 10000);
     LOOP
         WITH waiting AS MATERIALIZED (
             SELECT o.dispatch_id, coalesce(o.last - o.first, 0) + 1 AS size, app.dispatch_needed(o) IS TRUE AS needed
@@ -115,7 +116,7 @@ BEGIN
         v_removed_so_far := v_removed_so_far + v_removed;
         v_free := v_free - v_size;
         EXIT WHEN v_removed = 0 OR v_free IS NULL OR v_free <= 0 OR v_removed_so_far >= 10000;
-        v_page := greatest(v_free, 1000);
+        v_page := least(greatest(v_free, 1000), 10000);
     END LOOP;
     RETURN n;
 END $$;

@@ -82,7 +82,7 @@ END $$;
 -- End a job: the one place where a job becomes terminal. The caller holds the job's row.
 CREATE OR REPLACE FUNCTION app.end_job(
     p_job_id text, p_run integer, p_status app.job_status, p_result jsonb, p_error text
-) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_type text;
     v_job_type text;
@@ -158,7 +158,7 @@ END $$;
 -- failed while a stage was being planned, or while its result was being made, takes up there.
 CREATE OR REPLACE FUNCTION app.retry_job(p_job_id text, p_correlation_id text)
 RETURNS TABLE (changed boolean, run integer, stage smallint, status app.job_status, tasks_queued bigint)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     j app.jobs;

@@ -2,7 +2,7 @@
 
 -- One task for each item that completed attempts of the previous stage discovered.
 CREATE OR REPLACE FUNCTION app.insert_tasks_from_items(p_job_id text, p_run integer, p_stage integer, p_limit integer)
-RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE n bigint;
 BEGIN
     INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)
@@ -27,7 +27,7 @@ END $$;
 -- most the 256 MB that jsonb holds.
 CREATE OR REPLACE FUNCTION app.insert_tasks_from_item_groups(
     p_job_id text, p_run integer, p_stage integer, p_key text, p_limit integer
-) RETURNS TABLE (n bigint, keyless_task integer, keyless_seq integer) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS TABLE (n bigint, keyless_task integer, keyless_seq integer) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_keyless boolean;
 BEGIN
     WITH inserted AS (
@@ -70,7 +70,7 @@ END $$;
 -- One task for each completed task of the previous stage; `p_select` maps parameter → key of the result.
 CREATE OR REPLACE FUNCTION app.insert_tasks_from_results(
     p_job_id text, p_run integer, p_stage integer, p_select jsonb, p_limit integer
-) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE n bigint;
 BEGIN
     INSERT INTO app.tasks (job_id, run, stage, task_index, parameters)
@@ -86,7 +86,7 @@ END $$;
 -- Messages for a range of a stage's tasks, cut to its batch size; parked where its task type is limited.
 CREATE OR REPLACE FUNCTION app.dispatch_range(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer
-) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     s app.stages;
     v_type text;
@@ -106,7 +106,7 @@ END $$;
 
 -- The same for every queued task of a stage that is not held back: contiguous runs of indexes.
 CREATE OR REPLACE FUNCTION app.dispatch_queued(p_job_id text, p_run integer, p_stage integer) RETURNS bigint
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     s app.stages;
     v_type text;
@@ -140,7 +140,7 @@ CREATE OR REPLACE FUNCTION app.seal_stage(
     p_task_type text, p_task_count integer, p_batch_size integer, p_parameters jsonb,
     p_on_failure app.failure_policy, p_max_failed_fraction double precision, p_max_attempts integer,
     p_canary integer
-) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_held_from integer := CASE WHEN p_canary > 0 AND p_canary < p_task_count THEN p_canary END;
 BEGIN
     UPDATE app.jobs SET plan_seconds = plan_seconds + app.planned_for(jobs, clock_timestamp()), plan_began_at = NULL,
@@ -201,7 +201,7 @@ $$;
 -- Advance the job if this stage has no unfinished task; the rows alone decide. Safe to call at any time,
 -- by anybody, any number of times. Answers whether anything was moved.
 CREATE OR REPLACE FUNCTION app.finish_stage(p_job_id text, p_run integer, p_stage integer, p_worker text)
-RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     j app.jobs;
     s app.stages;

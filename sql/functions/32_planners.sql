@@ -123,7 +123,7 @@ END $$;
 -- Note of plans that something else their planner held has been lost. To be called before that is given to others:
 -- afterwards nothing tells who held it.
 CREATE OR REPLACE FUNCTION app.note_shared_plans() RETURNS bigint
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE n bigint;
 BEGIN
     UPDATE app.jobs SET plan_shared = true

@@ -3,7 +3,7 @@
 -- Judge a canary whose tasks have all ended: let the rest of the stage go, or begin to fail the stage.
 -- Safe to call at any time, by anybody. Answers whether anything was decided.
 CREATE OR REPLACE FUNCTION app.judge_canary(p_job_id text, p_run integer, p_stage integer, p_worker text)
-RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     s app.stages;
     v_failed bigint;

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION app.claim_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_worker text, p_lease interval
 ) RETURNS TABLE (task_index integer, attempt smallint, fence bigint, parameters jsonb, task_type text,
                  max_attempts smallint)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     s app.stages;
@@ -120,7 +120,7 @@ CREATE OR REPLACE FUNCTION app.finish_tasks(
     p_indexes integer[], p_fences bigint[], p_outcomes text[], p_results jsonb[], p_locations jsonb[],
     p_errors text[], p_delays double precision[], p_usages jsonb[], p_usage jsonb
 ) RETURNS TABLE (task_index integer, status app.task_status)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_may_retry boolean;
@@ -137,7 +137,10 @@ BEGIN
     END IF;
     -- Lock first, then look: who had to wait here for a heartbeat's commit finds the row in another place, which
     -- only a new statement sees.
-    PERFORM 1 FROM unnest(p_indexes, p_fences) AS r (task_index, fence)
+    -- In the order of the heartbeat, which may hold the same rows: outcomes come as they ended.
+    PERFORM 1 FROM (
+        SELECT * FROM unnest(p_indexes, p_fences) AS u (task_index, fence) ORDER BY task_index
+    ) AS r
     CROSS JOIN LATERAL (
         SELECT 1 FROM app.tasks
         WHERE job_id = p_job_id AND run = p_run AND stage = p_stage AND task_index = r.task_index

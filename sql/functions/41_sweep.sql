@@ -6,7 +6,7 @@
 -- Called after the commit of a failure, so it looks at the policy once more: of failures that commit at the
 -- same time, none saw the others when it was written.
 CREATE OR REPLACE FUNCTION app.sweep_stage(p_job_id text, p_run integer, p_stage integer, p_limit integer)
-RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_from integer;
     v_indexes integer[];
@@ -51,7 +51,7 @@ END $$;
 -- are let go in its place), and what it was to start has ended meanwhile.
 CREATE OR REPLACE FUNCTION app.after_no_claim(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer
-) RETURNS TABLE (to_sweep boolean, unparked integer) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS TABLE (to_sweep boolean, unparked integer) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_type text;
     v_sweeps boolean;

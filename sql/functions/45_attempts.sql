@@ -68,7 +68,7 @@ $$;
 -- there was such a dispatch; the tasks of one that is gone are spoken for by others, or have ended.
 CREATE OR REPLACE FUNCTION app.postpone_dispatch(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_delay double precision
-) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     -- What a crash of the server forgets is a message that was sent and not acted upon: it is sent again.
     PERFORM set_config('synchronous_commit', 'off', true);

@@ -4,7 +4,7 @@
 -- for a few seconds. So a process that dies has one suspect at most, and that one pays for it.
 CREATE OR REPLACE FUNCTION app.pick_suspect(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_worker text
-) RETURNS integer[] LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS integer[] LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_due integer[];
 BEGIN
     SELECT array_agg(task_index) INTO v_due FROM (

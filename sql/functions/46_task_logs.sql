@@ -31,7 +31,7 @@ END $$;
 -- 80_retention.sql do.
 CREATE OR REPLACE FUNCTION app.sweep_run_logs(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
 RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
-SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN

@@ -12,7 +12,7 @@
 -- claim, and once for tasks that were claimed together, of which nobody knows how far they were.
 CREATE OR REPLACE FUNCTION app.reconcile_leases(p_limit integer, p_patience interval, p_lease interval)
 RETURNS TABLE (job_id text, run integer, stage smallint, task_index integer, status app.task_status)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_lost jsonb;
@@ -87,6 +87,8 @@ BEGIN
              AS m (job_id text, run integer, stage smallint, task_index integer, status app.task_status,
                    seconds double precision)
         GROUP BY m.job_id, m.run, m.stage, m.status
+        -- Each takes a counter of its stage, as reconcile_counters does, in this order, too.
+        ORDER BY m.job_id, m.run, m.stage
     LOOP
         PERFORM app.count_work(g.job_id, g.run, g.stage, p_processing => -g.n, p_completed => 0,
             p_queued => CASE g.status WHEN 'queued' THEN g.n ELSE 0 END,
@@ -158,7 +160,7 @@ $$;
 -- Sent dispatches that nobody acted upon become pending again; those whose work was taken up are removed.
 CREATE OR REPLACE FUNCTION app.reconcile_dispatches(p_limit integer)
 RETURNS TABLE (job_id text, run integer, stage smallint, redelivered bigint)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -185,7 +187,7 @@ END $$;
 -- stage. The protocol leaves none behind; this rule mends what was deleted by other hands.
 CREATE OR REPLACE FUNCTION app.reconcile_undispatched()
 RETURNS TABLE (job_id text, run integer, stage smallint, dispatched bigint)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     g record;
@@ -221,7 +223,7 @@ END $$;
 -- A planner that died: its lease has ended and the stage still waits. The dispatch is made pending now.
 CREATE OR REPLACE FUNCTION app.reconcile_plans()
 RETURNS TABLE (job_id text, run integer, stage smallint)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE g record;
 BEGIN

@@ -29,7 +29,7 @@ END $$;
 -- is one: another would be sent again beside it from then on, and each of its messages might be given up too.
 CREATE OR REPLACE FUNCTION app.dispatch_again(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer
-) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_queue text;
 BEGIN
     PERFORM 1 FROM app.jobs
@@ -66,7 +66,7 @@ END $$;
 -- Fail the named tasks that are not terminal yet. Answers how many; null where no such task is there.
 CREATE OR REPLACE FUNCTION app.fail_tasks(
     p_job_id text, p_run integer, p_stage integer, p_first integer, p_last integer, p_error text
-) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_queued integer[];
     v_running integer[];

@@ -29,7 +29,7 @@ $$;
 -- Answers what is gone, 'run' or 'job'. Null: it was retried or removed meanwhile, somebody steers it now, or an
 -- older run of the job must go first.
 CREATE OR REPLACE FUNCTION app.remove_run(p_job_id text, p_run integer, p_completed_at timestamptz)
-RETURNS text LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     j app.jobs;
     v_gone text := 'run';
@@ -86,7 +86,7 @@ $$;
 -- Positions: {stage, task_index}.
 CREATE OR REPLACE FUNCTION app.sweep_run_tasks(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
 RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
-SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN
@@ -108,7 +108,7 @@ END $$;
 -- Positions: {stage, task_index, fence, seq}.
 CREATE OR REPLACE FUNCTION app.sweep_run_items(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
 RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
-SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN
@@ -131,7 +131,7 @@ END $$;
 -- Positions: {event_id}.
 CREATE OR REPLACE FUNCTION app.sweep_run_events(p_job_id text, p_run integer, p_after bigint[], p_limit integer)
 RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
-SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run) THEN
@@ -150,7 +150,7 @@ END $$;
 -- The end of a removed run, once nothing of it is left: poison messages that spoke of it, and the row that
 -- says it is being removed. False: rows are left, which somebody else was deleting; another sweep is needed.
 CREATE OR REPLACE FUNCTION app.forget_run(p_job_id text, p_run integer) RETURNS boolean
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     IF NOT app.run_is_removed(p_job_id, p_run)
        OR EXISTS (SELECT 1 FROM app.tasks WHERE job_id = p_job_id AND run = p_run)
@@ -256,7 +256,7 @@ $$;
 CREATE OR REPLACE FUNCTION app.sweep_attempt_items(
     p_job_id text, p_run integer, p_stage integer, p_index integer, p_fence bigint, p_after bigint[], p_limit integer
 ) RETURNS TABLE (removed bigint, reached bigint[]) LANGUAGE plpgsql
-SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off AS $$
+SET enable_bitmapscan = off SET enable_sort = off SET enable_seqscan = off SET jit = off AS $$
 DECLARE v_rows tid[];
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM app.abandoned_attempts(p_job_id, p_run, p_stage, ARRAY[p_index], ARRAY[p_fence])) THEN
@@ -303,7 +303,7 @@ $$;
 
 -- Old rows that no run speaks for: poison messages, and dispatches of runs that are over. Answers how many.
 CREATE OR REPLACE FUNCTION app.sweep_leftovers(p_before timestamptz, p_limit integer) RETURNS bigint
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_poison bigint;
     v_dispatches bigint;

@@ -21,7 +21,7 @@ $$;
 
 -- Note what an attempt is about to publish, if it holds its task. Again, by the same attempt: it still means to.
 CREATE OR REPLACE FUNCTION app.begin_publication(p_publication text, p_cog jsonb) RETURNS boolean
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO geo.cog_publications (container, name, publication, job_id, run, stage, task_index, fence, cog)
     SELECT p_cog ->> 'container', p_cog ->> 'name', p_publication, t.job_id, t.run, t.stage, t.task_index, t.fence, p_cog
@@ -54,7 +54,7 @@ END $$;
 
 -- The attempt's own record. The task's row is locked, so that it cannot be given to another before this commits.
 CREATE OR REPLACE FUNCTION app.publish_cog(p_container text, p_name text, p_publication text, p_etag text)
-RETURNS SETOF geo.cogs LANGUAGE plpgsql SET enable_seqscan = off AS $$
+RETURNS SETOF geo.cogs LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 DECLARE u geo.cog_publications;
 BEGIN
     SELECT p.* INTO u FROM geo.cog_publications p

@@ -3,7 +3,7 @@
 -- Whether the attempt holds its task; if so the task cannot be given to another before this transaction ends.
 CREATE OR REPLACE FUNCTION app.hold_task(
     p_job_id text, p_run integer, p_stage integer, p_task_index integer, p_fence bigint
-) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM 1 FROM app.tasks t
     WHERE t.job_id = p_job_id AND t.run = p_run AND t.stage = p_stage AND t.task_index = p_task_index

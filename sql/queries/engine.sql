@@ -75,6 +75,9 @@ FROM app.stages s JOIN app.jobs j USING (job_id, run)
 WHERE s.job_id = %(job_id)s AND s.run = %(run)s AND s.stage = %(stage)s
   AND s.completed_at IS NOT NULL AND j.traceparent IS NOT NULL
 
+-- name: check_policy
+SELECT FROM app.check_policy(%(job_id)s, %(run)s, %(stage)s)
+
 -- name: sweep_stage
 SELECT app.sweep_stage(%(job_id)s, %(run)s, %(stage)s, %(limit)s) AS swept
 

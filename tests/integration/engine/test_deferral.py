@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from engine.delays import deferral
 from interfaces.jobs import ClaimedTask, TaskReport
 from interfaces.plans import StageDefinition
-from interfaces.states import TaskStatus
+from interfaces.states import FailurePolicy, TaskStatus
+from repositories.database import Database
 from repositories.tasks import TaskRepository
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
@@ -32,6 +37,9 @@ class Worker:
 
     def report(self, tasks: Sequence[ClaimedTask], **report: Any) -> dict[int, TaskStatus]:
         reports = [TaskReport(task_index=t.task_index, fence=t.fence, **report) for t in tasks]
+        return self.finish(reports)
+
+    def finish(self, reports: list[TaskReport]) -> dict[int, TaskStatus]:
         return self._tasks.finish(self.job_id, 1, 1, "w", reports)
 
     def defer(self, tasks: Sequence[ClaimedTask], delay: float = 0.0) -> dict[int, TaskStatus]:
@@ -197,3 +205,70 @@ def test_attempts_put_off_in_a_row_are_one_entry_from_the_first_to_the_last(star
     assert (entry["error"], entry["worker"]) == ("no storage", "w")
     assert entry["started_at"] < task["started_at"].isoformat() < entry["ended_at"]
     assert 0.06 <= entry["seconds"] <= took + 0.01
+
+
+def test_one_that_is_tried_again_and_one_that_is_put_off_are_written_together(started: Start) -> None:
+    """As when a breaker opens in the middle of a batch; the one's seconds are whole, the other's are not."""
+    world, worker = started(3)
+    fences = {task.task_index: task.fence for task in worker.claim(0, 2)}
+    reports = [
+        TaskReport(0, fences[0], TaskStatus.COMPLETED, result="{}"),
+        TaskReport(1, fences[1], None, error="reset", delay_seconds=1.25),
+        TaskReport(2, fences[2], None, error="no storage", delay_seconds=deferral(5, 0, 0), deferred=True),
+    ]
+    assert worker.finish(reports) == {0: TaskStatus.COMPLETED, 1: TaskStatus.QUEUED, 2: TaskStatus.QUEUED}
+    rows = world.rows(
+        "SELECT extract(epoch FROM due_at - now())::float8 AS seconds FROM app.tasks WHERE status = 'queued'"
+        " ORDER BY task_index"
+    )
+    assert [row["seconds"] for row in rows] == [pytest.approx(1.25, abs=1), pytest.approx(5, abs=1)]
+
+
+def test_outcomes_are_written_in_any_order_while_the_heartbeat_renews_their_leases(started: Start) -> None:
+    """Both lock the tasks of a batch: in one order, however they ended."""
+    n = 2000
+    world, worker = started(n)
+    claimed = [task for first in range(0, n, 10) for task in worker.claim(first, first + 9)]
+    world.databases.append(Database(world.settings))
+    beats = TaskRepository(world.databases[-1])
+    ended = threading.Event()
+
+    def renew() -> int:
+        count = 0
+        while not ended.is_set():
+            beats.extend(claimed, timedelta(minutes=1))
+            count += 1
+        return count
+
+    random.Random(1).shuffle(claimed)
+    with ThreadPoolExecutor(1) as threads:
+        renewing = threads.submit(renew)
+        try:
+            for start in range(0, n, 100):
+                page = claimed[start : start + 100]
+                assert len(worker.report(page, outcome=TaskStatus.COMPLETED, result="{}")) == len(page)
+        finally:
+            ended.set()
+        assert renewing.result() > 0
+
+
+def test_an_outcome_that_cannot_be_written_fails_its_task_and_no_other(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world()
+    brief = timedelta(milliseconds=1)
+    world.register(
+        ScriptedJob("job", [StageDefinition("a", "work", on_failure=FailurePolicy.CONTINUE)]),
+        task_type("work", lambda p, c: {}, max_batch=10, expected_duration=brief),
+    )
+    world.rows(
+        "ALTER TABLE app.tasks ADD COLUMN tenth integer"
+        " GENERATED ALWAYS AS (CASE WHEN status = 'completed' THEN 1 / (task_index - 3) END) STORED",
+        fetch=False,
+    )
+    job_id = world.submit("job", n=6).job_id
+    assert world.run(job_id)["status"] == "completed_with_errors"
+    ended = {task["task_index"]: task["status"] for task in world.tasks(job_id)}
+    assert ended == {**dict.fromkeys(range(6), "completed"), 3: "failed"}
+    [failed] = [task for task in world.tasks(job_id) if task["status"] == "failed"]
+    assert failed["error"] == "the outcome cannot be written: division by zero"

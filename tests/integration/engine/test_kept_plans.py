@@ -27,7 +27,16 @@ def test_no_function_of_the_protocol_may_read_a_whole_table(world: World) -> Non
     allowed = world.rows(
         "SELECT p.proname FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang"
         " WHERE p.pronamespace = 'app'::regnamespace AND l.lanname = 'plpgsql' AND p.prosrc ~ %s"
-        " AND NOT coalesce(p.proconfig @> '{enable_seqscan=off}', false)",
+        " AND NOT coalesce(p.proconfig @> '{enable_seqscan=off,jit=off}', false)",
         SCANNED,
     )
     assert allowed == []
+
+
+def test_no_plan_without_sequential_scans_is_compiled(world: World) -> None:
+    """A scan that cannot be avoided has a cost beyond all limits, so that PostgreSQL would compile it."""
+    compiled = world.rows(
+        "SELECT proname FROM pg_proc WHERE proconfig @> '{enable_seqscan=off}'"
+        " AND NOT proconfig @> '{jit=off}'"
+    )
+    assert compiled == []

@@ -70,6 +70,14 @@ def test_lines_of_handlers_are_kept_from_info_on_and_of_libraries_from_warning_o
     assert (kept.attempt, kept.severity, kept.dropped) == (3, logging.WARNING, 0)
 
 
+def test_a_level_beyond_those_of_the_database_is_the_highest_there() -> None:
+    with TaskLog(200) as log:
+        handler_logger.log(40_000, "loud")
+    kept = log.kept(TASK)
+    assert kept is not None
+    assert (kept.severity, lines(log)[0]["message"]) == (2**15 - 1, "loud")
+
+
 def test_an_attempt_that_logs_nothing_keeps_nothing() -> None:
     with TaskLog(200) as log:
         pass
