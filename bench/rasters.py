@@ -131,7 +131,7 @@ def measure_chunked(ours: OurSide, side: int, limit: float, started: Started) ->
     tiles = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.tif"
-        _script(_MAKE, path, side, 1)
+        large_raster(path, side)
         for workers in (1, 2):
             environment = {"CONVERSION_THREADS": "1", "TASK_SCRATCH_LIMIT": "16GiB"}
             one = replace(ours, workers=workers, tasks_at_once=1, environment=environment)
@@ -158,6 +158,11 @@ def measure_chunked(ours: OurSide, side: int, limit: float, started: Started) ->
                 seconds[workers] = time.perf_counter() - began
                 tiles = status["stages"][2]["task_count"]
     return Chunked(round(side * side / 1e9, 2), tiles, seconds[1], seconds[2])
+
+
+def large_raster(path: Path, side: int) -> None:
+    """The source of `measure_chunked`: uint16 of one band, `side` pixels on each side."""
+    _script(_MAKE, path, side, 1)
 
 
 def _script(code: str, *arguments: object) -> str:

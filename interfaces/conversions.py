@@ -246,5 +246,5 @@ class MadeTile(Contract):
     tiles: int
     blob: str
     digest: str | None
-    """Of its masked pixels, which were compared with the source's; None: they may differ."""
+    """Of its masked pixels, which the COG must have; None: its compression may change them."""
     plan: ConversionPlan | None = None

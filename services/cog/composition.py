@@ -49,12 +49,43 @@ def changed(plan: ConversionPlan, source: DatasetReader, folder: Path) -> Elemen
 def tiles_together(plan: ConversionPlan, first: DatasetReader, tiles: list[str], folder: Path) -> Element:
     """The output over its tiles, with the metadata of the first, which has all of it."""
     root = documents.of_source(first, folder)
+    mask = "mask,1" if documents.has_mask(root) else None
+    return documents.over(root, _tile_parts(plan, tiles, 1), (plan.width, plan.height), mask=mask)
+
+
+def without_blocks(
+    plan: ConversionPlan,
+    whole: Element,
+    tiles: list[str],
+    factors: list[int],
+    shared: list[int],
+    folder: Path,
+) -> Element:
+    """The output over its tiles, but with pixels only in those of its overviews that are not `shared`.
+
+    The tiles have overviews of these `factors`, each of a whole number of pixels but for the last ones.
+    """
+    levels = []
+    for level, factor in enumerate(factors):
+        parts = [] if factor in shared else _tile_parts(plan, tiles, factor)
+        size = -(-plan.width // factor), -(-plan.height // factor)
+        overview = documents.over(whole, parts, size, mask=None)
+        documents.from_overview(overview, level)
+        levels.append(documents.write(overview, folder / f"overview{level}.vrt"))
+    root = documents.over(whole, [], (plan.width, plan.height), mask=None)
+    documents.set_overviews(root, levels)
+    return root
+
+
+def _tile_parts(plan: ConversionPlan, tiles: list[str], factor: int) -> list[Part]:
+    """The tiles in their places, in the size of their overviews of a factor."""
     parts = []
     for tile, path in enumerate(tiles):
-        x, y, width, height = plan.window(tile)
-        parts.append(Part(path, width, height, (0, 0, width, height), (x, y, width, height)))
-    mask = "mask,1" if documents.has_mask(root) else None
-    return documents.over(root, parts, (plan.width, plan.height), mask=mask)
+        x, y, *size = plan.window(tile)
+        width, height = (-(-side // factor) for side in size)
+        place = (x // factor, y // factor, width, height)
+        parts.append(Part(path, width, height, (0, 0, width, height), place))
+    return parts
 
 
 def wkt_of(crs: str) -> str:

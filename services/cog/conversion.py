@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
 
 from interfaces.conversions import ConversionPlan
 from interfaces.errors import ContractViolation, PermanentTaskError
 
-from . import documents
-from .composition import compose, tiles_together
+from . import documents, joining
+from .composition import compose, tiles_together, without_blocks
 from .copying import copy
 from .domains import creation_options as of_domains
 from .estimates import item_bytes, overview_chunk_bytes
+from .joining import TileFile
 from .sources import gdal_told, opened
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 EXACT_IN_TILES = {"nearest", "average", "mode"}
 """Resamplings that look at no pixel outside of those that an overview's pixel covers."""
+
+FAST: tuple[dict[str, str], dict[str, str]] = {"COMPRESS": "ZSTD", "ZSTD_LEVEL": "1"}, {}
+"""Creation options of tiles whose pixels are compressed once more, and settings for their overviews."""
 
 
 def _go_on() -> None:
@@ -75,15 +80,18 @@ def convert_tile(
         check()
         root = compose(plan, paths, scratch, tile)
         name = documents.write(root, scratch / "output.vrt")
-        options = _tile_options(plan, threads) | of_domains(root)
+        factors = overview_factors(plan)
+        joined = keeps_tiles(plan) and not documents.has_mask(root)
+        encoding, settings = joining.tile_encoding(plan) if joined else FAST
+        options = _tile_options(plan, threads) | encoding | of_domains(root)
         check()
         with gdal_told("converting a tile"):
             copy(name, target, source_driver="VRT", driver="GTiff", options=options, check=check)
-        factors = overview_factors(plan)
         if factors:
             check()
             with (
                 gdal_told("making overviews of a tile"),
+                rasterio.Env(**settings),
                 rasterio.open(target, "r+", NUM_THREADS=threads) as written,
             ):
                 written.build_overviews(factors, _overview_resampling(plan))
@@ -96,25 +104,75 @@ def assemble(
     target: str,
     *,
     threads: int,
+    files: list[TileFile] | None = None,
     lineage: dict[str, str] | None = None,
     check: Callable[[], None] = _go_on,
 ) -> None:
-    """Write the COG from the files of all tiles, in their order; their overviews become its own."""
+    """Write the COG from the files of all tiles, in their order; their overviews become its own.
+
+    `tile_paths` are GDAL's names of them, and `files` their bytes; None: the names are those of local files.
+    Blocks that are compressed as they have to be are taken as they are, all others are compressed again.
+    """
     if len(tile_paths) != plan.tiles:
         raise ContractViolation(f"{plan.tiles} tiles are planned, {len(tile_paths)} are given")
     with _composing(plan, target) as scratch:
         with opened(tile_paths[0], ["GTiff"]) as first, gdal_told("reading a tile"):
             root = tiles_together(plan, first, tile_paths, scratch)
         documents.add_tags(root, lineage or {})
-        creation = plan.creation | of_domains(root)
         factors = overview_factors(plan)
-        if factors:
-            documents.add_overviews(root, factors, _overview_resampling(plan).name)
-            creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
-            creation.pop("OVERVIEW_COUNT", None)
-        check()
-        _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads, check)
+        joined = False
+        if keeps_tiles(plan) and not documents.has_mask(root):
+            files = files or [TileFile.local(path) for path in tile_paths]
+            empty = without_blocks(
+                plan, root, tile_paths, factors, joining.shared_factors(plan, factors), scratch
+            )
+            joined = _join(plan, empty, files, target, scratch, check)
+        if not joined:
+            creation = plan.creation | of_domains(root)
+            if factors:
+                documents.add_overviews(root, factors, _overview_resampling(plan).name)
+                creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
+                del creation["OVERVIEW_COUNT"]
+            check()
+            _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads, check)
     check()
+
+
+def _join(
+    plan: ConversionPlan,
+    empty: Element,
+    files: list[TileFile],
+    target: str,
+    scratch: Path,
+    check: Callable[[], None],
+) -> bool:
+    """Write the COG from the blocks of tiles; False: they are not encoded as those of the COG are.
+
+    `empty` is the output without what the blocks bring.
+    """
+    factors = overview_factors(plan)
+    shared = joining.shared_factors(plan, factors)
+    blocks = []
+    for file in files:
+        check()
+        blocks.append(joining.blocks_of(file))
+    if not joining.fit(plan, blocks, shared):
+        return False
+    creation = plan.creation | of_domains(empty) | {"SPARSE_OK": "YES"}
+    if factors:
+        creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
+        del creation["OVERVIEW_COUNT"]
+    _write_cog(documents.write(empty, scratch / "empty.vrt"), target, creation, 1, check)
+    if not joining.alike(joining.left_out(target), blocks[0], shared):
+        os.unlink(target)
+        return False
+    joining.join(plan, target, files, blocks, len(shared), check)
+    return True
+
+
+def keeps_tiles(plan: ConversionPlan) -> bool:
+    """Whether pixels are in the COG as they are in the tiles, whatever they were in the source."""
+    return joining.joinable(plan, overview_factors(plan))
 
 
 def overview_factors(plan: ConversionPlan) -> list[int]:
@@ -156,14 +214,12 @@ def _write_cog(
 
 
 def _tile_options(plan: ConversionPlan, threads: int) -> dict[str, str]:
-    """Fast, lossless, in the blocks of the COG."""
+    """In the blocks of the COG."""
     block = plan.creation["BLOCKSIZE"]
     return {
         "TILED": "YES",
         "BLOCKXSIZE": block,
         "BLOCKYSIZE": block,
-        "COMPRESS": "ZSTD",
-        "ZSTD_LEVEL": "1",
         "INTERLEAVE": "PIXEL",
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": str(threads),

@@ -319,6 +319,24 @@ def add_overviews(root: Element, factors: list[int], resampling: str) -> None:
     overviews.text = " ".join(map(str, factors))
 
 
+def set_overviews(root: Element, paths: list[str]) -> None:
+    """Let these rasters be the overviews, the finest first."""
+    for index, band in enumerate(bands_of(root), 1):
+        for path in paths:
+            overview = SubElement(band, "Overview")
+            SubElement(overview, "SourceFilename", {"relativeToVRT": "0"}).text = path
+            SubElement(overview, "SourceBand").text = str(index)
+
+
+def from_overview(root: Element, level: int) -> None:
+    """Let the pixels of sources be those of an overview of theirs, 0 for the finest."""
+    for band in bands_of(root):
+        for source in _sources(band):
+            options = Element("OpenOptions")
+            SubElement(options, "OOI", {"key": "OVERVIEW_LEVEL"}).text = str(level)
+            source.insert(1, options)
+
+
 def _add_part(band: Element, part: Part, number: str, dtype: str) -> None:
     source = SubElement(band, "SimpleSource")
     name = SubElement(source, "SourceFilename", {"relativeToVRT": "0"})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from interfaces.conversions import ConversionPlan
@@ -20,6 +21,8 @@ WINDOW_BYTES = 16 * 1024**2
 """Of one band's pixels compared at once."""
 
 
+Area = tuple[int, int, int, int]
+"""Column, row, width and height, pixels."""
 DIGEST_ROWS = 512
 DIGEST_COLUMNS = 8192
 """Read at once for a digest."""
@@ -61,7 +64,7 @@ def compare(
                 _compare_window(validity, band, cog, index, (there, window))
 
 
-def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]) -> str:
+def digest(path: str, area: Area, check: Callable[[], None]) -> str:
     """SHA-256 of the valid pixels of an area (column, row, width, height), and of which are valid.
 
     Equal for rasters with the same masked pixels there, however these are stored.
@@ -87,7 +90,21 @@ def digest(path: str, area: tuple[int, int, int, int], check: Callable[[], None]
     return found.hexdigest()
 
 
-def _windows_of(area: tuple[int, int, int, int]) -> Iterator[Window]:
+def compare_tiles(
+    path: str, tiles: Sequence[tuple[Area, str | None]], threads: int, check: Callable[[], None]
+) -> None:
+    """Raise `PixelsDiffer` where the pixels of an area are not those of its digest, or there is none."""
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(lambda tile: digest(path, tile[0], check), tiles))
+    wrong = [tile for tile, now in zip(tiles, found, strict=True) if tile[1] != now]
+    if wrong:
+        raise PixelsDiffer(
+            f"{len(wrong)} of {len(tiles)} tiles are not in the COG as they were, the first at column "
+            f"{wrong[0][0][0]}, row {wrong[0][0][1]}"
+        )
+
+
+def _windows_of(area: Area) -> Iterator[Window]:
     from rasterio.windows import Window
 
     left, top, width, height = area
@@ -103,7 +120,7 @@ def _moved(window: Window, columns: int, rows: int) -> Window:
     return Window(window.col_off + columns, window.row_off + rows, window.width, window.height)
 
 
-def _compare_shapes(plan: ConversionPlan, area: tuple[int, int, int, int], cog: DatasetReader) -> None:
+def _compare_shapes(plan: ConversionPlan, area: Area, cog: DatasetReader) -> None:
     expected = area[2], area[3], plan.band_count, plan.dtype
     found = cog.width, cog.height, cog.count, str(cog.dtypes[0])
     if expected != found:

@@ -7,6 +7,7 @@ from tests.chaos.crash_steps import CrashPoint, after, before, within
 INSPECTING = "services.cog.inspecting"
 CONVERSION = "services.cog.conversion"
 CONVERTING = "services.cog.converting"
+JOINING = "services.cog.joining"
 MAKER = "services.cog.making:CogMaker"
 PUBLICATIONS = "repositories.publications:PostgresPublicationRepository"
 BLOBS = "repositories.blobs:AzureBlobRepository"
@@ -61,6 +62,10 @@ RASTER_CRASH_POINTS = (
     CrashPoint(
         "assemble: while GDAL writes", "large tiled raster", within(f"{CONVERSION}:_write_cog"), CONVERTED
     ),
+    CrashPoint(
+        "assemble: written without the blocks of tiles", "tiled raster", before(f"{JOINING}:join"), CONVERTED
+    ),
+    CrashPoint("assemble: a level copied", "tiled raster", after(f"{JOINING}:_append"), CONVERTED),
     CrashPoint("assemble: before the upload", "tiled raster", before(f"{MAKER}.finish"), CONVERTED),
     CrashPoint(
         "assemble: uploaded, not completed",

@@ -197,7 +197,10 @@ RASTER_SHAPES = {
     "large raster": converts("large"),
     "passing raster": converts("passing"),
     "tiled raster": converts("tiled", **IN_TILES),
-    "large tiled raster": converts("large", **IN_TILES),
+    # Overviews that look beyond tiles: GDAL compresses all of them again.
+    "large tiled raster": converts(
+        "large", chunk_threshold=1_000_000, profile={"block_size": 256, "overview_resampling": "cubic"}
+    ),
 }
 RASTER_SHAPES |= {
     "cancelled raster": cancelled(RASTER_SHAPES["large raster"], "large"),

@@ -9,7 +9,7 @@ import numpy
 import pytest
 import rasterio
 
-from services.cog.fidelity import DIGEST_COLUMNS, digest
+from services.cog.fidelity import DIGEST_COLUMNS, PixelsDiffer, compare_tiles, digest
 
 AREA = (0, 0, 700, 600)
 
@@ -91,3 +91,17 @@ def test_rasters_that_are_wider_than_what_is_read_at_once_are_read_to_their_end(
     assert of(whole, (100, 50, width, 550)) == of(part, (0, 0, width, 550))
     data[0, 599, -1] += 1
     assert of(made(tmp_path / "other.tif", data), (100, 50, width, 550)) != of(part, (0, 0, width, 550))
+
+
+def test_tiles_are_found_in_a_cog_by_their_digests(tmp_path: Path, data: Any) -> None:
+    path = made(tmp_path / "a.tif", data)
+    areas = [(0, 0, 512, 600), (512, 0, 188, 600)]
+    tiles: list[Any] = [(area, digest(path, area, lambda: None)) for area in areas]
+    data[1, 599, 699] += 1
+    other = made(tmp_path / "b.tif", data)
+
+    compare_tiles(path, tiles, 2, lambda: None)
+    with pytest.raises(PixelsDiffer, match=r"1 of 2 tiles are not in the COG .* at column 512, row 0"):
+        compare_tiles(other, tiles, 2, lambda: None)
+    with pytest.raises(PixelsDiffer, match="at column 0, row 0"):
+        compare_tiles(path, [(areas[0], None), tiles[1]], 2, lambda: None)
