@@ -26,7 +26,7 @@ from interfaces.workflows import TaskContext
 
 from .areas import area_in
 from .casting import cast
-from .columns import arrow, arrow_type, unread_numbers, unstorable
+from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
 from .files import VectorOpener
 from .inspecting import choose
 from .preparing import owner_of
@@ -207,7 +207,7 @@ class ChunkLoad:
         at, source, target = self._columns[number]
         if at is None:
             return pa.nulls(batch.num_rows, arrow_type(target))
-        array = batch.column(at)
+        array, outside = dated(batch.column(at))
         lost = unread_numbers(array, source) if self._numbers_are_lost else {}
         if self._cast[number]:
             found, unfit = cast(array, source, target)
@@ -215,7 +215,7 @@ class ChunkLoad:
             found, unfit = arrow(array, source, target), {}
         if self._fails and unfit:
             raise PermanentTaskError(f"column_types: {self._named(number, next(iter(unfit.values())))}")
-        for row, reason in (unfit | lost | unstorable(found, target)).items():
+        for row, reason in (unfit | lost | outside | unstorable(found, target)).items():
             reasons[row] = reasons[row] or self._named(number, reason)
         return found
 

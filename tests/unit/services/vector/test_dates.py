@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.parquet
 import pyogrio
 import pytest
 import shapely
@@ -74,3 +76,49 @@ def test_a_column_that_is_not_asked_for_rejects_nothing(tmp_path: Path) -> None:
     path = database(tmp_path / "a.gpkg", ["foo", "bar"])
     assert written(path, columns=["at"]).counts.loaded == 2
     assert found_in(path, columns=["at"]).notes == []
+
+
+def parquet(path: Path, values: pyarrow.Array) -> Path:
+    points = shapely.to_wkb(shapely.points([[n, n] for n in range(len(values))])).tolist()
+    table = pyarrow.table({"at": values, "geom": pyarrow.array(points, pyarrow.binary())})
+    about = {"primary_column": "geom", "version": "1.1.0", "columns": {"geom": {"encoding": "WKB"}}}
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"geo": json.dumps(about)}), path)
+    return path
+
+
+DAYS = (-719_162, -719_163, 2_932_896, 2_932_897, None)
+"""Of the years 1, before, 9999 and after, since 1970."""
+
+
+@pytest.mark.parametrize("unit", ["days", "ms", "us"])
+def test_a_time_that_no_calendar_of_ours_has_rejects_its_feature_alone(tmp_path: Path, unit: str) -> None:
+    if unit == "days":
+        values = pyarrow.array(DAYS, pyarrow.int32()).cast(pyarrow.date32())
+    else:
+        per_day = 86_400 * {"ms": 10**3, "us": 10**6}[unit]
+        many = [None if day is None else day * per_day for day in DAYS]
+        values = pyarrow.array(many, pyarrow.int64()).cast(pyarrow.timestamp(unit, "UTC"))
+    made = written(parquet(tmp_path / "a.parquet", values))
+    assert made.reasons() == dict.fromkeys("13", "column 'at': a time is outside the years 1 to 9999")
+    kept = [None if one is None else (one.year, one.month, one.day) for one in made.column("at")]
+    assert kept == [(1, 1, 1), (9999, 12, 31), None]
+
+
+def test_so_does_one_so_far_that_its_number_would_come_around(tmp_path: Path) -> None:
+    values = pyarrow.array([2**60, 0], pyarrow.int64()).cast(pyarrow.timestamp("ms"))
+    assert list(written(parquet(tmp_path / "a.parquet", values)).reasons()) == ["0"]
+
+
+def test_so_does_one_in_a_list(tmp_path: Path) -> None:
+    days = pyarrow.array([0, 0, 2**30], pyarrow.int32()).cast(pyarrow.date32())
+    values = pyarrow.ListArray.from_arrays([0, 1, 3], days)
+    made = written(parquet(tmp_path / "a.parquet", values))
+    assert (list(made.reasons()), made.column("at")) == (["1"], ['["1970-01-01"]'])
+
+
+def test_a_date_before_christ_which_gdal_reads_by_days_off_is_rejected(
+    tmp_path: Path,
+) -> None:
+    made = written(database(tmp_path / "a.gpkg", ["-0044-03-15", "0000-01-01", "0001-01-01", "12024-05-01"]))
+    assert list(made.reasons()) == ["1", "2", "4"]
+    assert made.column("day") == [date(1, 1, 1)]
