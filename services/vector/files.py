@@ -69,6 +69,7 @@ DATABASES = frozenset({"GPKG", "SQLite"})
 KEPT = frozenset({"gpkg", "sqlite", "fgb", "parquet", "geoparquet"})
 """Extensions of what is read in chunks, all of it in one file, and without a file written beside it."""
 XML = frozenset({"LIBKML", "GML", "GPX"})
+JSON = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
 
 
 @dataclass(frozen=True)
@@ -360,11 +361,7 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
         return part
     screening.refuse_references(part.path)
     if part.driver in DATABASES:
-        sqlite_screening.screen_sqlite(part.path)
-    most = library.MAX_FEATURE_BYTES
-    large = part.driver == "GPKG" and part.path.stat().st_size > most
-    if large and sqlite_screening.has_larger_geometries(part.path, most, check):
-        raise PermanentTaskError(library.TOO_LARGE)
+        _screen_database(part, check)
     if part.driver in XML:
         screening.screen_xml(part.path, check)
         schema = part.path.with_suffix(".xsd")
@@ -376,10 +373,20 @@ def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Pa
         foreign = encodings.foreign(part.path, encoding, check)
         if foreign is not None:
             return _in_utf8(part, foreign, check)
+    if part.driver in JSON:
+        screening.refuse_linked_crs(part.path, check)
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
     screening.refuse_large_document(part.path, part.driver)
     return part
+
+
+def _screen_database(part: Part, check: Callable[[], None]) -> None:
+    sqlite_screening.screen_sqlite(part.path)
+    most = library.MAX_FEATURE_BYTES
+    large = part.driver == "GPKG" and part.path.stat().st_size > most
+    if large and sqlite_screening.has_larger_geometries(part.path, most, check):
+        raise PermanentTaskError(library.TOO_LARGE)
 
 
 def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:

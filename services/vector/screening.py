@@ -44,6 +44,49 @@ def refuse_crs_of_files(path: Path, check: Callable[[], None]) -> None:
         raise PermanentTaskError(NAMED_BY_CRS)
 
 
+CRS_MEMBER = re.compile(rb'"crs"\s*:\s*(?=\{)')
+LONGEST_CRS = 4096
+"""Bytes that are read of what such a member says."""
+LINKED = re.compile(r'"type"\s*:\s*"(?:link|url)"', re.IGNORECASE)
+
+
+def refuse_linked_crs(path: Path, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` for JSON whose `crs` is to be read elsewhere (GeoJSON 2008, section 3.2).
+
+    GDAL takes it for WGS 84 where it cannot be had.
+    """
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            text = rest + block
+            for match in CRS_MEMBER.finditer(text):
+                place = _link(text[match.end() : match.end() + LONGEST_CRS].decode("utf-8", "replace"))
+                if place is not None:
+                    raise PermanentTaskError(
+                        f"the JSON is refused: its crs is a link to {place[:200]!r}, and references to other "
+                        "files are not followed; name the CRS in it"
+                    )
+            rest = text[-LONGEST_CRS:]
+
+
+def _link(text: str) -> str | None:
+    """Where the CRS is that a text begins with; None where it is named, or goes on in the next block."""
+    try:
+        said, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        # Of one that is longer than any name, the beginning says enough.
+        return "elsewhere" if LINKED.search(text) and len(text) >= LONGEST_CRS // 2 else None
+    about = said.get("properties")
+    about = about if isinstance(about, dict) else {}
+    if str(said.get("type")).lower() in ("link", "url"):
+        return str(about.get("href", about.get("url", "elsewhere")))
+    name = str(about.get("name"))
+    # Of OGC's own names PROJ knows what they stand for.
+    asked = name.lower().startswith(("http:", "https:")) and "opengis.net/" not in name.lower()
+    return name if asked else None
+
+
 def screen_xml(path: Path, check: Callable[[], None]) -> None:
     """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML."""
     with path.open("rb") as file:

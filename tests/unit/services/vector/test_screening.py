@@ -36,6 +36,36 @@ def test_xml_that_leads_elsewhere_or_explodes_is_refused(tmp_path: Path, content
         screening.screen_xml(written(tmp_path, content), nothing)
 
 
+LINK = '{"type": "link", "properties": {"href": "http://example.com/crs/42", "type": "proj4"}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "href"),
+    [
+        (f'{{"crs": {LINK}, "features": []}}', "to 'http://example.com/crs/42'"),
+        ('{"features": [], "crs" :\n{"properties": {"href": "data.crs"}, "type": "Link"}}', "to 'data.crs'"),
+        (f'{{"features": [{" " * (1024**2 - 30)}], "crs": {LINK}}}', "to 'http://example.com/crs/42'"),
+        (f'{{"crs": {{"type": "link", "properties": {{"href": "{"x" * 5000}"}}}}}}', "to 'elsewhere'"),
+        ('{"crs": {"type": "URL", "properties": {"url": "file:///a"}}}', "to 'file:///a'"),
+        ('{"crs": {"type": "name", "properties": {"name": "https://example.com/a"}}}', "to 'https://ex"),
+        ('{"crs": {"type": "name", "properties": {"name": "http://www.opengis.net/def/crs/x"}}}', None),
+        (f'{{"crs": {{"type": "name", "properties": {{"name": "EPSG:3857"}}}}, "other": {LINK}}}', None),
+        ('{"crs": null}', None),
+        ('{"crs": {"type": "link"', None),
+    ],
+    ids=range(10),
+)
+def test_json_whose_crs_is_to_be_read_elsewhere_is_refused(
+    tmp_path: Path, text: str, href: str | None
+) -> None:
+    path = written(tmp_path, text)
+    if href is None:
+        screening.refuse_linked_crs(path, nothing)
+        return
+    with pytest.raises(PermanentTaskError, match=f"its crs is a link {href}.*, and references"):
+        screening.refuse_linked_crs(path, nothing)
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
