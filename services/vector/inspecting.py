@@ -16,9 +16,10 @@ from interfaces.workflows import TaskContext
 from . import chunking, dates, encodings, library, screening, sqlite_screening, wkb, workbooks
 from .areas import area_in
 from .chunking import Seen
-from .files import DATABASES, Opened, VectorOpener
+from .files import Opened, VectorOpener
 from .losses import refuse_incomplete
 from .naming import safe_name
+from .parts import DATABASES
 from .reading import Layer, layers, own_crs, short_crs, stream
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})

@@ -8,7 +8,7 @@ from pathlib import Path
 from interfaces.errors import PermanentTaskError
 
 from . import sqlite_screening
-from .files import DATABASES
+from .parts import DATABASES
 from .reading import Layer, described
 
 BLOCK = 1024**2

@@ -14,7 +14,7 @@ from interfaces.vectors import CsvOptions, ReadOptions
 from . import dates, library, parquet, texts, workbooks
 from .areas import Area
 from .columns import column_type
-from .files import Part
+from .parts import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,9 +10,10 @@ import pyarrow
 
 from interfaces.layers import Chunk, ChunkCounts, ChunkWriter, LayerFound, Rejected, SourceFile
 from interfaces.vectors import LoadOptions
-from services.vector.files import DRIVERS, Part
+from services.vector.files import DRIVERS
 from services.vector.inspecting import inspected
 from services.vector.loading import ChunkLoad, LayerToLoad, LoadChunkParameters
+from services.vector.parts import Part, screened
 from services.vector.preparing import planned
 from services.vector.reading import layers, stream
 from tests.unit.services.doubles import Context
@@ -49,10 +50,14 @@ class Written(ChunkWriter):
 def nothing() -> None: ...
 
 
+def _part(path: Path) -> Part:
+    return screened(Part(path, DRIVERS[path.suffix[1:]], "a"), None, nothing)
+
+
 def found_in(path: Path, **options: Any) -> LayerFound:
     """The only layer of a file."""
     asked = LoadOptions(**options)
-    [layer] = layers(Part(path, DRIVERS[path.suffix[1:]], "a"), asked.csv)
+    [layer] = layers(_part(path), asked.csv)
     source = SourceFile(container="bronze", name=path.name, etag="1", size=path.stat().st_size)
     return inspected(layer, source, asked, nothing)
 
@@ -60,7 +65,7 @@ def found_in(path: Path, **options: Any) -> LayerFound:
 def written(path: Path, **options: Any) -> Written:
     """All of it in one chunk."""
     asked, found = LoadOptions(**options), found_in(path, **options)
-    [layer] = layers(Part(path, DRIVERS[path.suffix[1:]], "a"), asked.csv)
+    [layer] = layers(_part(path), asked.csv)
     parameters = LoadChunkParameters(
         staging="",
         chunk=0,
