@@ -8,7 +8,7 @@ from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
-from . import encodings, library, parquet_pages, screening, sqlite_screening, workbooks
+from . import encodings, feature_sizes, library, parquet_pages, screening, sqlite_screening, workbooks
 
 DATABASES = frozenset({"GPKG", "SQLite"})
 XML = frozenset({"LIBKML", "GML", "GPX"})
@@ -57,6 +57,7 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Par
 
 
 def _screen_content(part: Part, check: Callable[[], None]) -> None:
+    feature_sizes.refuse_large_features(part.path, part.driver, check)
     if part.driver in DATABASES:
         _screen_database(part, check)
     if part.driver in XML:
@@ -72,8 +73,7 @@ def _screen_content(part: Part, check: Callable[[], None]) -> None:
 def _screen_database(part: Part, check: Callable[[], None]) -> None:
     sqlite_screening.screen_sqlite(part.path)
     most = library.MAX_FEATURE_BYTES
-    large = part.driver == "GPKG" and part.path.stat().st_size > most
-    if large and sqlite_screening.has_larger_geometries(part.path, most, check):
+    if part.path.stat().st_size > most and sqlite_screening.has_larger_values(part.path, most, check):
         raise PermanentTaskError(library.TOO_LARGE)
 
 

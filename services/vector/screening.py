@@ -12,6 +12,8 @@ from xml.parsers import expat
 from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
+from .library import MAX_FEATURE_BYTES, TOO_LARGE
+
 HEAD_BYTES = 4096
 NAMED_BY_CRS = "the file is refused: its CRS names a file that PROJ would read"
 BLOCK = 1024**2
@@ -104,9 +106,15 @@ def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
         if system_id is not None or public_id is not None:
             raise PermanentTaskError("the XML is refused: it refers to a document type elsewhere")
 
+    before = 0
+
     def start(name: str, _: dict[str, str]) -> None:
+        nonlocal before
         if name.rpartition(":")[2] == "NetworkLink":
             raise PermanentTaskError("the KML is refused: it has a NetworkLink, and those are not followed")
+        if parser.CurrentByteIndex - before > MAX_FEATURE_BYTES:
+            raise PermanentTaskError(TOO_LARGE)
+        before = parser.CurrentByteIndex
 
     parser.EntityDeclHandler = entity
     parser.StartDoctypeDeclHandler = doctype
@@ -115,6 +123,9 @@ def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
         while block := file.read(BLOCK):
             check()
             parser.Parse(block, False)
+            # Of one element: it is in memory as a whole.
+            if file.tell() - before > MAX_FEATURE_BYTES + BLOCK:
+                raise PermanentTaskError(TOO_LARGE)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise PermanentTaskError(f"the XML cannot be read: {error}") from error
@@ -235,10 +246,15 @@ def has_larger_numbers(path: Path, check: Callable[[], None]) -> bool:
 
 
 def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
+    """Raises `PermanentTaskError` for one that GDAL would not read either, for its size."""
+    number = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        while line := file.readline(MAX_FEATURE_BYTES + 1):
+            number += 1
             if number % 10_000 == 0:
                 check()
+            if len(line) > MAX_FEATURE_BYTES:
+                raise PermanentTaskError(f"record {number}: {TOO_LARGE}")
             record = line.strip(b" \t\r\n" + SEPARATOR)
             if record:
                 yield number, record
