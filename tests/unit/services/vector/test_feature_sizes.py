@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from interfaces.errors import PermanentTaskError
-from services.vector import feature_sizes, screening
+from services.vector import feature_sizes, library, screening
 from services.vector.feature_sizes import refuse_large_features
 from services.vector.files import DRIVERS
 from services.vector.losses import _lines
@@ -91,6 +91,21 @@ def test_a_record_of_a_sequence_that_is_too_large_is_named(
     path.write_text('{"type": "Feature"}\n' + "x" * 2000 + "\n")
     with pytest.raises(PermanentTaskError, match="record 2: one feature is larger"):
         screening.check_json_sequence(path, 1, nothing)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Too large feature. You may define the OGR_GEOJSON_MAX_OBJ_SIZE configuration option",
+        "Failed to read GeoJSON data; At line 1, character 7: GeoJSON object too complex/large.",
+        "Failed to read GeoJSON data; At line 1, character 10000027: Too many characters in number",
+    ],
+    ids=range(3),
+)
+def test_what_gdal_does_not_read_for_its_size_is_told_without_its_options(said: str) -> None:
+    refused = pytest.raises(PermanentTaskError, match=r"^one feature is larger than 32 MiB")
+    with refused, library.told("data.geojson", "a.geojson"):
+        raise RuntimeError(said)
 
 
 def test_lines_are_counted_however_long_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
