@@ -15,10 +15,12 @@ from pathlib import Path
 BLOCK = 1024**2
 LONGEST = 512
 """Bytes that what is looked for may take, however it is written: so much is read again at each cut."""
-_QUICK = re.compile(rb"(?:nit|rids)[\s\x00]*=")
+_QUICK = (re.compile(rb"nit[\s\x00]*="), re.compile(rb"rids[\s\x00]*="))
+"""Each begins with letters, which are searched for at once; either of them at a place is not."""
 _ESCAPED = re.compile(rb"\\u00[2-7]")
-_OTHER = (b"&#", b"i\x00t\x00", b"d\x00s\x00", b"\x00i\x00t", b"\x00d\x00s")
-"""As JSON writes ASCII if it likes; as XML writes any character, and UTF-16."""
+_ENTITY = re.compile(rb"&#(?:x0*[0-9a-f]{2}|0*[0-9]{2,3});")
+_OTHER = (b"i\x00t\x00", b"d\x00s\x00", b"\x00i\x00t", b"\x00d\x00s")
+"""As JSON writes ASCII if it likes; as XML writes any character, and UTF-16. Each is rare among numbers."""
 
 
 def _spelled(character: str) -> str:
@@ -45,7 +47,8 @@ _NAMES_A_FILE = re.compile(
 def names_a_file(text: bytes) -> bool:
     """Whether there is such a definition in a text, in any encoding that spells ASCII as it does."""
     lower = text.lower()
-    if not (_QUICK.search(lower) or _ESCAPED.search(lower) or any(sign in lower for sign in _OTHER)):
+    quick = (*_QUICK, _ESCAPED, _ENTITY)
+    if not any(sign.search(lower) for sign in quick) and not any(sign in lower for sign in _OTHER):
         return False
     return _NAMES_A_FILE.search(text) is not None
 

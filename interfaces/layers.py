@@ -90,6 +90,8 @@ class LayerFound(Contract):
     notes: list[str]
     numbers_are_lost: bool = False
     """There are whole numbers of more than 64 bits, of which GDAL makes the largest that it knows."""
+    odd_dates: list[str] = Field(default_factory=list)
+    """Columns of dates that also have other values, of which GDAL makes some date or none."""
 
 
 class Column(Contract):

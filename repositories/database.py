@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -18,11 +18,12 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from pydantic import SecretStr
 
-from interfaces.errors import ServiceUnavailable
+from interfaces.errors import DependencyUnavailable, ServiceUnavailable
 from interfaces.settings import Settings
 
 from . import tls
 from .connection import Connection, Silence
+from .turns import Turns
 
 TokenProvider = Callable[[], str]
 """Returns a token for the database that is valid now, or raises `TokenUnavailable`. Asked at each new
@@ -30,6 +31,10 @@ connection; caches by itself."""
 
 MAX_LIFETIME = 1800.0
 """Seconds after which a connection is made anew, as tokens and the servers behind a name change."""
+TASK_WAIT = 60.0
+"""Seconds that a task waits for its turn at a long connection: they are of the minutes that it may run."""
+AFTER_NO_TURN = 15.0
+"""Seconds after which it comes back."""
 LEAST_PATIENCE = 1.0
 """The heartbeat does not take a server for silent that is only busy."""
 
@@ -69,7 +74,7 @@ class Database:
         listens = bool(settings.database_direct_url.get_secret_value())
         # One is the heartbeat's and one is kept for the session that listens: a process has so many in all.
         self._size = connections or max(1, settings.database_pool_size - 1 - listens)
-        self._turns = BoundedSemaphore(max(1, self._size - 1))
+        self._turns = Turns(max(1, self._size - 1))
         self._lock = Lock()
         self._pool: ConnectionPool[Connection] | None = None
         self._reserved: list[ReservedConnection] = []
@@ -94,15 +99,20 @@ class Database:
             yield connection
 
     @contextmanager
-    def long_connection(self, share: float = 1.0) -> Iterator[Connection]:
+    def long_connection(self, share: float = 1.0, *, wait: float | None = None) -> Iterator[Connection]:
         """A connection that may be held for minutes, by statements that work for long before they answer.
 
         `share`, in 0…1, is how much of the longest patience they need. All connections of the pool but one
-        may be held so; who comes then waits for a turn. So short statements, which are all that running tasks
-        need, find one.
+        may be held so; who comes then waits for a turn, in order, for at most `wait` seconds (else as long as
+        the longest patience). So short statements, which are all that running tasks need, find one. Raises
+        `DependencyUnavailable` when no turn comes: a task is then put off, which costs no attempt.
         """
-        if not self._turns.acquire(timeout=self._settings.database_long_seconds):
-            raise ServiceUnavailable("database: others held their connections for too long")
+        if not self._turns.take(self._settings.database_long_seconds if wait is None else wait):
+            raise DependencyUnavailable(
+                "database: others hold the connections that may be held for minutes",
+                dependency="database",
+                retry_after=AFTER_NO_TURN,
+            )
         try:
             with self.connection() as connection:
                 usual, connection.patience = connection.patience, self.patience(share)
@@ -111,12 +121,12 @@ class Database:
                 finally:
                     connection.patience = usual
         finally:
-            self._turns.release()
+            self._turns.give_back()
 
     @contextmanager
-    def long_transaction(self, share: float = 1.0) -> Iterator[Connection]:
+    def long_transaction(self, share: float = 1.0, *, wait: float | None = None) -> Iterator[Connection]:
         """As `transaction`, on a connection that may be held for minutes."""
-        with self.long_connection(share) as connection, connection.transaction():
+        with self.long_connection(share, wait=wait) as connection, connection.transaction():
             yield connection
 
     def patience(self, share: float) -> float:

@@ -28,7 +28,7 @@ from interfaces.vectors import IfExists
 from . import table_publishing
 from .binary_rows import END, BinaryRows
 from .connection import Connection
-from .database import Database
+from .database import TASK_WAIT, Database
 from .json_text import to_json
 from .sql_files import queries
 from .table_names import first_row
@@ -110,7 +110,7 @@ class PostgresFeatureTables(FeatureTables):
     def loading(self, staging: str, owner: Owner, chunk: int) -> Iterator[ChunkWriter]:
         """Load a chunk in one transaction, whose last question is whether the attempt holds its task."""
         try:
-            with self._database.long_transaction() as connection:
+            with self._database.long_transaction(wait=TASK_WAIT) as connection:
                 plan = _plan(connection, self._sql["lock_plan"], staging)
                 writer = PostgresChunkWriter(connection, plan, staging, owner, chunk)
                 writer.begin()
@@ -132,7 +132,7 @@ class PostgresFeatureTables(FeatureTables):
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> list[LoadedTable]:
         """Make a staging table the targets, or part of them, in one transaction."""
         try:
-            with self._database.long_transaction() as connection, _lock_waits_told():
+            with self._database.long_transaction(wait=TASK_WAIT) as connection, _lock_waits_told():
                 connection.execute(self._sql["bound_lock_wait"])
                 done = table_publishing.Publication(connection, staging, owner, counts).carry_out()
                 # Last: while it is held, the heartbeat cannot renew the lease.

@@ -15,7 +15,7 @@ from interfaces.layers import ColumnType, Owner
 
 from .conditions import ConditionSql
 from .connection import Connection
-from .database import Database
+from .database import TASK_WAIT, Database
 from .feature_tables import REFUSALS, hold, words
 from .sql_files import queries
 
@@ -81,7 +81,7 @@ class PostgresLayerReader(LayerReader):
             table=_table(query.layer),
             condition=_condition(query),
         )
-        with _refusals_told(), self._database.long_connection() as connection:
+        with _refusals_told(), self._database.long_connection(wait=TASK_WAIT) as connection:
             row = connection.execute(measure).fetchone()
             return LayerMeasure.model_validate(row)
 
@@ -92,7 +92,7 @@ class PostgresLayerReader(LayerReader):
         lock = sql.SQL(self._sql["lock_table"]).format(table=_table(query.layer))
         types = ["bytea", *("text" if column.as_text else WIRE[column.type] for column in query.columns)]
         layer = query.layer
-        with _refusals_told(), self._database.long_transaction() as connection:
+        with _refusals_told(), self._database.long_transaction(wait=TASK_WAIT) as connection:
             connection.execute(self._sql["one_moment"])
             self._lock(connection, lock)
             if _shape(self._found(connection, layer.target_schema, layer.target_table)) != _shape(layer):

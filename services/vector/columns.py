@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """Of the years 1 to 9999, in days since 1970."""
 TEXTUAL: frozenset[ColumnType] = frozenset({"text", "jsonb", "text[]"})
+OUTSIDE_YEARS = "a time is outside the years 1 to 9999"
 NUL_IN_TEXT, NUL_IN_JSON = "its text has a NUL character", "its JSON has a NUL character"
 WIDER: dict[frozenset[ColumnType], ColumnType] = {
     frozenset({"smallint", "integer"}): "integer",
@@ -94,8 +95,8 @@ def arrow_type(target: ColumnType) -> pa.DataType:
 def arrow(array: pa.Array, source: ColumnType, target: ColumnType) -> pa.Array:
     """A column of a batch, read as `source`, as `arrow_type` has a column of type `target`.
 
-    Raises `PermanentTaskError` for text that is not in the encoding that it should be in, and for times
-    that no calendar of Python has.
+    Times are such as `dated` leaves. Raises `PermanentTaskError` for text that is not in the encoding that it
+    should be in.
     """
     import pyarrow as pa
     import pyarrow.types as t
@@ -105,8 +106,6 @@ def arrow(array: pa.Array, source: ColumnType, target: ColumnType) -> pa.Array:
     if t.is_string(array.type) or t.is_large_string(array.type) or t.is_nested(array.type):
         array = _readable(array)
     convert = _converter(array, source, target)
-    if t.is_timestamp(array.type) or t.is_date(array.type):
-        _within_years(array)
     if convert is not None:
         made = [None if value is None else convert(value) for value in array.to_pylist()]
         return pa.array(made, arrow_type(target))
@@ -128,19 +127,65 @@ def _readable(array: pa.Array) -> pa.Array:
     return array
 
 
-def _within_years(times: pa.Array) -> None:
-    """Raise `PermanentTaskError` for what is before year 1 or after 9999, where readers err."""
+def dated(array: pa.Array) -> tuple[pa.Array, dict[int, str]]:
+    """A column without the times before year 1 and after 9999, and by row the reason.
+
+    GDAL reads those before by days off, and no calendar of Python has either: they could not be exported.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.types as t
 
-    if pa.types.is_timestamp(times.type):
-        # Whatever the zone: a day more or less is none here.
-        times = times.cast(pa.timestamp(times.type.unit))
-    days = times.cast(pa.date32(), safe=False)
-    bounds = pc.min_max(days.cast(pa.int32()))
-    low, high = bounds["min"].as_py(), bounds["max"].as_py()
-    if low is not None and (low < FIRST_DAY or high > LAST_DAY):
-        raise PermanentTaskError("a time is outside the years 1 to 9999")
+    if t.is_dictionary(array.type) and _has_times(array.type):
+        array = array.dictionary_decode()
+    if not _has_times(array.type):
+        return array, {}
+    if t.is_nested(array.type):
+        outside = pa.array([_is_outside(one) for one in array])
+    else:
+        width = pa.int32() if t.is_date32(array.type) else pa.int64()
+        numbers = array.cast(width)
+        low, high = FIRST_DAY * _per_day(array.type), (LAST_DAY + 1) * _per_day(array.type) - 1
+        bounds = pc.min_max(numbers)
+        least, most = bounds["min"].as_py(), bounds["max"].as_py()
+        if least is None or (least >= low and most <= high):
+            return array, {}
+        # Of nanoseconds all that there can be are within.
+        outside = pc.or_(pc.less(numbers, pa.scalar(low, width)), pc.greater(numbers, pa.scalar(high, width)))
+        outside = pc.fill_null(outside, False)
+    if not pc.any(outside).as_py():
+        return array, {}
+    rows = pc.indices_nonzero(outside).to_pylist()
+    places = pa.array([None if out else row for row, out in enumerate(outside.to_pylist())], pa.int64())
+    return array.take(places), dict.fromkeys(rows, OUTSIDE_YEARS)
+
+
+def _per_day(kind: pa.DataType) -> int:
+    import pyarrow.types as t
+
+    if t.is_date32(kind):
+        return 1
+    units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+    return 86_400 * (units["ms"] if t.is_date64(kind) else units[kind.unit])
+
+
+def _has_times(kind: pa.DataType) -> bool:
+    """Dates, times, and what is made of them."""
+    import pyarrow.types as t
+
+    if t.is_dictionary(kind):
+        return _has_times(kind.value_type)
+    if t.is_nested(kind):
+        return any(_has_times(kind.field(place).type) for place in range(kind.num_fields))
+    return bool(t.is_timestamp(kind) or t.is_date(kind))
+
+
+def _is_outside(nested: pa.Scalar) -> bool:
+    try:
+        nested.as_py()
+    except (OverflowError, ValueError):
+        return True
+    return False
 
 
 def _cut_texts(array: pa.Array, first: UnicodeDecodeError) -> list[str | None]:

@@ -15,10 +15,11 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, encodings, library, screening, sqlite_screening, workbooks
+from . import archives, encodings
 from .blob_file import BlobFile
 from .copies import LocalCopies
 from .fetching import fetch
+from .parts import Part, screened
 
 PIECE = 8 * 1024**2
 MAX_SIDECARS = 200
@@ -65,25 +66,8 @@ SIDECARS = {
 TEXT_TABLES = (".csv", ".tsv")
 COPIES_OF_TEXT = 4
 """A byte of text becomes at most three in UTF-8; and the file as it came is there too."""
-DATABASES = frozenset({"GPKG", "SQLite"})
 KEPT = frozenset({"gpkg", "sqlite", "fgb", "parquet", "geoparquet"})
 """Extensions of what is read in chunks, all of it in one file, and without a file written beside it."""
-XML = frozenset({"LIBKML", "GML", "GPX"})
-
-
-@dataclass(frozen=True)
-class Part:
-    """A dataset that GDAL, or PyArrow, opens."""
-
-    path: Path
-    driver: str
-    title: str
-    """What its file, or its member of a zip, is called, without extension."""
-
-    @property
-    def shown(self) -> str:
-        """Its name in messages."""
-        return f"{self.title}{self.path.suffix}"
 
 
 @dataclass(frozen=True)
@@ -165,7 +149,7 @@ class VectorOpener:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
-                return [_screened(part, encoding, check) for part in placed]
+                return [screened(part, encoding, check) for part in placed]
 
             with (
                 self._resources.memory(memory, check),
@@ -345,47 +329,3 @@ def _root_of_kmz(
     named = [name for name in documents if PurePosixPath(name).name.lower() == "doc.kml"]
     first = (named or documents)[0]
     return first, found[first]
-
-
-def _screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Part:
-    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told.
-
-    A table of text is brought into UTF-8.
-    """
-    beside = part.path.iterdir() if part.path.is_dir() else part.path.parent.glob(f"{part.path.stem}.*")
-    for file in beside:
-        if file.is_file():
-            screening.refuse_crs_of_files(file, check)
-    if part.path.is_dir():
-        return part
-    screening.refuse_references(part.path)
-    if part.driver in DATABASES:
-        sqlite_screening.screen_sqlite(part.path)
-    most = library.MAX_FEATURE_BYTES
-    large = part.driver == "GPKG" and part.path.stat().st_size > most
-    if large and sqlite_screening.has_larger_geometries(part.path, most, check):
-        raise PermanentTaskError(library.TOO_LARGE)
-    if part.driver in XML:
-        screening.screen_xml(part.path, check)
-        schema = part.path.with_suffix(".xsd")
-        if schema.exists():
-            screening.screen_xml(schema, check)
-    if part.driver in workbooks.DRIVERS:
-        workbooks.screen(part.path, check)
-    if part.driver == "CSV":
-        foreign = encodings.foreign(part.path, encoding, check)
-        if foreign is not None:
-            return _in_utf8(part, foreign, check)
-    if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
-        return Part(part.path, "GeoJSONSeq", part.title)
-    screening.refuse_large_document(part.path, part.driver)
-    return part
-
-
-def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:
-    """Under its own name, which is what its layer is called."""
-    folder = part.path.with_suffix(".utf8")
-    folder.mkdir()
-    path = folder / part.path.name
-    encodings.to_utf8(part.path, path, encoding, check)
-    return Part(path, part.driver, part.title)

@@ -13,12 +13,13 @@ from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import chunking, encodings, library, screening, sqlite_screening, wkb, workbooks
+from . import chunking, dates, encodings, library, screening, sqlite_screening, wkb, workbooks
 from .areas import area_in
 from .chunking import Seen
 from .files import Opened, VectorOpener
 from .losses import refuse_incomplete
 from .naming import safe_name
+from .parts import DATABASES
 from .reading import Layer, layers, own_crs, short_crs, stream
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
@@ -154,6 +155,7 @@ def inspected(
         chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
+        odd_dates=_odd_dates(layer, names, notes, check),
     )
 
 
@@ -198,6 +200,18 @@ def _numbers_are_lost(
         return False
     notes.append("has whole numbers of more than 64 bits: features with such are rejected")
     return True
+
+
+def _odd_dates(layer: Layer, names: Sequence[str], notes: list[str], check: Callable[[], None]) -> list[str]:
+    if layer.part.driver not in DATABASES:
+        return []
+    found = dates.odd(layer.part.path, layer.name, names, check)
+    notes += [
+        f"column {name!r} is of dates, and {count} values are written otherwise: features of which one is no "
+        "date are rejected"
+        for name, count in found.items()
+    ]
+    return list(found)
 
 
 def _listed(found: list[Layer]) -> str:

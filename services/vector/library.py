@@ -15,6 +15,8 @@ MAX_REASON = 400
 MAX_FEATURE_BYTES = 32 * 1024**2
 """Of one geometry as WKB: two million vertices. It is in memory in several forms at once."""
 TOO_LARGE = f"one feature is larger than {MAX_FEATURE_BYTES // 1024**2} MiB: subdivide or simplify it"
+NO_MORE = ("Too large feature", "GeoJSON object too complex/large", "Too many characters in")
+"""What GDAL says of an object of JSON of more than `OGR_GEOJSON_MAX_OBJ_SIZE`, or of 10 MB in one value."""
 NO_SPACE = ("No space left", "Disk quota exceeded")
 OPTIONS = {
     # Every file is on disk before it is opened: whatever asks for the network was told to by a file.
@@ -79,6 +81,8 @@ def told(path: str, shown: str) -> Iterator[None]:
         text = text.partition("; It might help to specify")[0][:MAX_REASON]
         if text.endswith(":"):
             text += " the library gives no reason"
+        if any(sign in text for sign in NO_MORE):
+            raise PermanentTaskError(TOO_LARGE) from error
         if any(sign in text for sign in NO_SPACE):
             raise TaskError(f"the temporary space is full: {text}") from error
         raise PermanentTaskError(f"GDAL cannot read it: {text}") from error

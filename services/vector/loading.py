@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import (
@@ -24,7 +26,7 @@ from interfaces.workflows import TaskContext
 
 from .areas import area_in
 from .casting import cast
-from .columns import arrow, arrow_type, unread_numbers, unstorable
+from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
 from .files import VectorOpener
 from .inspecting import choose
 from .preparing import owner_of
@@ -50,6 +52,7 @@ class LayerToLoad(TaskParameters):
     encoding: str | None
     null_is_lost: bool
     numbers_are_lost: bool = False
+    odd_dates: list[str] = Field(default_factory=list)
 
 
 class LoadChunkParameters(TaskParameters):
@@ -98,6 +101,7 @@ class LoadChunk:
                 area=area,
                 chunk=parameters.part,
                 as_text=as_text,
+                odd_dates=layer.odd_dates,
             )
             with (
                 reading as features,
@@ -172,6 +176,7 @@ class ChunkLoad:
         reasons = shaped.reasons
         columns = [self._values(batch, number, reasons) for number in range(len(self._columns))]
         self._find_lost(batch, geometry, reasons)
+        self._find_misread(batch, reasons)
         rows = pa.RecordBatch.from_arrays([shaped.ewkb, *columns], names=self._names)
         rejected = [
             self._rejected(batch, number, before + number, reason)
@@ -202,7 +207,7 @@ class ChunkLoad:
         at, source, target = self._columns[number]
         if at is None:
             return pa.nulls(batch.num_rows, arrow_type(target))
-        array = batch.column(at)
+        array, outside = dated(batch.column(at))
         lost = unread_numbers(array, source) if self._numbers_are_lost else {}
         if self._cast[number]:
             found, unfit = cast(array, source, target)
@@ -210,7 +215,7 @@ class ChunkLoad:
             found, unfit = arrow(array, source, target), {}
         if self._fails and unfit:
             raise PermanentTaskError(f"column_types: {self._named(number, next(iter(unfit.values())))}")
-        for row, reason in (unfit | lost | unstorable(found, target)).items():
+        for row, reason in (unfit | lost | outside | unstorable(found, target)).items():
             reasons[row] = reasons[row] or self._named(number, reason)
         return found
 
@@ -235,6 +240,15 @@ class ChunkLoad:
             said = [text[number] for text in texts]
             if lost and any(one not in (None, "") for one in said):
                 reasons[number] = reasons[number] or _unread(names, said)
+
+    def _find_misread(self, batch: pa.RecordBatch, reasons: list[str | None]) -> None:
+        """Of what is no date GDAL makes one that stands nowhere in the file."""
+        if self._features.misread is None:
+            return
+        assert self._features.fid is not None
+        ids = batch.column(self._features.fid).to_numpy()
+        for row, reason in self._features.misread.rows(ids).items():
+            reasons[row] = reasons[row] or reason
 
     def _rejected(self, batch: pa.RecordBatch, number: int, place: int, reason: str) -> Rejected:
         fid, geometry = self._features.fid, self._features.geometry

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 
-from .files import Part
+from .parts import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 1024**2
 """Of each column."""
+JOINED_BYTES = 8 * 1024**2
+"""Of rows that are read a few at a time, and put together for those who go through them."""
 
 
 @dataclass
@@ -45,7 +47,13 @@ def opened(part: Part, batch: int, skip: int, geometry_only: bool) -> Iterator[F
             names = [name for name in schema.names if name not in boxes]
         if names is not None:
             schema = pyarrow.schema([schema.field(name) for name in names])
-        yield Found(schema, schema.get_field_index(column), crs_, _rows(file, batch, skip, names))
+        most = min(batch, part.rows_at_a_time or batch)
+        rows = (
+            _joined(_rows(file, most, skip, names), batch)
+            if most < batch
+            else _rows(file, batch, skip, names)
+        )
+        yield Found(schema, schema.get_field_index(column), crs_, rows)
 
 
 def crs(part: Part) -> str | None:
@@ -89,6 +97,21 @@ def _rows(file: pq.ParquetFile, batch: int, skip: int, names: list[str] | None) 
             continue
         yield rows.slice(skip) if skip else rows
         skip = 0
+
+
+def _joined(pieces: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Batches of so many rows, or fewer where they are large, of some that are read a few rows at a time."""
+    import pyarrow
+
+    held: list[pa.RecordBatch] = []
+    for piece in pieces:
+        held.append(piece)
+        count, size = sum(one.num_rows for one in held), sum(one.nbytes for one in held)
+        if count + piece.num_rows > rows or size >= JOINED_BYTES:
+            yield pyarrow.concat_batches(held) if len(held) > 1 else piece
+            held = []
+    if held:
+        yield pyarrow.concat_batches(held)
 
 
 def _batches(

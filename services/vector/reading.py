@@ -11,10 +11,10 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import library, parquet, texts, workbooks
+from . import dates, library, parquet, texts, workbooks
 from .areas import Area
 from .columns import column_type
-from .files import Part
+from .parts import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +55,8 @@ class Stream:
     text_geometry: list[int] = field(default_factory=list)
     """Columns of text of which GDAL made the geometry: where they say something and it is null, it failed."""
     notes: list[str] = field(default_factory=list)
+    misread: dates.Misread | None = None
+    """Finds dates that are none in the file."""
 
 
 def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
@@ -95,10 +97,12 @@ def stream(
     chunk: Chunk | None = None,
     geometry_only: bool = False,
     as_text: frozenset[str] = frozenset(),
+    odd_dates: Sequence[str] = (),
 ) -> Iterator[Stream]:
     """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
 
-    Columns `as_text` are as the file has them where it is one of text, and not what they look like.
+    Columns `as_text` are as the file has them where it is one of text, and not what they look like. Columns
+    `odd_dates` of a database are looked at for what is no date.
 
     A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
     """
@@ -126,6 +130,10 @@ def stream(
                 found_ = _of_sheet(layer, capsule, options, texted, area)
             else:
                 found_ = _streamed(layer, meta, capsule, options, texted)
+            asked = [name for name in odd_dates if name in found_.names]
+            if asked:
+                key = _key(layer)
+                found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
         yield found_
 
 
@@ -179,8 +187,7 @@ def _asked(
     where = options.where
     if chunk is not None and chunk.fids is not None:
         first, last = chunk.fids
-        # Whatever the file calls it: an attribute may be called fid.
-        name = str(described(layer)["fid_column"] or "rowid").replace('"', '""')
+        name = _key(layer).replace('"', '""')
         where = f'"{name}" BETWEEN {first:d} AND {last:d}'
     elif chunk is not None and chunk.skip:
         arguments["skip_features"] = chunk.skip
@@ -189,6 +196,11 @@ def _asked(
     if area is not None and layer.part.driver not in workbooks.DRIVERS:
         arguments |= {"bbox": area.bounds} if area.shape is None else {"mask": area.shape}
     return arguments, texted
+
+
+def _key(layer: Layer) -> str:
+    """The column of feature ids, whatever the file calls it: an attribute may be called fid."""
+    return str(described(layer)["fid_column"] or "rowid")
 
 
 def _streamed(

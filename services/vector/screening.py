@@ -12,6 +12,8 @@ from xml.parsers import expat
 from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
+from .library import MAX_FEATURE_BYTES, TOO_LARGE
+
 HEAD_BYTES = 4096
 NAMED_BY_CRS = "the file is refused: its CRS names a file that PROJ would read"
 BLOCK = 1024**2
@@ -44,6 +46,49 @@ def refuse_crs_of_files(path: Path, check: Callable[[], None]) -> None:
         raise PermanentTaskError(NAMED_BY_CRS)
 
 
+CRS_MEMBER = re.compile(rb'"crs"\s*:\s*(?=\{)')
+LONGEST_CRS = 4096
+"""Bytes that are read of what such a member says."""
+LINKED = re.compile(r'"type"\s*:\s*"(?:link|url)"', re.IGNORECASE)
+
+
+def refuse_linked_crs(path: Path, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` for JSON whose `crs` is to be read elsewhere (GeoJSON 2008, section 3.2).
+
+    GDAL takes it for WGS 84 where it cannot be had.
+    """
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            text = rest + block
+            for match in CRS_MEMBER.finditer(text):
+                place = _link(text[match.end() : match.end() + LONGEST_CRS].decode("utf-8", "replace"))
+                if place is not None:
+                    raise PermanentTaskError(
+                        f"the JSON is refused: its crs is a link to {place[:200]!r}, and references to other "
+                        "files are not followed; name the CRS in it"
+                    )
+            rest = text[-LONGEST_CRS:]
+
+
+def _link(text: str) -> str | None:
+    """Where the CRS is that a text begins with; None where it is named, or goes on in the next block."""
+    try:
+        said, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        # Of one that is longer than any name, the beginning says enough.
+        return "elsewhere" if LINKED.search(text) and len(text) >= LONGEST_CRS // 2 else None
+    about = said.get("properties")
+    about = about if isinstance(about, dict) else {}
+    if str(said.get("type")).lower() in ("link", "url"):
+        return str(about.get("href", about.get("url", "elsewhere")))
+    name = str(about.get("name"))
+    # Of OGC's own names PROJ knows what they stand for.
+    asked = name.lower().startswith(("http:", "https:")) and "opengis.net/" not in name.lower()
+    return name if asked else None
+
+
 def screen_xml(path: Path, check: Callable[[], None]) -> None:
     """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML."""
     with path.open("rb") as file:
@@ -61,9 +106,15 @@ def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
         if system_id is not None or public_id is not None:
             raise PermanentTaskError("the XML is refused: it refers to a document type elsewhere")
 
+    before = 0
+
     def start(name: str, _: dict[str, str]) -> None:
+        nonlocal before
         if name.rpartition(":")[2] == "NetworkLink":
             raise PermanentTaskError("the KML is refused: it has a NetworkLink, and those are not followed")
+        if parser.CurrentByteIndex - before > MAX_FEATURE_BYTES:
+            raise PermanentTaskError(TOO_LARGE)
+        before = parser.CurrentByteIndex
 
     parser.EntityDeclHandler = entity
     parser.StartDoctypeDeclHandler = doctype
@@ -72,6 +123,9 @@ def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
         while block := file.read(BLOCK):
             check()
             parser.Parse(block, False)
+            # Of one element: it is in memory as a whole.
+            if file.tell() - before > MAX_FEATURE_BYTES + BLOCK:
+                raise PermanentTaskError(TOO_LARGE)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise PermanentTaskError(f"the XML cannot be read: {error}") from error
@@ -192,10 +246,15 @@ def has_larger_numbers(path: Path, check: Callable[[], None]) -> bool:
 
 
 def _records(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
+    """Raises `PermanentTaskError` for one that GDAL would not read either, for its size."""
+    number = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        while line := file.readline(MAX_FEATURE_BYTES + 1):
+            number += 1
             if number % 10_000 == 0:
                 check()
+            if len(line) > MAX_FEATURE_BYTES:
+                raise PermanentTaskError(f"record {number}: {TOO_LARGE}")
             record = line.strip(b" \t\r\n" + SEPARATOR)
             if record:
                 yield number, record

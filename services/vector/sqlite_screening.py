@@ -33,7 +33,12 @@ GEOMETRY_COLUMNS = """
 SELECT g.table_name, g.column_name FROM gpkg_geometry_columns g
 JOIN sqlite_master m ON lower(m.name) = lower(g.table_name) AND m.type = 'table'
 """
-LARGER = "SELECT 1 FROM {table} WHERE length({column}) > ? LIMIT 1"
+TABLES = """
+SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'
+AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'idx_%' AND name NOT LIKE 'rtree_%'
+"""
+LARGER = "SELECT 1 FROM {table} NOT INDEXED WHERE {tests} LIMIT 1"
+IS_LARGER = "(typeof({column}) IN ('text', 'blob') AND length({column}) > {size:d})"
 NULLS = "SELECT count(*) FROM {table} WHERE {column} IS NULL"
 COUNTED = "SELECT count(*) FROM {table}"
 ROWS = "SELECT * FROM {table}"
@@ -45,6 +50,8 @@ NUMBERS = {
     **dict.fromkeys(("FLOAT", "DOUBLE", "REAL"), "'real', 'integer', 'null'"),
 }
 """Types of columns (OGC 12-128r19, table 1), and what SQLite calls values that are of such."""
+LEAST_LENGTH = 1_000_000
+"""Of a limit, in bytes: SQL itself has to go through it."""
 SQLITE_STEPS = 1_000_000
 VIEW_STEPS = 100
 """Times as many, for all views together: some seconds."""
@@ -166,20 +173,36 @@ def looked_over(path: Path, layer: str, check: Callable[[], None]) -> tuple[int,
     return int(rows), {name: count for name, count in zip(tests, found, strict=True) if count}
 
 
-def has_larger_geometries(path: Path, size: int, check: Callable[[], None]) -> bool:
-    """Whether a table of a GeoPackage has a geometry of more bytes. None is read, only how long they are."""
+def has_larger_values(path: Path, size: int, check: Callable[[], None]) -> bool:
+    """Whether a table with features has a value of more bytes. None of those is read, only how long it is."""
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
             # What it raises ends the query, and whoever goes on asks again.
             database.set_progress_handler(check, SQLITE_STEPS)
-            for table, column in database.execute(GEOMETRY_COLUMNS).fetchall():
-                query = LARGER.format(table=_quoted(table), column=_quoted(column))
-                if database.execute(query, [size]).fetchone():
-                    return True
+            # Of a text SQLite must read all to tell its length: then it says that it may not.
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, LEAST_LENGTH))
+            return any(_has_larger(database, table, size) for table in _tables(database))
+    except sqlite3.DataError:
+        return True
     except sqlite3.Error:
         # GDAL says what is wrong with it.
         return False
-    return False
+
+
+def _tables(database: sqlite3.Connection) -> list[str]:
+    """Those of a GeoPackage that have features; else all."""
+    try:
+        found = database.execute(GEOMETRY_COLUMNS).fetchall()
+    except sqlite3.OperationalError:
+        found = database.execute(TABLES).fetchall()
+    return [str(row[0]) for row in found]
+
+
+def _has_larger(database: sqlite3.Connection, table: str, size: int) -> bool:
+    columns = database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
+    tests = [IS_LARGER.format(column=_quoted(column[1]), size=size) for column in columns]
+    query = LARGER.format(table=_quoted(table), tests=" OR ".join(tests))
+    return database.execute(query).fetchone() is not None
 
 
 def _quoted(name: object) -> str:

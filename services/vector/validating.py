@@ -203,7 +203,8 @@ class ValidateVector:
             layer=LayerToLoad(**found.model_dump(include=set(LayerToLoad.model_fields))),
             options=options,
         )
-        with stream(layer, options, batch=found.batch_features, area=area) as features:
+        reading = stream(layer, options, batch=found.batch_features, area=area, odd_dates=found.odd_dates)
+        with reading as features:
             looked = findings.examined(features.batches, features.geometry, features.fid)
             writer = FindingWriter(findings, self._tables)
             load = ChunkLoad(_plan(found, options), parameters, replace(features, batches=looked), writer)

@@ -53,7 +53,7 @@ def test_nor_is_that_of_its_largest_features_that_follow_one_another(
     assert found["peak"] < MOST
 
 
-@pytest.mark.parametrize("kind", TOGETHER)
+@pytest.mark.parametrize("kind", [*TOGETHER, "shp"])
 def test_one_feature_of_hundreds_of_megabytes_is_refused(
     make_world: Callable[..., World], tmp_path: Path, kind: str
 ) -> None:

@@ -40,8 +40,8 @@ class FreezesBeforeCommit(Database):
     """Its process is stopped when all is written and nothing committed."""
 
     @contextmanager
-    def long_transaction(self, share: float = 1.0) -> Iterator[Connection]:
-        with super().long_transaction(share) as connection:
+    def long_transaction(self, share: float = 1.0, *, wait: float | None = None) -> Iterator[Connection]:
+        with super().long_transaction(share, wait=wait) as connection:
             yield connection
             os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
+from unittest.mock import Mock
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from interfaces import crs_references
 from interfaces.crs_references import names_a_file
 from interfaces.rasters import Crs
 
@@ -69,3 +72,12 @@ def test_no_parameter_names_such_a_crs(text: str) -> None:
 def test_parameters_name_others() -> None:
     assert TypeAdapter(Crs).validate_python("epsg:25832") == "EPSG:25832"
     assert TypeAdapter(Crs).validate_python("+proj=utm +zone=32 +ellps=GRS80")
+
+
+def test_numbers_are_not_gone_through_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of features are mostly that, and there are gigabytes of them."""
+    thorough = Mock(search=Mock(return_value=None))
+    monkeypatch.setattr(crs_references, "_NAMES_A_FILE", thorough)
+    for seed in range(8):
+        assert not names_a_file(random.Random(seed).randbytes(2**20))
+    assert thorough.search.call_count == 0

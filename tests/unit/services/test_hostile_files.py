@@ -154,4 +154,5 @@ def test_vectors_are_read_without_what_they_refer_to(
         assert "its CRS names a file" in said[name], said[name]
     for name in ("virtual/local.geojson", "xml/entity.kml", "archive/link.zip", "database/virtual.gpkg"):
         assert "refused" in said[name] or "not followed" in said[name], said[name]
-    assert '"verdict":"valid"' in said["crs/link.geojson"]
+    for name in ("link.geojson", "url.geojson", "name.geojson", "file.geojson", "link.topojson"):
+        assert "its crs is a link to" in said[f"crs/{name}"], said[f"crs/{name}"]

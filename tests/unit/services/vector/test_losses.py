@@ -10,8 +10,9 @@ import pytest
 import shapely
 
 from interfaces.errors import PermanentTaskError
-from services.vector.files import DRIVERS, Part
+from services.vector.files import DRIVERS
 from services.vector.losses import refuse_incomplete
+from services.vector.parts import Part
 from services.vector.reading import layers
 
 

@@ -9,7 +9,7 @@ import pyogrio
 import shapely
 
 from interfaces.vectors import ReadOptions
-from services.vector.files import Part
+from services.vector.parts import Part
 from services.vector.reading import layers, stream
 
 

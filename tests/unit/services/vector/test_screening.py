@@ -36,6 +36,36 @@ def test_xml_that_leads_elsewhere_or_explodes_is_refused(tmp_path: Path, content
         screening.screen_xml(written(tmp_path, content), nothing)
 
 
+LINK = '{"type": "link", "properties": {"href": "http://example.com/crs/42", "type": "proj4"}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "href"),
+    [
+        (f'{{"crs": {LINK}, "features": []}}', "to 'http://example.com/crs/42'"),
+        ('{"features": [], "crs" :\n{"properties": {"href": "data.crs"}, "type": "Link"}}', "to 'data.crs'"),
+        (f'{{"features": [{" " * (1024**2 - 30)}], "crs": {LINK}}}', "to 'http://example.com/crs/42'"),
+        (f'{{"crs": {{"type": "link", "properties": {{"href": "{"x" * 5000}"}}}}}}', "to 'elsewhere'"),
+        ('{"crs": {"type": "URL", "properties": {"url": "file:///a"}}}', "to 'file:///a'"),
+        ('{"crs": {"type": "name", "properties": {"name": "https://example.com/a"}}}', "to 'https://ex"),
+        ('{"crs": {"type": "name", "properties": {"name": "http://www.opengis.net/def/crs/x"}}}', None),
+        (f'{{"crs": {{"type": "name", "properties": {{"name": "EPSG:3857"}}}}, "other": {LINK}}}', None),
+        ('{"crs": null}', None),
+        ('{"crs": {"type": "link"', None),
+    ],
+    ids=range(10),
+)
+def test_json_whose_crs_is_to_be_read_elsewhere_is_refused(
+    tmp_path: Path, text: str, href: str | None
+) -> None:
+    path = written(tmp_path, text)
+    if href is None:
+        screening.refuse_linked_crs(path, nothing)
+        return
+    with pytest.raises(PermanentTaskError, match=f"its crs is a link {href}.*, and references"):
+        screening.refuse_linked_crs(path, nothing)
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
@@ -167,7 +197,7 @@ def test_documents_that_must_be_in_memory_as_a_whole_are_bounded(
         screening.refuse_large_document(path, driver)
 
 
-def test_large_geometries_of_a_geopackage_are_found_without_reading_them(tmp_path: Path) -> None:
+def test_large_values_of_a_geopackage_are_found_without_reading_them(tmp_path: Path) -> None:
     path = tmp_path / "a.gpkg"
     with closing(sqlite3.connect(path)) as database:
         database.executescript(
@@ -180,8 +210,18 @@ def test_large_geometries_of_a_geopackage_are_found_without_reading_them(tmp_pat
             INSERT INTO "a ""b" VALUES (zeroblob(1000)), (NULL), (zeroblob(2000));
             """
         )
-    assert sqlite_screening.has_larger_geometries(path, 1999, nothing)
-    assert not sqlite_screening.has_larger_geometries(path, 2000, nothing)
+    assert sqlite_screening.has_larger_values(path, 1999, nothing)
+    assert not sqlite_screening.has_larger_values(path, 2000, nothing)
+
+
+@pytest.mark.parametrize(("size", "larger"), [(1_100_000, True), (1_000_000, False)])
+def test_a_large_text_in_any_column_of_a_database_is_found(tmp_path: Path, size: int, larger: bool) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE a (geom blob, n integer)")
+        database.execute("INSERT INTO a VALUES (zeroblob(9), 1), (NULL, ?)", ["x" * size])
+        database.commit()
+    assert sqlite_screening.has_larger_values(path, 1_050_000, nothing) is larger
 
 
 def test_a_view_of_more_rows_than_anybody_reads_is_refused(

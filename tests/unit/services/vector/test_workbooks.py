@@ -17,7 +17,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.vectors import ReadOptions
 from services.vector import workbooks
 from services.vector.areas import Area
-from services.vector.files import Part
+from services.vector.parts import Part
 from services.vector.reading import layers, stream
 
 PLACES = pyarrow.table(

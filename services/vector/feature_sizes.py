@@ -1,0 +1,134 @@
+"""Features that are too large, by what files say of their sizes: looked for before memory is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from interfaces.errors import PermanentTaskError
+
+from .library import MAX_FEATURE_BYTES, TOO_LARGE
+
+BLOCK = 1024**2
+CHECKED = 100_000
+"""Features between two looks whether there is still a point in it."""
+SHAPE_HEADER = 100
+SHAPE_RECORD = 8
+FLATGEOBUF_MAGIC = 8
+FEATURES_COUNT, INDEX_NODE_SIZE = 8, 9
+"""Fields of a header."""
+NODE_BYTES = 40
+MAX_LINE = 9 * 1024**2
+"""Bytes of a line of a table of text: at more than 10,000,000 GDAL takes the file to have ended."""
+
+
+def refuse_large_features(path: Path, driver: str, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` for a file with a feature that would not be read within bounds of memory."""
+    if path.stat().st_size <= MAX_LINE:
+        return
+    if driver == "FlatGeobuf":
+        _hop(path, _first_of_flatgeobuf(path), 0, 4, _little, check)
+    elif driver == "ESRI Shapefile":
+        _hop(path, SHAPE_HEADER, 4, SHAPE_RECORD, _words, check)
+        _look_through_index(path.with_suffix(".shx"), check)
+    elif driver == "CSV":
+        _refuse_long_lines(path, check)
+
+
+def _hop(
+    path: Path,
+    first: int,
+    place: int,
+    head: int,
+    size_of: Callable[[bytes], int],
+    check: Callable[[], None],
+) -> None:
+    """From one record to the next, each of which begins with its size, at a place of its head."""
+    with path.open("rb", buffering=BLOCK) as file:
+        file.seek(first)
+        count = 0
+        while len(record := file.read(head)) == head:
+            size = size_of(record[place : place + 4])
+            if size > MAX_FEATURE_BYTES:
+                raise PermanentTaskError(TOO_LARGE)
+            if size < 0:
+                return
+            file.seek(size, 1)
+            count += 1
+            if count % CHECKED == 0:
+                check()
+
+
+def _little(size: bytes) -> int:
+    return int.from_bytes(size, "little")
+
+
+def _words(size: bytes) -> int:
+    """Of 16 bits (ESRI Shapefile Technical Description, page 5)."""
+    return 2 * int.from_bytes(size, "big", signed=True)
+
+
+def _first_of_flatgeobuf(path: Path) -> int:
+    """Where its features begin: after the header, a FlatBuffer, and the index, whose size the header tells.
+
+    https://github.com/flatgeobuf/flatgeobuf/blob/master/src/fbs/header.fbs
+    """
+    with path.open("rb") as file:
+        file.seek(FLATGEOBUF_MAGIC)
+        size = _little(file.read(4))
+        header = file.read(min(size, 16 * BLOCK))
+    first = FLATGEOBUF_MAGIC + 4 + size
+    features = _field(header, FEATURES_COUNT, 8, 0)
+    node = _field(header, INDEX_NODE_SIZE, 2, 16)
+    if not features or not node:
+        return first
+    nodes = level = features
+    while level > 1:
+        level = -(-level // max(node, 2))
+        nodes += level
+    # Of a single feature the tree has a root besides.
+    return first + NODE_BYTES * (nodes + (features == 1))
+
+
+def _field(table: bytes, number: int, size: int, otherwise: int) -> int:
+    """A number of the root table of a FlatBuffer."""
+    root = _little(table[:4])
+    layout = root - int.from_bytes(table[root : root + 4], "little", signed=True)
+    if 4 + 2 * number >= _little(table[layout : layout + 2]):
+        return otherwise
+    place = _little(table[layout + 4 + 2 * number : layout + 6 + 2 * number])
+    return _little(table[root + place : root + place + size]) if place else otherwise
+
+
+def _look_through_index(path: Path, check: Callable[[], None]) -> None:
+    """By which records of a shapefile are read, whatever they say of themselves."""
+    import numpy
+
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(SHAPE_HEADER)
+        while len(block := file.read(BLOCK)) >= SHAPE_RECORD:
+            check()
+            whole = block[: len(block) // SHAPE_RECORD * SHAPE_RECORD]
+            words = numpy.frombuffer(whole, ">i4").reshape(-1, 2)[:, 1]
+            if int(words.max()) * 2 > MAX_FEATURE_BYTES:
+                raise PermanentTaskError(TOO_LARGE)
+
+
+def _refuse_long_lines(path: Path, check: Callable[[], None]) -> None:
+    """GDAL leaves out the rest of the file without a word."""
+    length = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            first = block.find(b"\n")
+            length += len(block) if first < 0 else first
+            if length > MAX_LINE:
+                raise PermanentTaskError(
+                    f"a line of the table has more than {MAX_LINE // 1024**2} MiB, and GDAL would end there: "
+                    "subdivide or simplify what is in it"
+                )
+            if first >= 0:
+                # Those in between are shorter than a block.
+                length = len(block) - 1 - block.rfind(b"\n")

@@ -1,0 +1,86 @@
+"""Datasets in scratch space, which are looked into before GDAL or PyArrow opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from interfaces.errors import PermanentTaskError
+
+from . import encodings, feature_sizes, library, parquet_pages, screening, sqlite_screening, workbooks
+
+DATABASES = frozenset({"GPKG", "SQLite"})
+XML = frozenset({"LIBKML", "GML", "GPX"})
+JSON = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A dataset that GDAL, or PyArrow, opens."""
+
+    path: Path
+    driver: str
+    title: str
+    """What its file, or its member of a zip, is called, without extension."""
+    rows_at_a_time: int | None = None
+    """That may be read together, where the file's own account of how large they are says too little."""
+
+    @property
+    def shown(self) -> str:
+        """Its name in messages."""
+        return f"{self.title}{self.path.suffix}"
+
+
+def screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Part:
+    """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told.
+
+    A table of text is brought into UTF-8.
+    """
+    beside = part.path.iterdir() if part.path.is_dir() else part.path.parent.glob(f"{part.path.stem}.*")
+    for file in beside:
+        if file.is_file():
+            screening.refuse_crs_of_files(file, check)
+    if part.path.is_dir():
+        return part
+    screening.refuse_references(part.path)
+    _screen_content(part, check)
+    if part.driver == "CSV":
+        foreign = encodings.foreign(part.path, encoding, check)
+        return part if foreign is None else _in_utf8(part, foreign, check)
+    if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
+        return Part(part.path, "GeoJSONSeq", part.title)
+    if part.driver == "Parquet":
+        return replace(part, rows_at_a_time=parquet_pages.rows_at_a_time(part.path, check))
+    screening.refuse_large_document(part.path, part.driver)
+    return part
+
+
+def _screen_content(part: Part, check: Callable[[], None]) -> None:
+    feature_sizes.refuse_large_features(part.path, part.driver, check)
+    if part.driver in DATABASES:
+        _screen_database(part, check)
+    if part.driver in XML:
+        for file in (part.path, part.path.with_suffix(".xsd")):
+            if file.exists():
+                screening.screen_xml(file, check)
+    if part.driver in workbooks.DRIVERS:
+        workbooks.screen(part.path, check)
+    if part.driver in JSON:
+        screening.refuse_linked_crs(part.path, check)
+
+
+def _screen_database(part: Part, check: Callable[[], None]) -> None:
+    sqlite_screening.screen_sqlite(part.path)
+    most = library.MAX_FEATURE_BYTES
+    if part.path.stat().st_size > most and sqlite_screening.has_larger_values(part.path, most, check):
+        raise PermanentTaskError(library.TOO_LARGE)
+
+
+def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:
+    """Under its own name, which is what its layer is called."""
+    folder = part.path.with_suffix(".utf8")
+    folder.mkdir()
+    path = folder / part.path.name
+    encodings.to_utf8(part.path, path, encoding, check)
+    return Part(path, part.driver, part.title)

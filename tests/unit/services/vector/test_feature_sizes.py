@@ -1,0 +1,129 @@
+"""Features that are too large are refused by what files say of them, before memory is taken."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy
+import pyarrow
+import pyogrio
+import pytest
+import shapely
+
+from interfaces.errors import PermanentTaskError
+from services.vector import feature_sizes, library, screening
+from services.vector.feature_sizes import refuse_large_features
+from services.vector.files import DRIVERS
+from services.vector.losses import _lines
+
+
+def nothing() -> None: ...
+
+
+def made(path: Path, corners: list[int], **options: str) -> Path:
+    rings = [shapely.polygons(numpy.random.default_rng(1).random((n, 2))) for n in corners]
+    table = pyarrow.table(
+        {
+            "a": list(range(len(corners))),
+            "geom": pyarrow.array(shapely.to_wkb(rings).tolist(), pyarrow.binary()),
+        }
+    )
+    asked = {"geometry_name": "geom", "geometry_type": "Polygon", "crs": "EPSG:4326"} | options
+    pyogrio.write_arrow(table, path, driver=DRIVERS[path.suffix[1:]], **asked)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_sizes, "MAX_LINE", 1000)
+    monkeypatch.setattr(feature_sizes, "MAX_FEATURE_BYTES", 10_000)
+
+
+@pytest.mark.parametrize("count", [1, 2, 17, 300])
+@pytest.mark.parametrize("index", ["YES", "NO"])
+def test_the_features_of_a_flatgeobuf_are_found_behind_any_index(
+    tmp_path: Path, count: int, index: str
+) -> None:
+    path = made(tmp_path / "a.fgb", [30] * (count - 1) + [500], SPATIAL_INDEX=index)
+    refuse_large_features(path, "FlatGeobuf", nothing)
+    path = made(tmp_path / "b.fgb", [30] * (count - 1) + [700], SPATIAL_INDEX=index)
+    with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
+        refuse_large_features(path, "FlatGeobuf", nothing)
+
+
+def test_the_records_of_a_shapefile_are_looked_at_and_its_index_too(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.shp", [30, 500, 30])
+    refuse_large_features(path, "ESRI Shapefile", nothing)
+    index = bytearray(path.with_suffix(".shx").read_bytes())
+    index[112:116] = struct.pack(">i", 10_000)
+    path.with_suffix(".shx").write_bytes(index)
+    with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
+        refuse_large_features(path, "ESRI Shapefile", nothing)
+    path.with_suffix(".shx").unlink()
+    refuse_large_features(path, "ESRI Shapefile", nothing)
+    with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
+        refuse_large_features(made(tmp_path / "b.shp", [30, 700, 30]), "ESRI Shapefile", nothing)
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [([500] * 5, False), ([10, 1001, 10], True), ([10, 1001], True), ([1001], True), ([999, 999], False)],
+)
+def test_a_line_at_which_gdal_would_end_without_a_word_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[int], refused: bool
+) -> None:
+    monkeypatch.setattr(feature_sizes, "BLOCK", 64)
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join("x" * length for length in lines))
+    if not refused:
+        refuse_large_features(path, "CSV", nothing)
+        return
+    with pytest.raises(PermanentTaskError, match="a line of the table has more than"):
+        refuse_large_features(path, "CSV", nothing)
+
+
+def test_a_record_of_a_sequence_that_is_too_large_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screening, "MAX_FEATURE_BYTES", 1000)
+    path = tmp_path / "a.geojsonl"
+    path.write_text('{"type": "Feature"}\n' + "x" * 2000 + "\n")
+    with pytest.raises(PermanentTaskError, match="record 2: one feature is larger"):
+        screening.check_json_sequence(path, 1, nothing)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Too large feature. You may define the OGR_GEOJSON_MAX_OBJ_SIZE configuration option",
+        "Failed to read GeoJSON data; At line 1, character 7: GeoJSON object too complex/large.",
+        "Failed to read GeoJSON data; At line 1, character 10000027: Too many characters in number",
+    ],
+    ids=range(3),
+)
+def test_what_gdal_does_not_read_for_its_size_is_told_without_its_options(said: str) -> None:
+    refused = pytest.raises(PermanentTaskError, match=r"^one feature is larger than 32 MiB")
+    with refused, library.told("data.geojson", "a.geojson"):
+        raise RuntimeError(said)
+
+
+def test_lines_are_counted_however_long_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.vector.losses.BLOCK", 10)
+    path = tmp_path / "a.mid"
+    path.write_text("a" * 25 + "\n\n" + " " * 30 + "\n" + "b" * 10 + "\n" + "c")
+    assert _lines(path) == 3
+
+
+@pytest.mark.parametrize("end", ["</a><b/></k>", "</a></k>"])
+def test_an_element_that_is_too_large_is_refused_with_all_that_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(screening, "MAX_FEATURE_BYTES", 1000)
+    monkeypatch.setattr(screening, "BLOCK", 100)
+    path = tmp_path / "a.gml"
+    path.write_text("<k>" + f"<a>{'1 2 ' * 200}</a>" * 9 + "</k>")
+    screening.screen_xml(path, nothing)
+    path.write_text(f"<k><a>{'1 2 ' * 300}{end}")
+    with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
+        screening.screen_xml(path, nothing)
