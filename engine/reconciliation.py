@@ -39,6 +39,7 @@ class Reconciler:
         self._lease = settings.lease
         # Clocks differ, and what a worker has just received is not taken up yet.
         self._margin = timedelta(seconds=settings.redelivery_seconds)
+        self._longest = timedelta(seconds=settings.redelivery_max_seconds)
         self._queue_names = {"jobs": settings.jobs_queue, "tasks": settings.tasks_queue}
         self._queues = queues
         self._recovery = recovery
@@ -104,6 +105,8 @@ class Reconciler:
                 logger.warning("queue %s: its front cannot be seen: %s", name, describe(error))
                 continue
             total += self._recovery.passed_messages(queue, front, self._margin)
+            # Not moved: a backlog must not be multiplied by what it keeps waiting.
+            self._recovery.waiting_messages(queue, front, self._margin, self._longest)
         return total
 
     def _vanished_messages(self) -> int:

@@ -93,6 +93,16 @@ class RecoveryRepository:
         """
         return int(self._one("expect_passed", queue=queue, front=front, margin=margin, limit=limit)["n"])
 
+    def waiting_messages(
+        self, queue: str, front: datetime, margin: timedelta, longest: timedelta, limit: int = 10_000
+    ) -> int:
+        """Spare dispatches whose messages are behind the front of their queue, sent less than `longest` ago.
+
+        `front`: as in `passed_messages`. Answers how many would have been sent again soon.
+        """
+        given = {"queue": queue, "front": front, "margin": margin, "longest": longest, "limit": limit}
+        return int(self._one("expect_waiting", **given)["n"])
+
     def undispatched(self) -> list[tuple[str, int, int]]:
         """Dispatch work that no dispatch speaks for."""
         return self._keys("reconcile_undispatched")

@@ -157,6 +157,26 @@ RETURNS bigint LANGUAGE sql AS $$
     SELECT count(*) FROM expected
 $$;
 
+-- The other side of it: messages that were put `p_margin` and more after the oldest at the front have not had their turn
+-- yet. They are not sent again while that is so, for `p_longest` after they were sent. Answers how many are spared.
+CREATE OR REPLACE FUNCTION app.expect_waiting(
+    p_queue text, p_front timestamptz, p_margin interval, p_longest interval, p_limit integer
+) RETURNS bigint LANGUAGE sql AS $$
+    -- What is due first, whatever the statistics say of how much was sent lately.
+    WITH due AS MATERIALIZED (
+        SELECT dispatch_id, queue, sent_at FROM app.outbox
+        WHERE sent_at IS NOT NULL AND redeliver_at < now() + p_margin
+        ORDER BY redeliver_at LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ), expected AS (
+        UPDATE app.outbox o SET redeliver_at = now() + 2 * p_margin FROM due
+        WHERE o.dispatch_id = due.dispatch_id
+          AND due.queue = p_queue AND due.sent_at > greatest(p_front + p_margin, now() - p_longest)
+        RETURNING 1
+    )
+    SELECT count(*) FROM expected
+$$;
+
 -- Sent dispatches that nobody acted upon become pending again; those whose work was taken up are removed.
 CREATE OR REPLACE FUNCTION app.reconcile_dispatches(p_limit integer)
 RETURNS TABLE (job_id text, run integer, stage smallint, redelivered bigint)

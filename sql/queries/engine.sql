@@ -185,6 +185,9 @@ WITH lost AS MATERIALIZED (
 )
 SELECT l.job_id, l.run, l.stage, l.task_index, l.status FROM lost l CROSS JOIN counted
 
+-- name: expect_waiting
+SELECT app.expect_waiting(%(queue)s, %(front)s, %(margin)s, %(longest)s, %(limit)s) AS n
+
 -- name: expect_passed
 SELECT app.expect_passed(%(queue)s, %(front)s, %(margin)s, %(limit)s) AS n
 

@@ -149,6 +149,9 @@ SELECT app.may_plan(%(job_id)s, 1, 1, 0)
 -- name: planner_holds_more
 SELECT app.planner_holds_more(j) FROM app.jobs j WHERE job_id = %(job_id)s
 
+-- name: expect_waiting
+SELECT app.expect_waiting('tasks', now(), interval '30 seconds', interval '15 minutes', 0)
+
 -- name: expect_passed
 SELECT app.expect_passed('tasks', now(), interval '30 seconds', 0)
 

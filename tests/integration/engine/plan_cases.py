@@ -224,6 +224,22 @@ HOT = (
         ),
         needs=("outbox_in_queue",),
     ),
+    Case(
+        "engine",
+        "expect_waiting",
+        1,
+        parameters={
+            "queue": "tasks",
+            "front": datetime.now(UTC) - timedelta(hours=2),
+            "margin": timedelta(seconds=30),
+            "longest": timedelta(hours=2),
+        },
+        prepare=(
+            "UPDATE app.outbox SET sent_at = now() - interval '1 h', redeliver_at = now() - interval '1 s'"
+            " WHERE job_id = %(job_id)s AND first BETWEEN %(middle)s + 100 AND %(middle)s + 129",
+        ),
+        needs=("outbox_sent",),
+    ),
     Case("engine", "reconcile_dispatches", 1, needs=("outbox_sent",)),
     Case("engine", "reconcile_undispatched", 0, needs=("jobs_live", "outbox_of_stage")),
     Case(

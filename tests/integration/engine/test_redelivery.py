@@ -22,7 +22,7 @@ HOLD = timedelta(seconds=20)
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """One app with a planned job `job` of two tasks `work`, each with its own message."""
-    world = make_world(run_at_once_seconds=0, redelivery_seconds=30)
+    world = make_world(run_at_once_seconds=0, redelivery_seconds=30, redelivery_max_seconds=900)
     definition = task_type("work", lambda p, c: {}, expected_duration=timedelta(seconds=5))
     world.register(ScriptedJob("job", [StageDefinition("a", "work")]), definition)
     world.submit("job", n=2)
@@ -151,6 +151,47 @@ def test_what_a_queue_has_passed_is_lost(world: World) -> None:
 def test_what_may_still_be_in_a_long_queue_is_not_sent_again(world: World) -> None:
     put(world, minutes_ago=1.8)
     assert passed(world) == []
+
+
+def overdue(world: World, minutes_ago: float) -> list[int]:
+    """First tasks of the messages that are sent again; all were sent so long ago, and it is time again."""
+    world.rows(
+        "UPDATE app.outbox SET sent_at = now() - %s * interval '1 minute',"
+        " redeliver_at = now() - interval '1 s', not_before = now() - interval '1 hour'",
+        minutes_ago,
+        fetch=False,
+    )
+    world.engine.reconcile()
+    lost = world.rows("SELECT first FROM app.outbox WHERE sent_at IS NULL ORDER BY first")
+    return [row["first"] for row in lost]
+
+
+def test_what_waits_in_its_queue_behind_older_messages_is_not_sent_again(world: World) -> None:
+    put(world, minutes_ago=3)
+    assert overdue(world, minutes_ago=2) == []
+    [row] = world.rows("SELECT min(redeliver_at) > now() + interval '55 s' AS later FROM app.outbox")
+    assert row["later"]
+
+
+def test_what_stands_at_the_front_of_its_queue_may_be_lost_and_is_sent_again(world: World) -> None:
+    put(world, minutes_ago=2)
+    assert overdue(world, minutes_ago=2) == [0, 1]
+
+
+def test_nothing_is_thought_to_wait_for_longer_than_the_longest_time_to_another_sending(world: World) -> None:
+    put(world, minutes_ago=20)
+    assert overdue(world, minutes_ago=16) == [0, 1]
+
+
+def test_where_a_queue_cannot_be_seen_the_time_alone_decides(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> list[PeekedMessage]:
+        raise ServiceUnavailable("away")
+
+    put(world, minutes_ago=3)
+    monkeypatch.setattr(world.queues, "peek", away)
+    assert overdue(world, minutes_ago=2) == [0, 1]
 
 
 def test_work_that_was_taken_up_is_not_sent_again_when_its_queue_has_passed_it(world: World) -> None:
