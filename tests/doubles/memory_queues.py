@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from math import inf
 from uuid import uuid4
 
@@ -70,10 +71,13 @@ class MemoryQueues(QueueRepository):
     def receive(self, queue: str, shuffle: random.Random | None = None) -> Stored | None:
         """Take a message that is visible: the oldest, or any."""
         with self._lock:
-            visible = [m for m in self.queues.get(queue, []) if m.visible_at <= time.monotonic()]
-            if not visible:
+            now = time.monotonic()
+            # The oldest is found at once, however many wait behind it.
+            visible = (m for m in self.queues.get(queue, []) if m.visible_at <= now)
+            found = list(visible) if shuffle else list(islice(visible, 1))
+            if not found:
                 return None
-            taken = shuffle.choice(visible) if shuffle else visible[0]
+            taken = shuffle.choice(found) if shuffle else found[0]
             self.queues[queue].remove(taken)
             taken.dequeue_count += 1
             return taken

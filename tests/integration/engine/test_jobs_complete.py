@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -149,7 +150,12 @@ def test_discovered_items_become_the_next_stages_tasks_in_order(world: World) ->
             ),
         ),
         task_type("find", find),
-        task_type("use", lambda p, c: {"name": p["name"], "shared": p["shared"]}, max_batch=200),
+        task_type(
+            "use",
+            lambda p, c: {"name": p["name"], "shared": p["shared"]},
+            max_batch=200,
+            expected_duration=timedelta(milliseconds=1),
+        ),
     )
     job = world.submit("discovery", n=2)
     assert world.run(job.job_id)["status"] == "completed"

@@ -284,6 +284,23 @@ def test_who_makes_room_passes_by_and_removes_what_nobody_waits_for(world: World
     assert world.violations() == {}
 
 
+def test_a_limit_that_is_removed_lets_go_a_bounded_number_at_a_time(world: World, gauge: Gauge) -> None:
+    """All claims of the type wait meanwhile; but nothing stays behind."""
+    n, page = 10_030, 10_000
+    world.engine.limits.set("task", "work", 0)
+    world.submit("job", n=n)
+    message = world.queues.receive(world.settings.jobs_queue)
+    assert message is not None
+    world.deliver(message, world.settings.jobs_queue)
+    assert _parked(world) == n
+    world.rows("SELECT app.set_limit('task:work', NULL)")
+    assert _parked(world) == n - page
+    assert world.rows("SELECT app.unpark('task:work') AS n") == [{"n": n - page}]
+    world.rows("UPDATE app.outbox SET parked = 'task:work' WHERE queue = 'tasks'", fetch=False)
+    world.engine.limits.set("task", "work", None)
+    assert _parked(world) == 0
+
+
 def test_a_suspect_without_room_waits_for_it_like_others(world: World, gauge: Gauge) -> None:
     world.engine.limits.set("task", "work", 1)
     job_id = world.submit("job", n=2).job_id
