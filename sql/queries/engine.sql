@@ -9,6 +9,10 @@ WHERE app.keep_trace(%(job_id)s, s.created, %(traceparent)s) IS NOT NULL
 -- name: cancel_job
 SELECT * FROM app.cancel_job(app.asked_by(%(caller)s::jsonb, %(job_id)s))
 
+-- name: count_tasks_of_run
+SELECT coalesce(sum(s.task_count), 0) AS tasks FROM app.jobs j JOIN app.stages s USING (job_id, run)
+WHERE j.job_id = %(job_id)s
+
 -- name: retry_job
 SELECT * FROM app.retry_job(app.asked_by(%(caller)s::jsonb, %(job_id)s), %(correlation_id)s) AS s
 WHERE app.keep_trace(%(job_id)s, s.changed, %(traceparent)s) IS NOT NULL

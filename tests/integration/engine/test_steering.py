@@ -20,6 +20,7 @@ from interfaces.errors import (
 )
 from interfaces.plans import StageDefinition, Tasks, TasksFromResults
 from interfaces.states import FailurePolicy
+from repositories import jobs
 from tests.doubles.workflows import ScriptedJob, task_type
 from tests.fix_engine import World
 
@@ -183,6 +184,37 @@ def test_retry_takes_up_a_job_that_failed_while_it_was_planned_or_summed_up(worl
     row = world.run(job.job_id)
     assert (row["status"], row["result"]) == ("completed", {"tasks": 2})
     assert all(task["attempt"] == 1 for task in world.tasks(job.job_id))
+    assert world.violations() == {}
+
+
+def test_a_retry_of_many_tasks_may_take_long(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than any other answer of the database may let wait, without a word of an outage."""
+    world = make_world(database_answer_seconds=0.5, database_long_seconds=30)
+    monkeypatch.setattr(jobs, "BRIEF", 5)
+    broken = [True]
+
+    def work(p: dict[str, Any], c: Any) -> dict[str, Any]:
+        if broken:
+            raise PermanentTaskError("broken")
+        return {}
+
+    stage = StageDefinition("a", "work", on_failure=FailurePolicy.CONTINUE)
+    world.register(ScriptedJob("job", [stage]), task_type("work", work))
+    job_id = world.submit("job", n=6).job_id
+    assert world.run(job_id)["status"] == "completed_with_errors"
+    slow = """
+    CREATE FUNCTION app.slowly() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(0.25); RETURN new; END';
+    CREATE TRIGGER slowly BEFORE UPDATE ON app.tasks FOR EACH ROW WHEN (new.attempt = 0)
+    EXECUTE FUNCTION app.slowly();
+    """
+    world.rows(slow, fetch=False)
+    assert world.engine.retry(job_id, correlation_id="c").tasks_queued == 6
+    broken.clear()
+    world.rows("DROP TRIGGER slowly ON app.tasks", fetch=False)
+    assert world.run(job_id)["status"] == "completed"
     assert world.violations() == {}
 
 
