@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .ahead import ahead
 from .traffic import BLOB_TRAFFIC
 
 if TYPE_CHECKING:
@@ -15,6 +18,17 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 * 1024**2
 """At most 50,000 blocks make a blob: 200 GB.
 https://learn.microsoft.com/azure/storage/blobs/scalability-targets"""
+
+
+@dataclass(frozen=True)
+class UrlBlock:
+    """Bytes of another blob."""
+
+    url: str
+    offset: int
+    length: int
+    options: Mapping[str, Any]
+    """Of the request: whose right it is to read them, and in which state."""
 
 
 class Blocks:
@@ -30,19 +44,22 @@ class Blocks:
         self._ids: list[str] = []
         self._md5 = hashlib.md5(usedforsecurity=False)
 
-    def stage(self, data: bytes) -> None:
-        """Upload a block with its MD5: the service refuses what was damaged on the way."""
-        self._client.stage_block(self._next_id(), data, length=len(data), validate_content=True)
-        self._md5.update(data)
-        BLOB_TRAFFIC.add(written=len(data))
+    def stage(self, pieces: Iterable[bytes]) -> None:
+        """Upload blocks, some at once, with their MD5: the service refuses what was damaged on the way."""
+        for _ in ahead(map(self._staging, pieces)):
+            pass
 
-    def stage_from_url(self, url: str, offset: int, length: int, **options: Any) -> None:
-        """Let the service take a block from another blob."""
-        self._client.stage_block_from_url(self._next_id(), url, offset, length, **options)
+    def stage_from_url(self, sources: Iterable[Callable[[], UrlBlock]]) -> None:
+        """Let the service take blocks from another blob, some of them at once.
+
+        Each of `sources` is asked, by any thread, just before its block is taken: signatures end.
+        """
+        for _ in ahead(partial(self._take, self._next_id(), source) for source in sources):
+            pass
 
     @property
     def md5(self) -> bytes:
-        """Of what `stage` was given."""
+        """Of all that `stage` was given."""
         return self._md5.digest()
 
     def commit(
@@ -61,6 +78,19 @@ class Blocks:
             **conditions,
         )
         return answer
+
+    def _staging(self, data: bytes) -> Callable[[], None]:
+        """In the order of the pieces; what it answers, in any."""
+        self._md5.update(data)
+        return partial(self._send, self._next_id(), data)
+
+    def _send(self, block: str, data: bytes) -> None:
+        self._client.stage_block(block, data, length=len(data), validate_content=True)
+        BLOB_TRAFFIC.add(written=len(data))
+
+    def _take(self, block: str, source: Callable[[], UrlBlock]) -> None:
+        found = source()
+        self._client.stage_block_from_url(block, found.url, found.offset, found.length, **found.options)
 
     def _next_id(self) -> str:
         # All ids of a blob have the same length.

@@ -14,12 +14,14 @@ https://learn.microsoft.com/rest/api/storageservices/put-block-from-url
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from interfaces.blobs import BlobProperties
 
-from .blob_blocks import BLOCK_BYTES, Blocks
+from .ahead import ahead
+from .blob_blocks import BLOCK_BYTES, Blocks, UrlBlock
 from .storage_account import StorageAccount
 from .storage_errors import error_code, translate
 
@@ -83,20 +85,20 @@ class BlobCopies:
     def _staged(self, source: BlobProperties, container: str, target: BlobClient) -> Blocks:
         from azure.core.exceptions import HttpResponseError
 
+        def block(offset: int) -> UrlBlock:
+            # Asked for each block, because a signature and a token end.
+            url, authorization = self._account.copy_source(container, source.name)
+            options = {
+                "source_authorization": authorization,
+                "headers": {"x-ms-source-if-match": f'"{source.etag}"'},
+            }
+            return UrlBlock(url, offset, min(self._url_block_bytes, source.size - offset), options)
+
         blocks = Blocks(target)
         try:
-            for offset in range(0, source.size, self._url_block_bytes):
-                # Asked for each block, because a signature and a token end.
-                url, authorization = self._account.copy_source(container, source.name)
-                length = min(self._url_block_bytes, source.size - offset)
-                with _source_errors(container, source.name):
-                    blocks.stage_from_url(
-                        url,
-                        offset,
-                        length,
-                        source_authorization=authorization,
-                        headers={"x-ms-source-if-match": f'"{source.etag}"'},
-                    )
+            with _source_errors(container, source.name):
+                offsets = range(0, source.size, self._url_block_bytes)
+                blocks.stage_from_url(partial(block, offset) for offset in offsets)
         except HttpResponseError as error:
             if error.status_code != 501:
                 raise
@@ -108,10 +110,10 @@ class BlobCopies:
         from azure.core.exceptions import HttpResponseError
 
         client = self._account.blob_service().get_blob_client(container, source.name)
-        blocks = Blocks(target)
-        for offset in range(0, source.size, BLOCK_BYTES):
+
+        def read(offset: int) -> bytes:
             try:
-                data = client.download_blob(
+                data: bytes = client.download_blob(
                     offset=offset,
                     length=min(BLOCK_BYTES, source.size - offset),
                     etag=f'"{source.etag}"',
@@ -120,7 +122,12 @@ class BlobCopies:
                 ).readall()
             except HttpResponseError as error:
                 raise translate(error, container=container, name=source.name, queue="") from None
-            blocks.stage(data)
+            return data
+
+        blocks = Blocks(target)
+        offsets = range(0, source.size, BLOCK_BYTES)
+        with closing(ahead(partial(read, offset) for offset in offsets)) as pieces:
+            blocks.stage(pieces)
         return blocks
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from interfaces.blobs import BlobItem, BlobProperties
@@ -125,8 +126,8 @@ class AzureBlobRepository:
     ) -> str:
         """Write a blob from pieces in bounded memory, replacing what is there; returns its URL.
 
-        The pieces are uploaded as blocks, each with its MD5, which make a blob only when they are committed
-        at the end. When `chunks` raises, that never happens.
+        The pieces are uploaded as blocks, some at once, each with its MD5, which make a blob only when they
+        are committed at the end. When `chunks` raises, that never happens.
         """
         with storage_errors(container, name):
             client = self._account.blob_service().get_blob_client(container, name)
@@ -136,9 +137,7 @@ class AzureBlobRepository:
                 _put(client, first, content_type, metadata)
             else:
                 blocks = Blocks(client)
-                blocks.stage(first)
-                for piece in pieces:
-                    blocks.stage(piece)
+                blocks.stage(chain([first], pieces))
                 blocks.commit(content_type=content_type, md5=blocks.md5, metadata=metadata)
             return str(client.url).split("?", 1)[0]
 

@@ -17,11 +17,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING, Self
 
 from interfaces.conversions import ConversionPlan
 from interfaces.errors import ContractViolation, PermanentTaskError
+from repositories.ahead import ahead
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -48,8 +51,8 @@ ENCODING = (
 OFFSETS, SIZES = "TileOffsets", "TileByteCounts"
 HEADER_BYTES = 64 * 1024
 """Read of a tile at once, to find its blocks."""
-RUN_BYTES = 8 * 1024**2
-"""Of neighbouring blocks that are read at once."""
+RUN_BYTES = 4 * 1024**2
+"""Of neighbouring blocks that are read at once; several such reads are under way."""
 CLASSIC_BYTES = 2**32
 
 
@@ -227,25 +230,30 @@ def _append(
     """Write a level at the end; returns offsets and sizes of its blocks, row by row."""
     offsets, sizes = [], []
     at = cog.seek(0, io.SEEK_END)
-    for tile, run in grid.runs():
-        check()
-        blocks = grid.blocks[tile]
-        start = blocks.offsets[run[0]]
-        length = blocks.offsets[run[-1]] + blocks.sizes[run[-1]] - start
-        data = files[tile].read(start, length)
-        if len(data) != length:
-            raise ContractViolation(f"tile {tile} ends within its blocks")
-        view = memoryview(data)
-        for block in run:
-            size = blocks.sizes[block]
-            content = view[blocks.offsets[block] - start :][:size]
-            cog.write(size.to_bytes(4, "little"))
-            cog.write(content)
-            cog.write(content[-4:])
-            offsets.append(at + 4)
-            sizes.append(size)
-            at += size + 8
+    reads = (partial(_read, files[tile], grid.blocks[tile], tile, run) for tile, run in grid.runs())
+    with closing(ahead(reads)) as found:
+        for contents in found:
+            check()
+            for content in contents:
+                size = len(content)
+                cog.write(size.to_bytes(4, "little"))
+                cog.write(content)
+                cog.write(content[-4:])
+                offsets.append(at + 4)
+                sizes.append(size)
+                at += size + 8
     return offsets, sizes
+
+
+def _read(file: TileFile, blocks: Blocks, tile: int, run: list[int]) -> list[memoryview]:
+    """The blocks of a run."""
+    start = blocks.offsets[run[0]]
+    length = blocks.offsets[run[-1]] + blocks.sizes[run[-1]] - start
+    data = file.read(start, length)
+    if len(data) != length:
+        raise ContractViolation(f"tile {tile} ends within its blocks")
+    view = memoryview(data)
+    return [view[blocks.offsets[block] - start :][: blocks.sizes[block]] for block in run]
 
 
 def _levels(file: TiffFile) -> list[Blocks]:

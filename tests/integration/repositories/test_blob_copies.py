@@ -185,7 +185,7 @@ def test_two_writers_of_one_blob_never_mix_their_blocks(storage_connection_strin
     ):
         first, second = Blocks(client), Blocks(other)
         for _ in range(3):
-            first.stage(b"1" * 1000)
-            second.stage(b"2" * 1000)
+            first.stage([b"1" * 1000])
+            second.stage([b"2" * 1000])
         first.commit(content_type="x/y", md5=first.md5, metadata=None)
         assert client.download_blob().readall() == b"1" * 3000

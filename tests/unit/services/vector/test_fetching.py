@@ -1,16 +1,12 @@
-"""Blobs become files, several pieces at a time."""
+"""Blobs become files, piece by piece."""
 
 from __future__ import annotations
 
-import threading
-from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
 
 from services.vector import fetching
-
-WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 
 def nothing() -> None: ...
@@ -24,23 +20,6 @@ def test_the_file_has_all_bytes_in_their_order(
     content = bytes(range(size))
     fetching.fetch(lambda offset, length: content[offset : offset + length], size, tmp_path / "a", nothing)
     assert (tmp_path / "a").read_bytes() == content
-
-
-def test_several_pieces_are_asked_for_at_once_and_all_for_the_one_who_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetching, "PIECE", 10)
-    together = threading.Barrier(fetching.AHEAD, timeout=10)
-    said: list[str] = []
-
-    def read(offset: int, length: int) -> bytes:
-        said.append(WHO.get())
-        together.wait()
-        return bytes(length)
-
-    WHO.set("me")
-    fetching.fetch(read, 10 * fetching.AHEAD * 2, tmp_path / "a", nothing)
-    assert set(said) == {"me"}
 
 
 def test_what_reading_raises_or_whoever_looks_ends_it(
