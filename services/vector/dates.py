@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 TYPES = frozenset({"DATE", "DATETIME", "TIMESTAMP"})
 ODD = """({0} IS NOT NULL AND (typeof({0}) <> 'text'
 OR {0} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-OR datetime({0}) IS NULL OR date(substr({0}, 1, 10), '+0 days') <> substr({0}, 1, 10)))"""
+OR date(substr({0}, 1, 10), '+0 days') IS NOT substr({0}, 1, 10)
+OR (length({0}) > 10 AND datetime({0}) IS NULL)))"""
 """Of a value: it is not written as the standard wants it (OGC 12-128r19, table 1), and is worth a look."""
 GEOPACKAGE = "SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'"
 COUNTED = "SELECT {sums} FROM {table}"

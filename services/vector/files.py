@@ -149,7 +149,9 @@ class VectorOpener:
                 self._bring(wanted, folder, check)
                 self._unchanged(source)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
-                return [screened(part, encoding, check) for part in placed]
+                # Such a file is one blob, whose ETag was compared with that of what was inspected.
+                before = expected is not None and key is not None
+                return [screened(part, encoding, check, before=before) for part in placed]
 
             with (
                 self._resources.memory(memory, check),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import JsonValue
 
@@ -13,11 +14,10 @@ from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import chunking, dates, encodings, library, screening, sqlite_screening, wkb, workbooks
+from . import chunking, dates, encodings, library, losses, screening, sqlite_screening, wkb, workbooks
 from .areas import area_in
 from .chunking import Seen
 from .files import Opened, VectorOpener
-from .losses import refuse_incomplete
 from .naming import safe_name
 from .parts import DATABASES
 from .reading import Layer, layers, own_crs, short_crs, stream
@@ -123,14 +123,19 @@ def inspected(
     with stream(layer, options, batch=first, area=area, as_text=as_text) as found:
         names, types, notes = found.names, found.types, [*text_notes, *found.notes]
         crs = crs or found.crs
-    with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
-        seen = Seen(options.chunk_features)
-        seen.look(found.batches, found.geometry, found.fid, check)
+    filtered = options.where is not None or area is not None
+    seen = Seen(options.chunk_features)
+    with ThreadPoolExecutor(2, "survey") as pool:
+        # Of a database SQLite reads all while GDAL does: neither waits for the other.
+        said = None if filtered else pool.submit(losses.told, layer, check)
+        odd = pool.submit(_odd_dates, layer, names, check)
+        with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
+            seen.look(found.batches, found.geometry, found.fid, check)
     if seen.largest > library.MAX_FEATURE_BYTES:
         raise PermanentTaskError(library.TOO_LARGE)
-    filtered = options.where is not None or area is not None
-    if not filtered:
-        notes += refuse_incomplete(layer, seen.features, check)
+    if said is not None:
+        losses.refuse_incomplete(layer, seen.features, said.result(), check)
+        notes += said.result().notes
         if layer.part.driver == "GeoJSONSeq":
             screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
@@ -138,6 +143,7 @@ def inspected(
             raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
         crs = short_crs(options.assume_crs)
         notes.append(f"names no CRS: {crs} is assumed")
+    notes += _said_of_dates(odd.result())
     unknown = wkb.kinds(seen.types).unknown
     if unknown:
         notes.append(f"has geometries that cannot be stored: {', '.join(sorted(unknown))}")
@@ -155,7 +161,7 @@ def inspected(
         chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
-        odd_dates=_odd_dates(layer, names, notes, check),
+        odd_dates=list(odd.result()),
     )
 
 
@@ -202,16 +208,19 @@ def _numbers_are_lost(
     return True
 
 
-def _odd_dates(layer: Layer, names: Sequence[str], notes: list[str], check: Callable[[], None]) -> list[str]:
+def _odd_dates(layer: Layer, names: Sequence[str], check: Callable[[], None]) -> dict[str, int]:
+    """By column of dates how many values are written otherwise."""
     if layer.part.driver not in DATABASES:
-        return []
-    found = dates.odd(layer.part.path, layer.name, names, check)
-    notes += [
+        return {}
+    return dates.odd(layer.part.path, layer.name, names, check)
+
+
+def _said_of_dates(found: dict[str, int]) -> list[str]:
+    return [
         f"column {name!r} is of dates, and {count} values are written otherwise: features of which one is no "
         "date are rejected"
         for name, count in found.items()
     ]
-    return list(found)
 
 
 def _listed(found: list[Layer]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
@@ -17,48 +18,53 @@ TELLING = frozenset({"FlatGeobuf", "ESRI Shapefile", "OpenFileGDB"})
 DELETED = ord("*")
 
 
-def refuse_incomplete(layer: Layer, features: int, check: Callable[[], None]) -> list[str]:
-    """Raise `PermanentTaskError` where fewer features can be read than the file says, of a whole layer.
+@dataclass(frozen=True)
+class Told:
+    """What a file says of a layer."""
 
-    Answers notes on values that are read as others.
-    """
-    path, driver = layer.part.path, layer.part.driver
-    if driver == "CSV":
-        lines = _unquoted_lines(path, check)
-        if lines is not None and lines - 1 > features:
-            raise PermanentTaskError(
-                f"a quote is never closed: of {lines - 1} lines after the first, {features} can be read"
-            )
-        return []
-    notes: list[str] = []
-    told = _told(layer, notes, check)
-    if told is not None and told > features:
-        raise PermanentTaskError(
-            f"the file is damaged, or ends early: it tells of {told} features, and {features} can be read"
-        )
-    return notes
+    features: int | None = None
+    """How many it has; None where it does not say so."""
+    notes: list[str] = field(default_factory=list)
+    """On values that are read as others."""
 
 
-def _told(layer: Layer, notes: list[str], check: Callable[[], None]) -> int | None:
-    """How many features a file says that a layer has; None where it does not say so."""
+def told(layer: Layer, check: Callable[[], None]) -> Told:
+    """Ask the file. Raises `PermanentTaskError` for a damaged database."""
     path, driver = layer.part.path, layer.part.driver
     if driver in DATABASES:
         found = sqlite_screening.looked_over(path, layer.name, check)
         if found is None:
-            return None
+            return Told()
         rows, others = found
-        notes += [
+        notes = [
             f"column {name!r} is of numbers, and {count} values are something else, read as numbers"
             for name, count in others.items()
         ]
-        return rows
+        return Told(rows, notes)
     if driver == "MapInfo File" and path.suffix == ".mif":
         records = path.with_suffix(".mid")
-        return _lines(records) if records.exists() else None
+        return Told(_lines(records) if records.exists() else None)
     if driver not in TELLING:
-        return None
-    told = int(described(layer)["features"])
-    return told - _deleted(path.with_suffix(".dbf"), check) if driver == "ESRI Shapefile" else told
+        return Told()
+    features = int(described(layer)["features"])
+    return Told(
+        features - _deleted(path.with_suffix(".dbf"), check) if driver == "ESRI Shapefile" else features
+    )
+
+
+def refuse_incomplete(layer: Layer, features: int, said: Told, check: Callable[[], None]) -> None:
+    """Raise `PermanentTaskError` where fewer features can be read than the file says, of a whole layer."""
+    if layer.part.driver == "CSV":
+        lines = _unquoted_lines(layer.part.path, check)
+        if lines is not None and lines - 1 > features:
+            raise PermanentTaskError(
+                f"a quote is never closed: of {lines - 1} lines after the first, {features} can be read"
+            )
+    if said.features is not None and said.features > features:
+        raise PermanentTaskError(
+            f"the file is damaged, or ends early: it tells of {said.features} features, and "
+            f"{features} can be read"
+        )
 
 
 def _deleted(table: Path, check: Callable[[], None]) -> int:

@@ -11,6 +11,8 @@ from interfaces.errors import PermanentTaskError
 from . import encodings, feature_sizes, library, parquet_pages, screening, sqlite_screening, workbooks
 
 DATABASES = frozenset({"GPKG", "SQLite"})
+WITHOUT_CRS = frozenset({".shp", ".shx", ".dbf"})
+"""Of the files of a shapefile, those that have no place for one."""
 XML = frozenset({"LIBKML", "GML", "GPX"})
 JSON = frozenset({"GeoJSON", "GeoJSONSeq", "TopoJSON"})
 
@@ -32,19 +34,18 @@ class Part:
         return f"{self.title}{self.path.suffix}"
 
 
-def screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Part:
+def screened(part: Part, encoding: str | None, check: Callable[[], None], *, before: bool = False) -> Part:
     """The part, once it is known to be harmless; a GeoJSON sequence whose name does not say so is told.
 
-    A table of text is brought into UTF-8.
+    A table of text is brought into UTF-8. What was screened `before`, of the same version, is not read as a
+    whole once more.
     """
-    beside = part.path.iterdir() if part.path.is_dir() else part.path.parent.glob(f"{part.path.stem}.*")
-    for file in beside:
-        if file.is_file():
-            screening.refuse_crs_of_files(file, check)
+    if not before:
+        _refuse_crs_of_files(part, check)
     if part.path.is_dir():
         return part
     screening.refuse_references(part.path)
-    _screen_content(part, check)
+    _screen_content(part, check, before=before)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
         return part if foreign is None else _in_utf8(part, foreign, check)
@@ -56,10 +57,22 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Par
     return part
 
 
-def _screen_content(part: Part, check: Callable[[], None]) -> None:
-    feature_sizes.refuse_large_features(part.path, part.driver, check)
+def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
+    """In what has a place for a CRS; of the tables for it in a database `screen_sqlite` sees the values."""
+    beside = part.path.iterdir() if part.path.is_dir() else part.path.parent.glob(f"{part.path.stem}.*")
+    for file in beside:
+        if file.suffix in WITHOUT_CRS or (file == part.path and part.driver in DATABASES):
+            continue
+        if file.is_file():
+            screening.refuse_crs_of_files(file, check)
+
+
+def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> None:
     if part.driver in DATABASES:
-        _screen_database(part, check)
+        _screen_database(part, check, before=before)
+    if before:
+        return
+    feature_sizes.refuse_large_features(part.path, part.driver, check)
     if part.driver in XML:
         for file in (part.path, part.path.with_suffix(".xsd")):
             if file.exists():
@@ -70,10 +83,14 @@ def _screen_content(part: Part, check: Callable[[], None]) -> None:
         screening.refuse_linked_crs(part.path, check)
 
 
-def _screen_database(part: Part, check: Callable[[], None]) -> None:
+def _screen_database(part: Part, check: Callable[[], None], *, before: bool) -> None:
     sqlite_screening.screen_sqlite(part.path)
     most = library.MAX_FEATURE_BYTES
-    if part.path.stat().st_size > most and sqlite_screening.has_larger_values(part.path, most, check):
+    if (
+        not before
+        and part.path.stat().st_size > most
+        and sqlite_screening.has_larger_values(part.path, most, check)
+    ):
         raise PermanentTaskError(library.TOO_LARGE)
 
 

@@ -11,7 +11,7 @@ import shapely
 
 from interfaces.errors import PermanentTaskError
 from services.vector.files import DRIVERS
-from services.vector.losses import refuse_incomplete
+from services.vector.losses import refuse_incomplete, told
 from services.vector.parts import Part
 from services.vector.reading import layers
 
@@ -31,7 +31,7 @@ def made(folder: Path, extension: str) -> Path:
 
 def look(path: Path, features: int) -> None:
     [layer] = layers(Part(path, DRIVERS[path.suffix[1:]], "a"))
-    refuse_incomplete(layer, features, nothing)
+    refuse_incomplete(layer, features, told(layer, nothing), nothing)
 
 
 @pytest.mark.parametrize("extension", ["fgb", "shp", "gpkg", "mif"])

@@ -10,7 +10,7 @@ import pytest
 
 from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
-from services.vector import screening, sqlite_screening
+from services.vector import parts, screening, sqlite_screening
 
 
 def written(folder: Path, content: bytes | str) -> Path:
@@ -299,3 +299,25 @@ def test_a_crs_of_a_file_is_found_where_the_text_is_read_in_pieces(
     with pytest.raises(PermanentTaskError, match="its CRS names a file"):
         screening.refuse_crs_of_files(path, nothing)
     screening.refuse_crs_of_files(written(tmp_path, b"x" * 5000), nothing)
+
+
+def test_a_version_that_was_screened_is_not_read_as_a_whole_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.fgb"
+    path.write_bytes(b'"crs": "+init=/etc/a:key"')
+    part = parts.Part(path, "FlatGeobuf", "a")
+    with pytest.raises(PermanentTaskError, match="its CRS names a file"):
+        parts.screened(part, None, nothing)
+    assert parts.screened(part, None, nothing, before=True) == part
+
+
+@pytest.mark.parametrize("driver", ["GPKG", "SQLite"])
+def test_a_crs_in_a_table_of_a_database_is_found_by_its_value(tmp_path: Path, driver: str) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE other_spatial_ref_sys (id, proj4)")
+        database.execute("INSERT INTO other_spatial_ref_sys VALUES (1, ?)", ["+init=/etc/a:key"])
+        database.commit()
+    with pytest.raises(PermanentTaskError, match="its CRS names a file"):
+        parts.screened(parts.Part(path, driver, "a"), None, nothing)
