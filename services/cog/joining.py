@@ -89,6 +89,11 @@ def shared_factors(plan: ConversionPlan, factors: list[int]) -> list[int]:
     return [factor for factor in (1, *factors) if plan.tile_size % (block * factor) == 0]
 
 
+def made_factors(factors: list[int], width: int, height: int) -> list[int]:
+    """The factors of which a tile has overviews: until it is a single pixel, as GDAL makes that only once."""
+    return [factor for factor in factors if factor < 2 * max(width, height)]
+
+
 @dataclass(frozen=True)
 class TileFile:
     """The file of a tile, wherever it lies; `size` in bytes."""
@@ -126,12 +131,17 @@ class Blocks:
         return len(self.offsets) // self.columns
 
 
-def blocks_of(file: TileFile) -> list[Blocks]:
-    """Of a tile: of its full resolution, then of its overviews."""
+def blocks_of(file: TileFile, count: int = 0) -> list[Blocks]:
+    """Of a tile: of its full resolution, then of its overviews.
+
+    Where the last is a single pixel, it stands for what is missing of `count` levels as well.
+    """
     from tifffile import TiffFile
 
     with TiffFile(io.BufferedReader(_Reader(file), HEADER_BYTES), name="tile.tif") as tile:
-        return _levels(tile)
+        levels = _levels(tile)
+    last = levels[-1]
+    return levels + [last] * (count - len(levels) if last.width == last.height == 1 else 0)
 
 
 def fit(plan: ConversionPlan, found: list[list[Blocks]], factors: list[int]) -> bool:
