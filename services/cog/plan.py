@@ -13,7 +13,7 @@ from services.raster_metadata import Refused, Truncated, check_length, refuse_da
 from services.raster_source import RANDOM_ACCESS
 from services.second_look import UnreadableSource
 
-from .alpha import colors_of_selection, mask_of_selection
+from .alpha import colors_of_selection, mask_of_selection, refuse_unknown_alpha
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
 from .domains import lost_domains
@@ -124,6 +124,9 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     nodata, nodata_notes = planned_nodata(
         dataset, bands.numbers, options, bands.dtype, warped=warp is not None
     )
+    if nodata is None:
+        colors = colors_of_selection(dataset, bands.numbers)
+        refuse_unknown_alpha(colors, str(dataset.dtypes[bands.numbers[-1] - 1]), bands.dtype)
     if mask_of_selection(dataset, options.bands) is not None:
         notes.append("what alpha hides is hidden by a mask, since it is no alpha of the bands that are taken")
     notes += [classified.note(), *_warp_notes(warp, classified.content, bands), *nodata_notes]
