@@ -22,7 +22,7 @@ from .grid import warp_for
 from .nodata import planned_nodata
 from .passing import passes_through
 from .placement import placement
-from .profile import Pixels, creation_options, fitted_profile, is_lossless
+from .profile import Pixels, creation_options, fitted_profile
 from .sources import gdal_told, opened
 from .warping import memory_of
 
@@ -303,7 +303,7 @@ def tile_rows(width: int, block: int, levels: int, threshold: int) -> int:
 def _is_lossless(dataset: DatasetReader, options: CogOptions, bands: _Bands, warp: Warp | None) -> bool:
     import numpy
 
-    if warp is not None or options.scaling is not None or not is_lossless(options.profile):
+    if warp is not None or options.scaling is not None or not options.profile.lossless:
         return False
     if options.data_type is None:
         return True
