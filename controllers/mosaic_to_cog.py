@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from interfaces.contracts import JsonObject, StageResult, examples
 from interfaces.plans import FailJob, StageDefinition, StagePlan, Tasks, TasksFromItems
-from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget, RasterSources
+from interfaces.rasters import CogOptions, MosaicOptions, MosaicTarget, Placement, RasterSources
 from interfaces.sources import MAX_NAMED_BLOBS
 from interfaces.states import FailurePolicy
 from interfaces.workflows import TaskResults
@@ -39,11 +39,12 @@ class MosaicToCogParameters(RasterSources, MosaicTarget, CogOptions, MosaicOptio
         ),
     ] = 0.0
 
-    @model_validator(mode="after")
-    def _pixels_may_move(self) -> Self:
-        if self.placement == "keep":
+    @field_validator("placement")
+    @classmethod
+    def _pixels_may_move(cls, placement: Placement) -> Placement:
+        if placement == "keep":
             raise ValueError("placement keep: a mosaic has one grid, onto which such rasters are rectified")
-        return self
+        return placement
 
 
 class MosaicToCog:

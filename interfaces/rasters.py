@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from .containers import TargetContainer, Time
 from .contracts import JobParameters
@@ -14,6 +14,8 @@ from .registrations import CollectionId
 from .sources import BlobSources, checked_template
 
 GIGAPIXEL = 1_000_000_000
+FLOAT32_MAX = 3.4028235e38 * (1 + 1e-7)
+"""And what is rounded to it."""
 
 
 class RasterSources(BlobSources):
@@ -41,16 +43,20 @@ PathTemplate = Annotated[
 
 
 def _crs(text: str) -> str:
-    """A CRS as PROJ understands it, an authority's code in capitals."""
+    """A CRS with x and y on a map, as PROJ understands it, an authority's code in capitals."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
     if names_a_file(text.encode("utf-8", "replace")):
         raise ValueError("is a CRS that names a file, and those are not read")
     try:
-        CRS.from_user_input(text)
+        crs = CRS.from_user_input(text)
     except CRSError as error:
         raise ValueError(f"is no CRS that PROJ knows: {error}"[:300]) from None
+    if crs.is_geocentric:
+        raise ValueError("is a geocentric CRS, whose x and y are no place on a map")
+    if crs.is_vertical and not crs.is_compound:
+        raise ValueError("is a vertical CRS, which has no x and y")
     return text.upper() if re.fullmatch(r"[A-Za-z]+:\w+", text) else text
 
 
@@ -63,8 +69,8 @@ def _target_crs(text: str) -> str:
     from pyproj import CRS
 
     name = _crs(text)
-    if CRS.from_user_input(name).is_vertical:
-        raise ValueError("is a vertical CRS, which has no x and y")
+    if CRS.from_user_input(name).is_compound:
+        raise ValueError("is a compound CRS, and heights are not converted: name its horizontal part")
     return name
 
 
@@ -115,21 +121,41 @@ class CogProfile(JobParameters):
     overview_resampling: Literal["auto"] | OverviewResampling = "auto"
     bigtiff: Literal["if_safer", "yes", "no"] = "if_safer"
 
-    @model_validator(mode="after")
-    def _options_fit_the_compression(self) -> Self:
-        if self.level is not None:
-            most = {"deflate": 9, "zstd": 22}.get(self.compression)
-            if most is None:
-                raise ValueError("level goes with deflate and zstd")
-            if self.level > most:
-                raise ValueError(f"level of {self.compression} is at most {most}")
-        if self.quality is not None and self.compression not in LOSSY:
-            raise ValueError("quality goes with jpeg and webp")
-        if self.max_z_error and self.compression != "lerc":
-            raise ValueError("max_z_error goes with lerc")
-        if self.predictor not in ("auto", "none") and self.compression not in ("deflate", "zstd", "lzw"):
-            raise ValueError("predictor goes with deflate, zstd and lzw")
-        return self
+    @field_validator("level")
+    @classmethod
+    def _level_of_the_compression(cls, level: int | None, info: ValidationInfo) -> int | None:
+        compression = info.data.get("compression")
+        if level is None or compression is None:
+            return level
+        most = {"deflate": 9, "zstd": 22}.get(compression)
+        if most is None:
+            raise ValueError("level goes with deflate and zstd")
+        if level > most:
+            raise ValueError(f"level of {compression} is at most {most}")
+        return level
+
+    @field_validator("quality", "max_z_error", "predictor")
+    @classmethod
+    def _option_of_the_compression(cls, value: Any, info: ValidationInfo) -> Any:
+        compression, name = info.data.get("compression"), info.field_name or ""
+        if compression is None or value in (None, 0, "auto", "none"):
+            return value
+        takers: dict[str, tuple[Compression, ...]] = {
+            "quality": ("jpeg", "webp"),
+            "max_z_error": ("lerc",),
+            "predictor": ("deflate", "zstd", "lzw"),
+        }
+        *others, last = takers[name]
+        if compression not in takers[name]:
+            raise ValueError(f"{name} goes with {', '.join(others)}{' and ' if others else ''}{last}")
+        return value
+
+    @property
+    def lossless(self) -> bool:
+        """True when the compression gives back what went in."""
+        if self.compression == "webp":
+            return self.quality == 100
+        return self.compression != "jpeg" and self.max_z_error == 0
 
 
 class Scaling(JobParameters):
@@ -138,13 +164,30 @@ class Scaling(JobParameters):
     from_range: Annotated[list[Finite], Field(min_length=2, max_length=2)]
     to_range: Annotated[list[Finite], Field(min_length=2, max_length=2)]
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if self.from_range[0] >= self.from_range[1]:
-            raise ValueError("from_range: the first value must be below the second")
-        if self.to_range[0] == self.to_range[1]:
-            raise ValueError("to_range: the two values must differ")
-        return self
+    @field_validator("from_range")
+    @classmethod
+    def _rises(cls, values: list[float]) -> list[float]:
+        if values[0] >= values[1]:
+            raise ValueError("the first value must be below the second")
+        return values
+
+    @field_validator("to_range")
+    @classmethod
+    def _differ(cls, values: list[float]) -> list[float]:
+        if values[0] == values[1]:
+            raise ValueError("the two values must differ")
+        return values
+
+
+def holds(dtype: DataType, value: float) -> bool:
+    """True when the data type has the value, a finite one."""
+    if dtype == "float64":
+        return True
+    if dtype == "float32":
+        return abs(value) <= FLOAT32_MAX
+    bits = int(dtype.removeprefix("u").removeprefix("int"))
+    low, high = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return value.is_integer() and low <= value <= high
 
 
 class CogOptions(JobParameters):
@@ -184,20 +227,66 @@ class CogOptions(JobParameters):
         Annotated[Time, Field(description="Of all rasters of the job; else from tag or name")] | None
     ) = None
 
-    @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        if self.web_optimized and self.target_crs not in ("same", "EPSG:3857"):
+    @field_validator("web_optimized")
+    @classmethod
+    def _grid_of_web_maps(cls, wanted: bool, info: ValidationInfo) -> bool:
+        if wanted and info.data.get("target_crs", "same") not in ("same", "EPSG:3857"):
             raise ValueError("web_optimized means EPSG:3857; leave target_crs out")
-        if self.web_optimized and self.resolution is not None:
+        if wanted and info.data.get("resolution") is not None:
             raise ValueError("web_optimized takes the resolution of a zoom level; leave resolution out")
-        if self.placement == "keep" and (self.crs_wanted is not None or self.resolution is not None):
+        return wanted
+
+    @field_validator("placement")
+    @classmethod
+    def _pixels_that_stay(cls, placement: Placement, info: ValidationInfo) -> Placement:
+        asked = info.data
+        moved = asked.get("target_crs", "same") != "same" or asked.get("resolution") is not None
+        if placement == "keep" and (moved or asked.get("web_optimized")):
             raise ValueError(
                 "placement keep leaves pixels where they are; leave out target_crs, resolution and "
                 "web_optimized"
             )
-        if self.profile.compression in LOSSY and self.data_type not in (None, "uint8"):
-            raise ValueError(f"profile.compression {self.profile.compression} stores uint8 only")
-        return self
+        return placement
+
+    @field_validator("nodata")
+    @classmethod
+    def _nodata_that_is_stored_as_it_is(
+        cls, nodata: Literal["keep", "mask"] | float, info: ValidationInfo
+    ) -> Literal["keep", "mask"] | float:
+        profile = info.data.get("profile")
+        if profile is not None and not isinstance(nodata, str) and not profile.lossless:
+            raise ValueError(
+                f"profile.compression {profile.compression} is lossy and would change pixels around nodata: "
+                'ask for "mask", or for a lossless compression'
+            )
+        return nodata
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_of_a_picture(cls, bands: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        profile = info.data.get("profile")
+        if bands is None or profile is None or profile.compression not in LOSSY:
+            return bands
+        if len(bands) > 4 or (profile.compression == "webp" and len(bands) < 3):
+            least = "3" if profile.compression == "webp" else "1 or 3"
+            raise ValueError(
+                f"profile.compression {profile.compression} stores {least} bands and alpha, not {len(bands)}"
+            )
+        return bands
+
+    @field_validator("data_type")
+    @classmethod
+    def _type_of_all_that_is_asked(cls, dtype: DataType | None, info: ValidationInfo) -> DataType | None:
+        profile, nodata = info.data.get("profile"), info.data.get("nodata", "keep")
+        if dtype is None or profile is None:
+            return dtype
+        if profile.compression in LOSSY and dtype != "uint8":
+            raise ValueError(f"profile.compression {profile.compression} stores uint8 only")
+        if profile.predictor == "floating_point" and not dtype.startswith("float"):
+            raise ValueError(f"profile.predictor floating_point is for floats, not for {dtype}")
+        if not isinstance(nodata, str) and not holds(dtype, nodata):
+            raise ValueError(f"{dtype} has no value {nodata:.17g}, which is asked for nodata")
+        return dtype
 
     @property
     def crs_wanted(self) -> str | None:

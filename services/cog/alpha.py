@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from interfaces.errors import PermanentTaskError
+
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 COUNTS = (2, 4)
 """Of bands: GDAL takes alpha for a mask only where it is the last of so many (`GetMaskFlags`)."""
+TYPES = ("uint8", "uint16")
+"""Of pixels: in others GDAL takes no band for a mask (ibidem)."""
 
 
 def alpha_as_mask(colors: Sequence[str], bands: Sequence[int] | None) -> int | None:
@@ -26,6 +30,19 @@ def alpha_as_mask(colors: Sequence[str], bands: Sequence[int] | None) -> int | N
         return None
     known = len(bands) in COUNTS or len(colors) not in COUNTS
     return None if bands[-1] == alpha and list(bands).count(alpha) == 1 and known else alpha
+
+
+def refuse_unknown_alpha(colors: Sequence[str], dtype: str, new: str) -> None:
+    """Raise `PermanentTaskError` where pixels that alpha hides would be seen in another data type.
+
+    `colors` are the interpretations of the bands that are stored, in lower case.
+    """
+    hides = len(colors) in COUNTS and colors[-1] == "alpha" and dtype in TYPES
+    if hides and new not in TYPES:
+        raise PermanentTaskError(
+            f"data_type {new}: alpha hides pixels as {' or '.join(TYPES)} only: leave its band out of bands, "
+            "and a mask hides them, or give nodata a value"
+        )
 
 
 def mask_of_selection(dataset: DatasetReader, bands: Sequence[int] | None) -> int | None:

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from interfaces.blobs import BlobRepository
 from interfaces.containers import WrittenContainer
 from interfaces.contracts import Contract, TaskParameters
-from interfaces.conversions import MadeCog
+from interfaces.conversions import CogRequest, MadeCog
+from interfaces.publications import Outcome
 from interfaces.workflows import TaskContext
 from services.stac.collection import collection_link
 from services.stac.item_batches import GROUPED_TASKS
@@ -62,9 +63,9 @@ class PublishCog:
         request = made.request
         picture = thumbnail_name(request.name) if made.thumbnail else None
         outcome = self._publisher.publish(made, context, thumbnail=picture)
-        if outcome.status == "published":
-            item: dict[str, JsonValue] = {"container": request.container, "name": request.name}
-            context.discover([{**item, "item": made.file.item}])
+        item = made.file.item if outcome.status == "published" else _item_of(outcome, request)
+        if item is not None:
+            context.discover([{"container": request.container, "name": request.name, "item": item}])
         file = made.file
         return PublishCogResult(
             source=made.sources[0].name,
@@ -84,6 +85,11 @@ class PublishCog:
             pixels_equal=file.pixels_equal,
             notes=file.notes,
         )
+
+
+def _item_of(outcome: Outcome, request: CogRequest) -> dict[str, JsonValue] | None:
+    """That of what was there already, since whoever published it may have ended before it was written."""
+    return outcome.cog.item if outcome.cog is not None and request.overwrite != "never" else None
 
 
 class WriteItemParameters(TaskParameters):

@@ -80,7 +80,8 @@ def convert_tile(
         check()
         root = compose(plan, paths, scratch, tile)
         name = documents.write(root, scratch / "output.vrt")
-        factors = overview_factors(plan)
+        *_, width, height = plan.window(tile)
+        factors = joining.made_factors(overview_factors(plan), width, height)
         joined = keeps_tiles(plan) and not documents.has_mask(root)
         encoding, settings = joining.tile_encoding(plan) if joined else FAST
         options = _tile_options(plan, threads) | encoding | of_domains(root)
@@ -155,7 +156,7 @@ def _join(
     blocks = []
     for file in files:
         check()
-        blocks.append(joining.blocks_of(file))
+        blocks.append(joining.blocks_of(file, len(shared)))
     if not joining.fit(plan, blocks, shared):
         return False
     creation = plan.creation | of_domains(empty) | {"SPARSE_OK": "YES"}

@@ -328,10 +328,10 @@ def set_overviews(root: Element, paths: list[str]) -> None:
             SubElement(overview, "SourceBand").text = str(index)
 
 
-def from_overview(root: Element, level: int) -> None:
-    """Let the pixels of sources be those of an overview of theirs, 0 for the finest."""
+def from_overview(root: Element, levels: list[int]) -> None:
+    """Let the pixels of each source be those of an overview of its own, 0 for the finest."""
     for band in bands_of(root):
-        for source in _sources(band):
+        for source, level in zip(_sources(band), levels, strict=False):
             options = Element("OpenOptions")
             SubElement(options, "OOI", {"key": "OVERVIEW_LEVEL"}).text = str(level)
             source.insert(1, options)

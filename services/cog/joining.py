@@ -15,12 +15,13 @@ small overviews without any data, which stay left out.
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from interfaces.conversions import ConversionPlan
 from interfaces.errors import ContractViolation, PermanentTaskError
@@ -89,6 +90,11 @@ def shared_factors(plan: ConversionPlan, factors: list[int]) -> list[int]:
     return [factor for factor in (1, *factors) if plan.tile_size % (block * factor) == 0]
 
 
+def made_factors(factors: list[int], width: int, height: int) -> list[int]:
+    """The factors of which a tile has overviews: until it is a single pixel, as GDAL makes that only once."""
+    return [factor for factor in factors if factor < 2 * max(width, height)]
+
+
 @dataclass(frozen=True)
 class TileFile:
     """The file of a tile, wherever it lies; `size` in bytes."""
@@ -126,12 +132,15 @@ class Blocks:
         return len(self.offsets) // self.columns
 
 
-def blocks_of(file: TileFile) -> list[Blocks]:
-    """Of a tile: of its full resolution, then of its overviews."""
-    from tifffile import TiffFile
+def blocks_of(file: TileFile, count: int = 0) -> list[Blocks]:
+    """Of a tile: of its full resolution, then of its overviews.
 
-    with TiffFile(io.BufferedReader(_Reader(file), HEADER_BYTES), name="tile.tif") as tile:
-        return _levels(tile)
+    Where the last is a single pixel, it stands for what is missing of `count` levels as well.
+    """
+    with _opened(io.BufferedReader(_Reader(file), HEADER_BYTES), name="tile.tif") as tile:
+        levels = _levels(tile)
+    last = levels[-1]
+    return levels + [last] * (count - len(levels) if last.width == last.height == 1 else 0)
 
 
 def fit(plan: ConversionPlan, found: list[list[Blocks]], factors: list[int]) -> bool:
@@ -149,9 +158,7 @@ def fit(plan: ConversionPlan, found: list[list[Blocks]], factors: list[int]) -> 
 
 def left_out(target: str) -> list[Blocks]:
     """What a COG says of its levels, the full resolution first."""
-    from tifffile import TiffFile
-
-    with TiffFile(target) as file:
+    with _opened(target) as file:
         return _levels(file)
 
 
@@ -176,15 +183,13 @@ def join(
     `found` are the blocks of each tile. Raises `PermanentTaskError` where the COG would be too large for the
     TIFF that it is.
     """
-    from tifffile import TiffFile
-
     places = []
     with open(target, "r+b") as cog:
         for level in reversed(range(levels)):
             grid = _Grid(plan, [tile[level] for tile in found])
             places.append((level, *_append(cog, grid, files, check)))
         size = cog.seek(0, io.SEEK_END)
-    with TiffFile(target, mode="r+") as file:
+    with _opened(target, mode="r+") as file:
         if not file.is_bigtiff and size >= CLASSIC_BYTES:
             raise PermanentTaskError("profile.bigtiff: the COG is larger than 4 GiB, and must be a BigTIFF")
         for level, offsets, sizes in places:
@@ -254,6 +259,14 @@ def _read(file: TileFile, blocks: Blocks, tile: int, run: list[int]) -> list[mem
         raise ContractViolation(f"tile {tile} ends within its blocks")
     view = memoryview(data)
     return [view[blocks.offsets[block] - start :][: blocks.sizes[block]] for block in run]
+
+
+def _opened(file: str | io.BufferedReader, **options: Any) -> TiffFile:
+    from tifffile import TiffFile
+
+    # It knows no nodata of int8, and would warn of it for each level of each tile.
+    logging.getLogger("tifffile").setLevel(logging.ERROR)
+    return TiffFile(file, **options)
 
 
 def _levels(file: TiffFile) -> list[Blocks]:

@@ -18,6 +18,7 @@ from interfaces.conversions import (
 from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogOptions, CogProfile, MosaicOptions
 
+from .alpha import refuse_unknown_alpha
 from .composing import reaches_into
 from .content import overview_resampling_for
 from .estimates import MEGABYTE, Output, Reading, item_bytes, mosaic_estimate, refuse_too_large
@@ -163,6 +164,8 @@ def _pixels(mosaic: Mosaic, options: CogOptions) -> tuple[Pixels, list[str]]:
         alpha=alpha,
         warped=True,
     )
+    if nodata is None:
+        refuse_unknown_alpha(mosaic.colors, mosaic.dtype, dtype)
     pixels = Pixels(
         width=mosaic.grid.width,
         height=mosaic.grid.height,

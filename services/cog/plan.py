@@ -13,7 +13,7 @@ from services.raster_metadata import Refused, Truncated, check_length, refuse_da
 from services.raster_source import RANDOM_ACCESS
 from services.second_look import UnreadableSource
 
-from .alpha import colors_of_selection, mask_of_selection
+from .alpha import colors_of_selection, mask_of_selection, refuse_unknown_alpha
 from .content import classify, overview_resampling_for
 from .crs import crs_to_assign
 from .domains import lost_domains
@@ -22,7 +22,7 @@ from .grid import warp_for
 from .nodata import planned_nodata
 from .passing import passes_through
 from .placement import placement
-from .profile import Pixels, creation_options, fitted_profile, is_lossless
+from .profile import Pixels, creation_options, fitted_profile
 from .sources import gdal_told, opened
 from .warping import memory_of
 
@@ -124,6 +124,9 @@ def _plan(dataset: DatasetReader, source: SourceBlob, options: CogOptions, limit
     nodata, nodata_notes = planned_nodata(
         dataset, bands.numbers, options, bands.dtype, warped=warp is not None
     )
+    if nodata is None:
+        colors = colors_of_selection(dataset, bands.numbers)
+        refuse_unknown_alpha(colors, str(dataset.dtypes[bands.numbers[-1] - 1]), bands.dtype)
     if mask_of_selection(dataset, options.bands) is not None:
         notes.append("what alpha hides is hidden by a mask, since it is no alpha of the bands that are taken")
     notes += [classified.note(), *_warp_notes(warp, classified.content, bands), *nodata_notes]
@@ -300,7 +303,7 @@ def tile_rows(width: int, block: int, levels: int, threshold: int) -> int:
 def _is_lossless(dataset: DatasetReader, options: CogOptions, bands: _Bands, warp: Warp | None) -> bool:
     import numpy
 
-    if warp is not None or options.scaling is not None or not is_lossless(options.profile):
+    if warp is not None or options.scaling is not None or not options.profile.lossless:
         return False
     if options.data_type is None:
         return True

@@ -49,13 +49,6 @@ def compression_of(profile: CogProfile, dtype: str) -> Compression:
     return "zstd" if "float" in dtype or "complex" in dtype else "deflate"
 
 
-def is_lossless(profile: CogProfile) -> bool:
-    """True when the compression gives back what went in."""
-    if profile.compression == "webp":
-        return profile.quality == 100
-    return profile.compression != "jpeg" and profile.max_z_error == 0
-
-
 def creation_options(profile: CogProfile, pixels: Pixels, overviews: OverviewResampling) -> dict[str, str]:
     """All but the number of threads. Raises `PermanentTaskError` for what cannot be stored so."""
     compression = compression_of(profile, pixels.dtype)
@@ -183,7 +176,7 @@ def _refuse_unfit(profile: CogProfile, pixels: Pixels, compression: Compression)
         raise PermanentTaskError(f"profile.compression lerc does not store {pixels.dtype}")
     if compression in ("jpeg", "webp"):
         _refuse_unfit_picture(pixels, compression)
-    if not is_lossless(profile) and pixels.nodata not in (None, "nan"):
+    if not profile.lossless and pixels.nodata not in (None, "nan"):
         raise PermanentTaskError(
             f"profile.compression {compression} is lossy and would change pixels around nodata "
             f'{pixels.nodata}: ask for nodata "mask", or for a lossless compression'

@@ -61,6 +61,7 @@ from interfaces.publications import (
     PublishedCog,
 )
 from interfaces.workflows import TaskContext
+from services.cog.naming import item_name
 from services.cog.targets import LOOKS, MARK, SeenTarget, complete, look
 
 logger = logging.getLogger(__name__)
@@ -92,13 +93,26 @@ class Publisher:
     ) -> str | None:
         """Why nothing needs to be made for a request, before any work is done; None: it is to be made.
 
+        So is a COG without its item beside it, although it is the same.
+
         Raises `PermanentTaskError` for a target that is a source of the job, or not this app's.
         """
         self._check_target(request, sources, context)
         if request.overwrite == "always":
             return None
         seen = look(self._blobs, self._publications, request.container, request.name)
-        return _up_to_date(seen, request, sources)
+        reason = _up_to_date(seen, request, sources)
+        if reason and request.overwrite == "if_changed" and not self._has_item(request):
+            # Its job ended between the two, by a cancellation or by what became of other rasters.
+            return None
+        return reason
+
+    def _has_item(self, request: CogRequest) -> bool:
+        try:
+            self._blobs.properties(request.container, item_name(request.name))
+        except BlobNotFound:
+            return False
+        return True
 
     def published(
         self, request: CogRequest, sources: Sequence[SourceBlob], context: TaskContext

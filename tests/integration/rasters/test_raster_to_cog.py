@@ -82,6 +82,23 @@ def test_asked_again_for_the_same_nothing_is_made_and_for_a_changed_source_it_is
         assert (cog.width, cog.height) == (300, 200)
 
 
+def test_a_cog_whose_job_ended_before_its_item_was_written_gets_it_when_asked_again(
+    workshop: Workshop, make_raster: MakeRaster
+) -> None:
+    workshop.put("a.tif", make_raster())
+    first = workshop.run(blob="a.tif")
+    item = workshop.blobs.read(workshop.target, "a.item.json")
+    etag = workshop.blobs.properties(workshop.target, "a.tif").etag
+    workshop.blobs.delete(workshop.target, ["a.item.json"])
+
+    again = workshop.world.engine.rerun(first["job_id"], correlation_id="test")
+    second = workshop.world.run(again.job_id)
+
+    assert (second["result"]["unchanged"], second["result"]["cogs"]) == (1, 0)
+    assert workshop.blobs.read(workshop.target, "a.item.json") == item
+    assert workshop.blobs.properties(workshop.target, "a.tif").etag == etag
+
+
 def test_no_source_of_a_job_is_written_over_by_it(workshop: Workshop, make_raster: MakeRaster) -> None:
     first, second = make_raster(), make_raster(size=(300, 200))
     workshop.put("a.tif", first)

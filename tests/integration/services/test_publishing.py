@@ -14,6 +14,7 @@ from interfaces.errors import Conflict, LeaseLost, PermanentTaskError, TaskCance
 from interfaces.publications import TargetRecord
 from interfaces.rasters import Overwrite
 from repositories.publications import PostgresPublicationRepository
+from services.cog.naming import item_name
 from services.cog.publishing import COG_TYPE
 from tests.fix_publishing import NAME, SCRATCH, Place
 
@@ -84,6 +85,7 @@ def test_what_is_there_is_replaced_as_overwrite_says(
 ) -> None:
     first, second = place.attempt("a"), place.attempt("b")
     place.publish(place.made(first, b"first"), first)
+    place.blobs.write(place.target, item_name(NAME), b"{}")
     made = place.made(second, b"second", overwrite=overwrite, **change)
     reason = place.publisher().up_to_date(made.request, made.sources, second)
     outcome = place.publish(made, second)

@@ -36,7 +36,7 @@ def listed(matched: int) -> StageResult:
         ({"path_template": "{stem}.tif"}, "path_template", "Extra inputs"),
         ({"order": "random"}, "order", "'listed', 'name'"),
         ({"pixel_size": "smallest"}, "pixel_size", "'finest', 'coarsest'"),
-        ({"placement": "keep"}, "", "a mosaic has one grid"),
+        ({"placement": "keep"}, "placement", "a mosaic has one grid"),
         ({"blob": "a.tif"}, "", "exactly one of blob, blobs and prefix"),
     ],
 )

@@ -57,22 +57,42 @@ def failed(index: int, error: str) -> TaskOutcome:
         ({"assume_crs": "Wonderland"}, "assume_crs", "no CRS that PROJ knows"),
         ({"resolution": 0}, "resolution.0", "greater than 0"),
         ({"resolution": [10, -10]}, "resolution.1", "greater than 0"),
-        ({"web_optimized": True, "target_crs": "EPSG:4326"}, "", "leave target_crs out"),
-        ({"web_optimized": True, "resolution": 10}, "", "leave resolution out"),
+        ({"web_optimized": True, "target_crs": "EPSG:4326"}, "web_optimized", "leave target_crs out"),
+        ({"web_optimized": True, "resolution": 10}, "web_optimized", "leave resolution out"),
         ({"profile": {"compression": "rar"}}, "profile.compression", "'auto', 'deflate'"),
-        ({"profile": {"compression": "deflate", "level": 15}}, "profile", "at most 9"),
-        ({"profile": {"compression": "lzw", "level": 5}}, "profile", "level goes with"),
-        ({"profile": {"quality": 80}}, "profile", "quality goes with jpeg and webp"),
+        ({"profile": {"compression": "deflate", "level": 15}}, "profile.level", "at most 9"),
+        ({"profile": {"compression": "lzw", "level": 5}}, "profile.level", "level goes with"),
+        ({"profile": {"quality": 80}}, "profile.quality", "quality goes with jpeg and webp"),
         ({"profile": {"block_size": 500}}, "profile.block_size", "multiple of 16"),
-        ({"profile": {"compression": "jpeg"}, "data_type": "uint16"}, "", "stores uint8 only"),
+        ({"profile": {"compression": "jpeg"}, "data_type": "uint16"}, "data_type", "stores uint8 only"),
         ({"bands": [0]}, "bands.0", "greater than or equal to 1"),
         ({"nodata": "none"}, "nodata", "keep"),
-        ({"scaling": {"from_range": [5, 5], "to_range": [0, 255]}}, "scaling", "below the second"),
+        ({"scaling": {"from_range": [5, 5], "to_range": [0, 255]}}, "scaling.from_range", "below the second"),
         ({"max_failed_fraction": 1.5}, "max_failed_fraction", "less than or equal to 1"),
         ({"datetime": 20240101}, "datetime", "ISO 8601"),
         ({"placement": "somehow"}, "placement", "'rectify', 'keep' or 'refuse'"),
-        ({"placement": "keep", "target_crs": "EPSG:3857"}, "", "leaves pixels where they are"),
-        ({"placement": "keep", "resolution": 10}, "", "leaves pixels where they are"),
+        ({"placement": "keep", "target_crs": "EPSG:3857"}, "placement", "leaves pixels where they are"),
+        ({"placement": "keep", "resolution": 10}, "placement", "leaves pixels where they are"),
+        ({"target_crs": "EPSG:4978"}, "target_crs", "geocentric CRS"),
+        ({"target_crs": "EPSG:32632+5773"}, "target_crs", "compound CRS, and heights are not converted"),
+        ({"assume_crs": "EPSG:5773"}, "assume_crs", "vertical CRS, which has no x and y"),
+        ({"profile": {"max_z_error": 0.1}}, "profile.max_z_error", "max_z_error goes with lerc"),
+        (
+            {"profile": {"compression": "webp", "predictor": "horizontal"}},
+            "profile.predictor",
+            "predictor goes with deflate, zstd and lzw",
+        ),
+        ({"scaling": {"from_range": [0, 5], "to_range": [1, 1]}}, "scaling.to_range", "must differ"),
+        ({"nodata": 300, "data_type": "uint8"}, "data_type", "uint8 has no value 300"),
+        ({"nodata": -0.5, "data_type": "int16"}, "data_type", "int16 has no value -0.5"),
+        ({"nodata": 1e39, "data_type": "float32"}, "data_type", "float32 has no value"),
+        ({"nodata": 0, "profile": {"compression": "jpeg"}}, "nodata", "jpeg is lossy"),
+        ({"bands": [1, 2], "profile": {"compression": "webp"}}, "bands", "webp stores 3 bands"),
+        (
+            {"profile": {"compression": "zstd", "predictor": "floating_point"}, "data_type": "int8"},
+            "data_type",
+            "floating_point is for floats, not for int8",
+        ),
         ({"colour": "red"}, "colour", "Extra inputs"),
     ],
 )
@@ -82,7 +102,26 @@ def test_bad_parameters_are_refused_by_the_name_of_the_field(
     with pytest.raises(ValidationError) as refused:
         parse(**parameters)
     errors = [(".".join(map(str, error["loc"])), error["msg"]) for error in refused.value.errors()]
-    assert any(path.startswith(field) and reason in message for path, message in errors), errors
+    named = [message for path, message in errors if path == field or (field and path.startswith(field + "."))]
+    assert any(reason in message for message in named), errors
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"nodata": 255, "data_type": "uint8"},
+        {"nodata": -128, "data_type": "int8"},
+        {"nodata": -3.4028235e38, "data_type": "float32"},
+        {"nodata": 1e300, "data_type": "float64"},
+        {"nodata": 0, "profile": {"compression": "webp", "quality": 100}},
+        {"nodata": "mask", "profile": {"compression": "jpeg", "quality": 80}, "bands": [1, 2, 3, 4]},
+        {"profile": {"compression": "deflate", "level": 9, "predictor": "none"}},
+        {"web_optimized": True, "target_crs": "epsg:3857"},
+        {"assume_crs": "EPSG:32632+5773", "placement": "keep"},
+    ],
+)
+def test_what_fits_together_is_taken(asked: JsonObject) -> None:
+    assert parse(**asked).model_dump(mode="json").items() >= {"container": "bronze"}.items()
 
 
 def test_spellings_of_one_request_make_one_job() -> None:

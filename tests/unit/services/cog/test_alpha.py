@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from interfaces.errors import PermanentTaskError
 from services.cog.alpha import alpha_as_mask
 from tests.unit.services.rasters import write_raster
 
@@ -110,3 +111,15 @@ def test_what_becomes_of_alpha_is_noted(tmp_path: Path) -> None:
     path, _ = raster(tmp_path / "a.tif")
     assert any("hidden by a mask" in note for note in plan_of(path, bands=[1, 2, 3]).notes)
     assert any("alpha hides became nodata 7" in note for note in plan_of(path, nodata=7).notes)
+
+
+def test_alpha_is_not_taken_to_a_type_in_which_it_hides_nothing(tmp_path: Path) -> None:
+    path, shown = raster(tmp_path / "a.tif")
+    for options in ({}, {"bands": [2, 4]}, {"target_crs": "EPSG:3035"}):
+        with pytest.raises(PermanentTaskError, match=r"data_type float32: alpha hides .* leave its band out"):
+            plan_of(path, data_type="float32", **options)
+    for bands, nodata in (([1, 2, 3], "keep"), (None, 7)):
+        with cog_of(path, data_type="float32", bands=bands, nodata=nodata) as cog:
+            assert numpy.array_equal(cog.read_masks(1) != 0, shown)
+    with cog_of(path, data_type="uint16") as cog:
+        assert numpy.array_equal(cog.read_masks(1) != 0, shown)

@@ -128,6 +128,19 @@ def test_the_last_pixels_of_overviews_are_made_of_what_is_left(tmp_path: Path) -
             assert numpy.unique(overview.read()).tolist() == [9]
 
 
+def test_nothing_is_said_of_nodata_that_only_gdal_reads(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = raster(tmp_path / "a.tif", dtype="int8", nodata=7)
+    plan = planned(path)
+    tile = tmp_path / "tile.tif"
+    convert_tile(plan, [str(path)], 8, str(tile), threads=1)
+
+    assert len(blocks_of(TileFile.local(str(tile)))) == 5
+
+    assert not caplog.records
+
+
 def test_a_raster_without_any_data_is_a_valid_cog(tmp_path: Path, compressed_again: list[bool]) -> None:
     """Of whose coarse overviews no block is stored."""
     path = write_raster(tmp_path / "a.tif", numpy.full((1, HEIGHT, WIDTH), 7, "int16"), nodata=7)

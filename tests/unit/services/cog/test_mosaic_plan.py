@@ -215,6 +215,13 @@ def test_jpeg_turns_the_alpha_of_a_mosaic_into_a_mask(tmp_path: Path) -> None:
         assert (cog.read_masks(1)[100:] == 255).all()
 
 
+def test_the_alpha_of_a_mosaic_is_not_taken_to_a_type_in_which_it_hides_nothing(tmp_path: Path) -> None:
+    paths = pair(tmp_path, plain(200, bands=4), plain(200, bands=4), photometric="rgb", alpha="yes")
+
+    with pytest.raises(PermanentTaskError, match="data_type int16: alpha hides"):
+        plan_of(*paths, data_type="int16")
+
+
 @pytest.mark.parametrize("tiles", [{}, {"chunk_threshold": 300_000}])
 def test_alpha_that_is_left_out_of_a_mosaic_hides_by_a_mask(tmp_path: Path, tiles: dict[str, Any]) -> None:
     data = plain(200, bands=4)

@@ -8,7 +8,7 @@ import pytest
 
 from interfaces.errors import PermanentTaskError
 from interfaces.rasters import CogProfile
-from services.cog.profile import Pixels, creation_options, is_lossless, overview_count
+from services.cog.profile import Pixels, creation_options, overview_count
 
 
 def options_of(
@@ -131,7 +131,7 @@ def test_what_can_be_stored_is(profile: dict[str, Any], pixels: dict[str, Any]) 
     ],
 )
 def test_which_profiles_give_back_what_went_in(profile: dict[str, Any], lossless: bool) -> None:
-    assert is_lossless(CogProfile(**profile)) is lossless
+    assert CogProfile(**profile).lossless is lossless
 
 
 @pytest.mark.parametrize(

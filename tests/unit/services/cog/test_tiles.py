@@ -90,6 +90,26 @@ def test_averages_of_tiles_are_exact(tmp_path: Path) -> None:
         assert numpy.unique(level[:, :-1, :-1]).tolist() == [15.0]
 
 
+@pytest.mark.parametrize(("corner", "nodata"), [(1, "keep"), (3, "keep"), (1, "mask")])
+def test_a_last_tile_of_hardly_any_pixels_is_in_all_overviews(
+    tmp_path: Path, corner: int, nodata: str
+) -> None:
+    """As of 2^n + 1 pixels, common for elevations; GDAL makes no two overviews of a single pixel."""
+    data = numpy.full((1, 1024 + corner, 1024 + corner), 9, "uint8")
+    data[:, 1024:, 1024:] = 5
+    path = write_raster(tmp_path / "a.tif", data, nodata=0)
+    plan = plan_of(path, profile={"block_size": 128, "overview_resampling": "average"}, nodata=nodata)
+
+    tiled = make(plan.model_copy(update={"tile_size": 512}), path)
+
+    for factor, level in zip([1, 2, 4, 8, 16], levels(tiled), strict=False):
+        assert level[0, 0, 0] == level[0, -1, 0] == level[0, 0, -1] == 9
+        assert not numpy.ma.getmaskarray(level).any()
+        if nodata == "keep":
+            assert level.shape[1] == -(-data.shape[1] // factor)
+            assert level[0, -1, -1] == 5
+
+
 def test_everything_that_a_raster_says_goes_through_tiles(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", pixels(bands=3), photometric="rgb", SOURCE_ICC_PROFILE="AAAAAAAA")
     with rasterio.open(path, "r+") as dataset:
