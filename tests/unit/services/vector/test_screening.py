@@ -80,6 +80,10 @@ def test_json_whose_crs_is_to_be_read_elsewhere_is_refused(
         ),
         ("CREATE VIEW v AS SELECT ZeroBlob(900000000) AS geom", "'v' has ZEROBLOB"),
         ("CREATE TABLE t (a, b AS (printf('%.900000000c', a)))", "'t' has PRINTF"),
+        ("CREATE TABLE t (a, b AS (hex(hex(a))))", "'t' has HEX"),
+        ("CREATE TABLE t (a, b GENERATED ALWAYS AS (a || a) VIRTUAL)", "'t' has ..,"),
+        ("CREATE TABLE t (a CHECK (hex(a) <> ''), replace text, b, c)", None),
+        ("CREATE TABLE t (a, b AS (lower(a)))", None),
         ("CREATE TABLE format (width)", None),
         ("CREATE VIEW v AS SELECT name AS a FROM sqlite_master", None),
         (
