@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from interfaces.access import Role
 from interfaces.contracts import JobParameters, JsonObject, StageResult, examples
 from interfaces.marks import Granted
 from interfaces.plans import StageDefinition, StagePlan, Tasks
@@ -42,6 +43,9 @@ class StacSetupParameters(JobParameters):
     """What pgstac is told, and who may use it besides the app."""
 
     model_config = examples({})
+
+    needed_role = Role.OPERATOR
+    """Schema, settings and rights of the catalog are everybody's."""
 
     settings: PgstacSettings = PgstacSettings()
     readers: Annotated[

@@ -11,11 +11,19 @@ from typing import Any
 import rfc8785
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from interfaces.access import current_caller
 from interfaces.allow_lists import AllowLists
 from interfaces.callbacks import CallbackRequest
 from interfaces.contracts import JobId, JsonObject
 from interfaces.costs import DryRun
-from interfaces.errors import Conflict, FieldError, InvalidParameters, InvalidRequest, PayloadTooLarge
+from interfaces.errors import (
+    Conflict,
+    FieldError,
+    InvalidParameters,
+    InvalidRequest,
+    PayloadTooLarge,
+    RoleNeeded,
+)
 from interfaces.follow_ups import LONGEST_CHAIN, RESULT_DOCUMENT, FollowUps, Then
 from interfaces.jobs import Changed, JobTypeInfo, Link, NewJob, StageInfo, Submitted
 from interfaces.settings import Settings
@@ -114,7 +122,7 @@ class Submission:
 
         Raises `UnknownJobType`, `InvalidRequest` and `InvalidParameters` naming the field.
         """
-        self._job_types.get(job_type)
+        controller = self._controller(job_type)
         try:
             later = {name for name, value in parameters.items() if check(value, roots, name)}
         except TemplateError as error:
@@ -131,7 +139,7 @@ class Submission:
             if told or not later:
                 text = "; ".join(f"{e.field}: {e.reason}" for e in told) or error.detail
                 raise InvalidParameters(text, errors=told) from None
-        unknown = later.difference(self._job_types.get(job_type).parameters_model.model_fields)
+        unknown = later.difference(controller.parameters_model.model_fields)
         if unknown:
             place = f"{field}.{min(unknown)}"
             reason = FieldError(field=place, reason="Extra inputs are not permitted")
@@ -238,6 +246,7 @@ class Submission:
             JobTypeInfo(
                 job_type=controller.job_type,
                 description=controller.description,
+                needed_role=controller.parameters_model.needed_role.label,
                 parameters_schema=controller.parameters_model.model_json_schema(),
                 stages=[
                     StageInfo(number=n, key=s.key, task_type=s.task_type, on_failure=s.on_failure)
@@ -247,8 +256,19 @@ class Submission:
             for controller in self._job_types.all()
         ]
 
-    def _asked(self, job_type: str, parameters: object) -> tuple[JobController[Any], JsonObject]:
+    def _controller(self, job_type: str) -> JobController[Any]:
+        """The controller, if the caller may ask for such jobs. What timers submit was asked for before.
+
+        Raises `UnknownJobType`, `RoleNeeded`.
+        """
         controller = self._job_types.get(job_type)
+        caller, needed = current_caller(), controller.parameters_model.needed_role
+        if caller is not None and not caller.principal.may(needed):
+            raise RoleNeeded(f"{job_type}: {caller.principal.needs(needed)}")
+        return controller
+
+    def _asked(self, job_type: str, parameters: object) -> tuple[JobController[Any], JsonObject]:
+        controller = self._controller(job_type)
         if not isinstance(parameters, dict):
             reason = f"must be a JSON object, not {type(parameters).__name__}"
             raise InvalidParameters(

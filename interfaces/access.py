@@ -50,6 +50,16 @@ class Principal:
     by_session: bool = False
     """Known by a cookie, which browsers send along whoever made them ask."""
 
+    def may(self, role: Role) -> bool:
+        """Whether they have this role. Where whoever has none got past the gate, nobody is asked for any:
+        as on a developer's machine."""
+        return self.kind == "anonymous" or self.role >= role
+
+    def needs(self, role: Role) -> str:
+        """How a refusal says so."""
+        has = self.role.label if self.role else "none"
+        return f"this needs the role {role.label}; {self.name[:100]} has {has}"
+
 
 @dataclass(frozen=True)
 class Caller:

@@ -7,7 +7,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ClassVar, ParamSpec, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
     validate_call,
 )
 
+from .access import Role
 from .errors import ContractViolation, FieldError, field_errors
 from .states import StageStatus, TaskStatus
 
@@ -54,6 +55,9 @@ class JobParameters(BaseModel):
     """Base of every job type's parameters: unknown fields and coerced types are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    needed_role: ClassVar[Role] = Role.SUBMITTER
+    """The least role that may ask for such a job (docs/access.md)."""
 
 
 class TaskParameters(BaseModel):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .access import Role
 from .callbacks import CallbackRequest
 from .contracts import Contract, JobId, JsonObject
 from .costs import Usage
@@ -76,6 +77,8 @@ class JobTypeInfo(Contract):
 
     job_type: str
     description: str
+    needed_role: str = Role.SUBMITTER.label
+    """The least role that may submit it, where callers have roles."""
     parameters_schema: JsonObject
     stages: list[StageInfo]
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from .containers import Time
 from .contracts import JobParameters
+from .ogr_conditions import checked_condition
 from .rasters import Crs, Finite, TargetCrs
 from .registrations import CollectionId
 from .sources import BlobSources
@@ -136,6 +137,7 @@ class ReadOptions(JobParameters):
         Annotated[
             str,
             Field(min_length=1, max_length=10_000, description="Only features for which this OGR SQL holds"),
+            AfterValidator(checked_condition),
         ]
         | None
     ) = None

@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from interfaces.access import Role
 from interfaces.workflows import JobController, TaskDefinition
 
 from .markdown import code, table
@@ -39,6 +40,7 @@ def _job_type(job: JobController[Any]) -> str:
     parts = [
         f"## {job.job_type}\n",
         f"{job.description}\n",
+        _needed(job.parameters_model.needed_role),
         table(("parameter", "type", "default", ""), _parameters(schema)) + "\n",
         "\n".join(_nested(schema)),
         table(("stage", "key", "task type", "when a task fails"), stages) + "\n",
@@ -46,6 +48,10 @@ def _job_type(job: JobController[Any]) -> str:
     if examples := schema.get("examples"):
         parts.append(f"```json\n{json.dumps(examples[0], ensure_ascii=False)}\n```\n")
     return "\n".join(part for part in parts if part)
+
+
+def _needed(role: Role) -> str:
+    return "" if role is Role.SUBMITTER else f"Needs the role `{role.label}`.\n"
 
 
 def _nested(schema: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from urllib.parse import quote
 from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
+from .library import MAX_FEATURE_BYTES, TOO_LARGE
 from .screening import NAMED_BY_CRS
 
 HARMLESS_MODULES = frozenset(
@@ -56,6 +57,16 @@ SQLITE_STEPS = 1_000_000
 VIEW_STEPS = 100
 """Times as many, for all views together: some seconds."""
 GROWING = re.compile(r"\b(zeroblob|randomblob|printf|format)[\"'`\]]?\s*\(", re.IGNORECASE)
+MAY_GROW = re.compile(
+    r"(\|\||\b(?:hex|quote|replace|concat\w*|group_concat|string_agg|json\w*|char)(?=[\"'`\]]?\s*\())",
+    re.IGNORECASE,
+)
+"""By which a value may be larger than those that it is made of, and twice as large at each step."""
+GENERATED = re.compile(r"\bAS\s*\(", re.IGNORECASE)
+"""A column that is computed: it is not among those whose values `has_larger_values` looks at."""
+UNKNOWN = "no such function"
+FROM = re.compile(r"\bFROM\b(.*?)(\bWHERE\b|\bGROUP\b|\bORDER\b|\bLIMIT\b|$)", re.IGNORECASE | re.DOTALL)
+SELECT = re.compile(r"\b(SELECT|VALUES|JOIN|UNION)\b", re.IGNORECASE)
 WITH = re.compile(r"\b(WITH)\b", re.IGNORECASE)
 """SQLite takes such a clause for a recursive one whether it says so or not."""
 
@@ -67,7 +78,7 @@ def screen_sqlite(path: Path) -> None:
             made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
             for name, sql in made:
                 _refuse_growing(str(name), str(sql))
-            _refuse_endless(database, [str(name) for name, sql in made if _is_view(sql)])
+            _refuse_endless(database, {str(name): str(sql) for name, sql in made if _is_view(sql)})
             _refuse_crs_of_tables(database)
     except sqlite3.Error as error:
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
@@ -93,6 +104,8 @@ def _refuse_growing(name: str, sql: str) -> None:
         return
     looked_at = sql.partition("(")[2] if _is_table(sql) else sql
     called = GROWING.search(looked_at) or (WITH.search(sql) if _is_view(sql) else None)
+    if called is None and _is_table(sql) and GENERATED.search(looked_at):
+        called = MAY_GROW.search(looked_at)
     if called is not None:
         raise PermanentTaskError(
             f"the database is refused: {name[:100]!r} has {called[1].upper()[:20]}, by which it may grow "
@@ -100,8 +113,8 @@ def _refuse_growing(name: str, sql: str) -> None:
         )
 
 
-def _refuse_endless(database: sqlite3.Connection, views: Sequence[str]) -> None:
-    """Joins may have more rows than anybody can read."""
+def _refuse_endless(database: sqlite3.Connection, views: Mapping[str, str]) -> None:
+    """Joins may have more rows than anybody can read, and expressions larger values."""
     left = VIEW_STEPS
 
     def step() -> bool:
@@ -110,15 +123,37 @@ def _refuse_endless(database: sqlite3.Connection, views: Sequence[str]) -> None:
         return left < 0
 
     database.set_progress_handler(step, SQLITE_STEPS)
-    for name in views:
+    before = database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_FEATURE_BYTES)
+    for name, sql in views.items():
         try:
             database.execute(COUNTED.format(table=_quoted(name))).fetchone()
+            if MAY_GROW.search(sql):
+                for _ in database.execute(ROWS.format(table=_quoted(name))):
+                    # Whose values are made one row at a time.
+                    pass
+        except sqlite3.DataError as error:
+            raise PermanentTaskError(
+                f"the database is refused: its view {name[:100]!r}: {TOO_LARGE}"
+            ) from error
         except sqlite3.OperationalError as error:
             if left < 0:
                 raise PermanentTaskError(
                     f"the database is refused: its view {name[:100]!r} takes too long to be read"
                 ) from error
-            # It may call functions that GDAL brings.
+            if UNKNOWN in str(error) and not _is_simple(sql):
+                raise PermanentTaskError(
+                    f"the database is refused: its view {name[:100]!r} cannot be looked through ({error}): "
+                    "with functions that SQLite has not, only columns of one table are read"
+                ) from error
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+
+
+def _is_simple(view: str) -> bool:
+    """Whether a view that SQLite alone cannot evaluate has no more rows than a table, nor larger values."""
+    sources = FROM.search(view)
+    return (
+        not MAY_GROW.search(view) and len(SELECT.findall(view)) == 1 and "," not in (sources or [""] * 2)[1]
+    )
 
 
 def _refuse_crs_of_tables(database: sqlite3.Connection) -> None:

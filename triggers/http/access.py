@@ -78,8 +78,7 @@ class EntraGate:
         # On a thread: the keys that sign tokens may have to be fetched.
         principal = await self._threads.run(context, self._identities.principal, request.headers)
         if principal.role < role:
-            has = principal.role.label if principal.role else "none"
-            raise RoleNeeded(f"this needs the role {role.label}; {principal.name[:100]} has {has}")
+            raise RoleNeeded(principal.needs(role))
         if principal.by_session and request.method not in SAFE:
             _refuse_other_sites(request)
         return principal

@@ -165,17 +165,19 @@ class _Writer:
         self, endpoint: Endpoint, method: str, operation: Operation, info: JobTypeInfo | None = None
     ) -> JsonObject:
         summary, says = _told(endpoint, method), operation.says
+        needed = endpoint.needs(method)
         name = endpoint.name if len(endpoint.operations) == 1 else f"{endpoint.name}_{method.lower()}"
         if info is not None:
             summary, says = f"Submit {info.job_type}", f"{info.description}\n\n{says}"
             name = f"submit_{info.job_type}"
+            needed = max(needed, Role.highest([info.needed_role]))
         described: JsonObject = {
             "operationId": name,
             "tags": [operation.tag.title],
             "summary": summary,
-            "responses": self._responses(endpoint.needs(method), operation),
-            "security": self._security(endpoint.needs(method), endpoint.strongest),
-            ROLE: endpoint.needs(method).label,
+            "responses": self._responses(needed, operation),
+            "security": self._security(needed, endpoint.strongest),
+            ROLE: needed.label,
         }
         if says:
             described["description"] = says

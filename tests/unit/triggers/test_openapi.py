@@ -38,6 +38,7 @@ def dependencies(**given: Any) -> HttpDependencies:
         JobTypeInfo(
             job_type=one.job_type,
             description=one.description,
+            needed_role=one.parameters_model.needed_role.label,
             parameters_schema=one.parameters_model.model_json_schema(),
             stages=[],
         )

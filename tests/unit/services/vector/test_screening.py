@@ -80,9 +80,39 @@ def test_json_whose_crs_is_to_be_read_elsewhere_is_refused(
         ),
         ("CREATE VIEW v AS SELECT ZeroBlob(900000000) AS geom", "'v' has ZEROBLOB"),
         ("CREATE TABLE t (a, b AS (printf('%.900000000c', a)))", "'t' has PRINTF"),
+        ("CREATE TABLE t (a, b AS (hex(hex(a))))", "'t' has HEX"),
+        ("CREATE TABLE t (a, b GENERATED ALWAYS AS (a || a) VIRTUAL)", "'t' has ..,"),
+        ("CREATE TABLE t (a CHECK (hex(a) <> ''), replace text, b, c)", None),
+        ("CREATE TABLE t (a, b AS (lower(a)))", None),
         ("CREATE TABLE format (width)", None),
         ("CREATE VIEW v AS SELECT name AS a FROM sqlite_master", None),
-        ("CREATE VIEW v AS SELECT st_area(geom) FROM nowhere", None),
+        (
+            "CREATE VIEW v AS SELECT st_area(name), name FROM sqlite_master m WHERE st_isempty(name) = 0",
+            None,
+        ),
+        ("CREATE VIEW v AS SELECT replace(name, 'a', 'b') || '!' FROM sqlite_master", None),
+        (f"CREATE VIEW v AS SELECT {'hex(' * 28}name{')' * 28} AS a FROM sqlite_master", "'v': one feature"),
+        (
+            f"CREATE VIEW v AS SELECT length({'hex(' * 26}name{')' * 26}) FROM sqlite_master",
+            "'v': one feature",
+        ),
+        (
+            "CREATE VIEW v AS SELECT st_area(a.name) FROM sqlite_master a, sqlite_master b, sqlite_master c"
+            " WHERE a.name = 'x'",
+            "'v' cannot be looked through",
+        ),
+        (
+            "CREATE VIEW v AS SELECT st_area(m.name) FROM sqlite_master m CROSS JOIN sqlite_master",
+            "'v' cannot be",
+        ),
+        (
+            "CREATE VIEW v AS SELECT st_area(name), (SELECT 1) FROM sqlite_master",
+            "'v' cannot be looked through",
+        ),
+        (
+            "CREATE VIEW v AS SELECT hex(hex(st_astext(name))) FROM sqlite_master",
+            "'v' cannot be looked through",
+        ),
     ],
 )
 def test_a_database_that_reaches_beyond_itself_is_refused(
