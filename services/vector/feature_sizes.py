@@ -18,21 +18,19 @@ FLATGEOBUF_MAGIC = 8
 FEATURES_COUNT, INDEX_NODE_SIZE = 8, 9
 """Fields of a header."""
 NODE_BYTES = 40
-MAX_LINE = 9 * 1024**2
-"""Bytes of a line of a table of text: at more than 10,000,000 GDAL takes the file to have ended."""
+FREE_BYTES = 9 * 1024**2
+"""Of a file, in which no feature is too large."""
 
 
 def refuse_large_features(path: Path, driver: str, check: Callable[[], None]) -> None:
     """Raise `PermanentTaskError` for a file with a feature that would not be read within bounds of memory."""
-    if path.stat().st_size <= MAX_LINE:
+    if path.stat().st_size <= FREE_BYTES:
         return
     if driver == "FlatGeobuf":
         _hop(path, _first_of_flatgeobuf(path), 0, 4, _little, check)
     elif driver == "ESRI Shapefile":
         _hop(path, SHAPE_HEADER, 4, SHAPE_RECORD, _words, check)
         _look_through_index(path.with_suffix(".shx"), check)
-    elif driver == "CSV":
-        _refuse_long_lines(path, check)
 
 
 def _hop(
@@ -114,21 +112,3 @@ def _look_through_index(path: Path, check: Callable[[], None]) -> None:
             words = numpy.frombuffer(whole, ">i4").reshape(-1, 2)[:, 1]
             if int(words.max()) * 2 > MAX_FEATURE_BYTES:
                 raise PermanentTaskError(TOO_LARGE)
-
-
-def _refuse_long_lines(path: Path, check: Callable[[], None]) -> None:
-    """GDAL leaves out the rest of the file without a word."""
-    length = 0
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            check()
-            first = block.find(b"\n")
-            length += len(block) if first < 0 else first
-            if length > MAX_LINE:
-                raise PermanentTaskError(
-                    f"a line of the table has more than {MAX_LINE // 1024**2} MiB, and GDAL would end there: "
-                    "subdivide or simplify what is in it"
-                )
-            if first >= 0:
-                # Those in between are shorter than a block.
-                length = len(block) - 1 - block.rfind(b"\n")

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
-from . import encodings, feature_sizes, library, parquet_pages, screening, sqlite_screening, workbooks
+from . import (
+    encodings,
+    feature_sizes,
+    library,
+    parquet_pages,
+    screening,
+    sqlite_screening,
+    text_records,
+    workbooks,
+)
 
 DATABASES = frozenset({"GPKG", "SQLite"})
 XML = frozenset({"LIBKML", "GML", "GPX"})
@@ -47,7 +56,8 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Par
     _screen_content(part, check)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
-        return part if foreign is None else _in_utf8(part, foreign, check)
+        table = part if foreign is None else _in_utf8(part, foreign, check)
+        return replace(table, rows_at_a_time=text_records.rows_at_a_time(table.path, check))
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
     if part.driver == "Parquet":

@@ -36,7 +36,7 @@ def made(path: Path, corners: list[int], **options: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_sizes, "MAX_LINE", 1000)
+    monkeypatch.setattr(feature_sizes, "FREE_BYTES", 1000)
     monkeypatch.setattr(feature_sizes, "MAX_FEATURE_BYTES", 10_000)
 
 
@@ -64,23 +64,6 @@ def test_the_records_of_a_shapefile_are_looked_at_and_its_index_too(tmp_path: Pa
     refuse_large_features(path, "ESRI Shapefile", nothing)
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
         refuse_large_features(made(tmp_path / "b.shp", [30, 700, 30]), "ESRI Shapefile", nothing)
-
-
-@pytest.mark.parametrize(
-    ("lines", "refused"),
-    [([500] * 5, False), ([10, 1001, 10], True), ([10, 1001], True), ([1001], True), ([999, 999], False)],
-)
-def test_a_line_at_which_gdal_would_end_without_a_word_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[int], refused: bool
-) -> None:
-    monkeypatch.setattr(feature_sizes, "BLOCK", 64)
-    path = tmp_path / "a.csv"
-    path.write_text("\n".join("x" * length for length in lines))
-    if not refused:
-        refuse_large_features(path, "CSV", nothing)
-        return
-    with pytest.raises(PermanentTaskError, match="a line of the table has more than"):
-        refuse_large_features(path, "CSV", nothing)
 
 
 def test_a_record_of_a_sequence_that_is_too_large_is_named(
