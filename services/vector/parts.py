@@ -51,6 +51,7 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None]) -> Par
         if file.is_file():
             screening.refuse_crs_of_files(file, check)
     if part.path.is_dir():
+        feature_sizes.refuse_large_features(part.path, part.driver, check)
         return part
     screening.refuse_references(part.path)
     _screen_content(part, check)
