@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,21 +19,32 @@ FLATGEOBUF_MAGIC = 8
 FEATURES_COUNT, INDEX_NODE_SIZE = 8, 9
 """Fields of a header."""
 NODE_BYTES = 40
-MAX_LINE = 9 * 1024**2
-"""Bytes of a line of a table of text: at more than 10,000,000 GDAL takes the file to have ended."""
+MIF_OBJECT = re.compile(rb"[\r\n][ \t]*[A-Za-z]")
+"""Begins a line that is not one of coordinates."""
+MIF_BYTES = 2 * MAX_FEATURE_BYTES
+"""Of text: vertices have some 30, and at least 4 for the 16 of memory."""
+GDB_INDEX_HEADER = 16
+GDB_ROW = MAX_FEATURE_BYTES // 2
+"""Bytes: coordinates are packed into at least an eighth of what they take in memory."""
+FREE_BYTES = 9 * 1024**2
+"""Of a file, in which no feature is too large."""
 
 
 def refuse_large_features(path: Path, driver: str, check: Callable[[], None]) -> None:
     """Raise `PermanentTaskError` for a file with a feature that would not be read within bounds of memory."""
-    if path.stat().st_size <= MAX_LINE:
+    if driver == "OpenFileGDB":
+        for table in path.glob("*.gdbtable"):
+            _look_through_geodatabase(table, check)
+        return
+    if path.stat().st_size <= FREE_BYTES:
         return
     if driver == "FlatGeobuf":
         _hop(path, _first_of_flatgeobuf(path), 0, 4, _little, check)
     elif driver == "ESRI Shapefile":
         _hop(path, SHAPE_HEADER, 4, SHAPE_RECORD, _words, check)
         _look_through_index(path.with_suffix(".shx"), check)
-    elif driver == "CSV":
-        _refuse_long_lines(path, check)
+    elif driver == "MapInfo File" and path.suffix == ".mif":
+        _look_through_mif(path, check)
 
 
 def _hop(
@@ -116,19 +128,47 @@ def _look_through_index(path: Path, check: Callable[[], None]) -> None:
                 raise PermanentTaskError(TOO_LARGE)
 
 
-def _refuse_long_lines(path: Path, check: Callable[[], None]) -> None:
-    """GDAL leaves out the rest of the file without a word."""
+def _look_through_mif(path: Path, check: Callable[[], None]) -> None:
+    """An object has its coordinates on lines after that of its kind (MapInfo Interchange File)."""
     length = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             check()
-            first = block.find(b"\n")
-            length += len(block) if first < 0 else first
-            if length > MAX_LINE:
+            first = MIF_OBJECT.search(block)
+            length += len(block) if first is None else first.start()
+            if length > MIF_BYTES:
+                raise PermanentTaskError(TOO_LARGE)
+            if first is not None:
+                # None within a block is too large.
+                *_, last = MIF_OBJECT.finditer(block)
+                length = len(block) - last.start()
+
+
+def _look_through_geodatabase(path: Path, check: Callable[[], None]) -> None:
+    """Rows of a table: each begins with its size, at a place that an index tells.
+
+    Of all tables: GDAL finds geometries also in one that says that it has none.
+    https://github.com/rouault/dump_gdbtable/wiki/FGDB-Spec
+    """
+    import numpy
+
+    index = path.with_suffix(".gdbtablx")
+    if path.stat().st_size <= FREE_BYTES or not index.exists():
+        return
+    with index.open("rb") as file:
+        head = file.read(GDB_INDEX_HEADER)
+        width = _little(head[12:16])
+        if width not in (4, 5, 6):
+            return
+        data = numpy.memmap(path, numpy.uint8, mode="r")
+        while block := file.read(BLOCK // width * width):
+            check()
+            whole = numpy.frombuffer(block, numpy.uint8)[: len(block) // width * width].reshape(-1, width)
+            places = whole @ (256 ** numpy.arange(width, dtype=numpy.int64))
+            places = places[(places > 0) & (places + 4 <= len(data))]
+            sizes = sum(data[places + byte].astype(numpy.int64) << 8 * byte for byte in range(4))
+            if len(places) and int(numpy.max(sizes)) > GDB_ROW:
                 raise PermanentTaskError(
-                    f"a line of the table has more than {MAX_LINE // 1024**2} MiB, and GDAL would end there: "
-                    "subdivide or simplify what is in it"
+                    f"a row of the File Geodatabase has more than {GDB_ROW // 1024**2} MiB: subdivide or "
+                    "simplify its geometry, or leave an attachment of that size out"
                 )
-            if first >= 0:
-                # Those in between are shorter than a block.
-                length = len(block) - 1 - block.rfind(b"\n")

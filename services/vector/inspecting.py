@@ -20,7 +20,8 @@ from .chunking import Seen
 from .files import Opened, VectorOpener
 from .naming import safe_name
 from .parts import DATABASES
-from .reading import Layer, layers, own_crs, short_crs, stream
+from .reading import Layer, layers, short_crs, stream
+from .stated_crs import named_crs
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
@@ -110,39 +111,40 @@ def inspected(
     layer: Layer, source: SourceFile, options: LoadOptions, check: Callable[[], None]
 ) -> LayerFound:
     """Reads every geometry's head: what a file declares of itself need not be so."""
-    crs = own_crs(layer)
+    crs, said = named_crs(layer, check)
     options, text_notes = _with_encoding(layer, options, check)
     area = None
     if options.bbox is not None or options.polygon is not None:
         known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver in TABLES else None)
         if known is None:
-            raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
+            raise PermanentTaskError(f"layer {layer.title!r} {said}: give assume_crs")
         area = area_in(options, known)
     first = chunking.first_batch(layer.part.driver, source.size)
     as_text = frozenset(options.column_types)
     with stream(layer, options, batch=first, area=area, as_text=as_text) as found:
         names, types, notes = found.names, found.types, [*text_notes, *found.notes]
-        crs = crs or found.crs
+        if layer.part.driver in TABLES:
+            crs = found.crs
     filtered = options.where is not None or area is not None
     seen = Seen(options.chunk_features)
     with ThreadPoolExecutor(2, "survey") as pool:
         # Of a database SQLite reads all while GDAL does: neither waits for the other.
-        said = None if filtered else pool.submit(losses.told, layer, check)
+        told = None if filtered else pool.submit(losses.told, layer, check)
         odd = pool.submit(_odd_dates, layer, names, check)
         with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
             seen.look(found.batches, found.geometry, found.fid, check)
     if seen.largest > library.MAX_FEATURE_BYTES:
         raise PermanentTaskError(library.TOO_LARGE)
-    if said is not None:
-        losses.refuse_incomplete(layer, seen.features, said.result(), check)
-        notes += said.result().notes
+    if told is not None:
+        losses.refuse_incomplete(layer, seen.features, told.result(), check)
+        notes += told.result().notes
         if layer.part.driver == "GeoJSONSeq":
             screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
         if options.assume_crs is None:
-            raise PermanentTaskError(f"layer {layer.title!r} names no CRS: give assume_crs")
+            raise PermanentTaskError(f"layer {layer.title!r} {said}: give assume_crs")
         crs = short_crs(options.assume_crs)
-        notes.append(f"names no CRS: {crs} is assumed")
+        notes.append(f"{said}: {crs} is assumed")
     notes += _said_of_dates(odd.result())
     unknown = wkb.kinds(seen.types).unknown
     if unknown:

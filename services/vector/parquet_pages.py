@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_PAGES = 192 * 1024**2
 """Bytes of pages in memory at a time: one of each column, packed and unpacked, and its dictionary."""
+TIMES_A_DICTIONARY = {False: 2, True: 4}
+"""What a dictionary takes in memory, of its size: more where the column stays one in Arrow."""
 MAX_BATCH = 32 * 1024**2
 """Bytes of what is read at a time, were all values as large as the largest one can be: PyArrow takes several
 times as much."""
@@ -70,6 +72,7 @@ def rows_at_a_time(path: Path, check: Callable[[], None]) -> int:
     size, total, largest = path.stat().st_size, 0, 0
     try:
         about = pq.read_metadata(path)
+        kept = {field.name for field in about.schema.to_arrow_schema() if "dictionary<" in str(field.type)}
     except (pyarrow.ArrowException, OSError):
         return 1
     file = os.open(path, os.O_RDONLY)
@@ -80,7 +83,8 @@ def rows_at_a_time(path: Path, check: Callable[[], None]) -> int:
             for number in range(about.num_columns):
                 column = about.row_group(group).column(number)
                 lists = about.schema.column(number).max_repetition_level > 0
-                found = _Column(column, lists=lists).look(file, check)
+                times = TIMES_A_DICTIONARY[column.path_in_schema.partition(".")[0] in kept]
+                found = _Column(column, lists=lists, times=times).look(file, check)
                 held += found.held
                 total += found.unpacked
                 largest = max(largest, found.repeated)
@@ -93,8 +97,8 @@ def rows_at_a_time(path: Path, check: Callable[[], None]) -> int:
 def _refuse_large(held: int, total: int, size: int) -> None:
     if held > MAX_PAGES:
         raise PermanentTaskError(
-            f"the Parquet file is refused: its pages would take {size_text(held)} when they are unpacked, "
-            f"and at most {size_text(MAX_PAGES)} can be read: write it with smaller pages or row groups"
+            f"the Parquet file is refused: its pages and dictionaries would take {size_text(held)} of "
+            f"memory, and at most {size_text(MAX_PAGES)} can be read: write it with smaller pages"
         )
     if total > max(FREE_BYTES, MAX_RATIO * size):
         raise PermanentTaskError(
@@ -106,8 +110,9 @@ def _refuse_large(held: int, total: int, size: int) -> None:
 class _Column:
     """The pages of one column in one row group."""
 
-    def __init__(self, column: pq.ColumnChunkMetaData, *, lists: bool) -> None:
+    def __init__(self, column: pq.ColumnChunkMetaData, *, lists: bool, times: int = 2) -> None:
         self._column = column
+        self._times = times
         self._lists = lists
         self.held = 0
         """Bytes that are in memory at a time."""
@@ -130,7 +135,7 @@ class _Column:
                 page_bytes = max(page_bytes, page.unpacked + page.packed)
             if sized and (page.kind == DICTIONARY or page.repeating):
                 self.repeated = max(self.repeated, page.unpacked)
-        self.held = page_bytes + dictionary
+        self.held = page_bytes + self._times * dictionary
         most = max(FREE_VALUES, VALUES_A_BYTE * self._column.total_compressed_size)
         if self._lists and values > most:
             raise PermanentTaskError(

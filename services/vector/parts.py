@@ -8,7 +8,16 @@ from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
-from . import encodings, feature_sizes, library, parquet_pages, screening, sqlite_screening, workbooks
+from . import (
+    encodings,
+    feature_sizes,
+    library,
+    parquet_pages,
+    screening,
+    sqlite_screening,
+    text_records,
+    workbooks,
+)
 
 DATABASES = frozenset({"GPKG", "SQLite"})
 WITHOUT_CRS = frozenset({".shp", ".shx", ".dbf"})
@@ -43,12 +52,14 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None], *, bef
     if not before:
         _refuse_crs_of_files(part, check)
     if part.path.is_dir():
+        feature_sizes.refuse_large_features(part.path, part.driver, check)
         return part
     screening.refuse_references(part.path)
     _screen_content(part, check, before=before)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
-        return part if foreign is None else _in_utf8(part, foreign, check)
+        table = part if foreign is None else _in_utf8(part, foreign, check)
+        return replace(table, rows_at_a_time=text_records.rows_at_a_time(table.path, check))
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         return Part(part.path, "GeoJSONSeq", part.title)
     if part.driver == "Parquet":

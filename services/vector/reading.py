@@ -113,6 +113,7 @@ def stream(
             yield _from_parquet(found, options, area)
         return
     path = str(layer.part.path)
+    batch = min(batch, layer.part.rows_at_a_time or batch)
     with ExitStack() as stack:
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):

@@ -23,7 +23,8 @@ from .findings import Example, Findings, FindingWriter
 from .inspecting import choose, inspected, target
 from .loading import ChunkLoad, LayerToLoad, LoadChunkParameters
 from .preparing import GENERATED_KEY, GEOMETRY, merged, planned
-from .reading import Layer, own_crs, stream
+from .reading import Layer, stream
+from .stated_crs import named_crs
 
 UNKNOWN_CRS = (
     'ENGCRS["unknown",EDATUM["unknown"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
@@ -150,7 +151,7 @@ class ValidateVector:
     def _layer(self, layer: Layer, opened: Opened, options: LoadOptions, context: TaskContext) -> LayerReport:
         report = LayerReport(layer=layer.title, driver=layer.part.driver)
         try:
-            own = own_crs(layer)
+            own, _ = named_crs(layer, context.check)
             found, refused = _found(layer, opened, options, own is not None, context)
         except PermanentTaskError as error:
             return report.model_copy(update={"unreadable": error.detail})

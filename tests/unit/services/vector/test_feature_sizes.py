@@ -16,6 +16,7 @@ from services.vector import feature_sizes, library, screening
 from services.vector.feature_sizes import refuse_large_features
 from services.vector.files import DRIVERS
 from services.vector.losses import _lines
+from services.vector.parts import Part, screened
 
 
 def nothing() -> None: ...
@@ -36,7 +37,7 @@ def made(path: Path, corners: list[int], **options: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_sizes, "MAX_LINE", 1000)
+    monkeypatch.setattr(feature_sizes, "FREE_BYTES", 1000)
     monkeypatch.setattr(feature_sizes, "MAX_FEATURE_BYTES", 10_000)
 
 
@@ -66,21 +67,31 @@ def test_the_records_of_a_shapefile_are_looked_at_and_its_index_too(tmp_path: Pa
         refuse_large_features(made(tmp_path / "b.shp", [30, 700, 30]), "ESRI Shapefile", nothing)
 
 
-@pytest.mark.parametrize(
-    ("lines", "refused"),
-    [([500] * 5, False), ([10, 1001, 10], True), ([10, 1001], True), ([1001], True), ([999, 999], False)],
-)
-def test_a_line_at_which_gdal_would_end_without_a_word_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[int], refused: bool
+@pytest.mark.parametrize(("extension", "driver"), [("mif", "MapInfo File"), ("gdb", "OpenFileGDB")])
+@pytest.mark.parametrize(("vertices", "refused"), [([300] * 5, False), ([10, 3000, 10], True)])
+def test_a_giant_of_mapinfo_or_a_geodatabase_is_found_by_what_the_file_says(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    extension: str,
+    driver: str,
+    vertices: list[int],
+    refused: bool,
 ) -> None:
-    monkeypatch.setattr(feature_sizes, "BLOCK", 64)
-    path = tmp_path / "a.csv"
-    path.write_text("\n".join("x" * length for length in lines))
+    lines = [shapely.linestrings([[n % 90, n % 70] for n in range(count)]) for count in vertices]
+    shapes = pyarrow.array(shapely.to_wkb(lines).tolist(), pyarrow.binary())
+    path = tmp_path / f"a.{extension}"
+    asked = {"geometry_name": "geom", "geometry_type": "LineString", "crs": "EPSG:4326"}
+    pyogrio.write_arrow(pyarrow.table({"geom": shapes}), path, driver=driver, **asked)
+    # Of the tables of the format itself one is of 4,400 bytes, its rows of some 1,000.
+    monkeypatch.setattr(feature_sizes, "BLOCK", 2000)
+    monkeypatch.setattr(feature_sizes, "FREE_BYTES", 5000 if extension == "gdb" else 1000)
+    monkeypatch.setattr(feature_sizes, "MIF_BYTES", 10_000)
+    monkeypatch.setattr(feature_sizes, "GDB_ROW", 5000)
     if not refused:
-        refuse_large_features(path, "CSV", nothing)
+        refuse_large_features(path, driver, nothing)
         return
-    with pytest.raises(PermanentTaskError, match="a line of the table has more than"):
-        refuse_large_features(path, "CSV", nothing)
+    with pytest.raises(PermanentTaskError, match=r"larger than 32 MiB|a row of the File Geodatabase"):
+        screened(Part(path, driver, "a"), None, nothing)
 
 
 def test_a_record_of_a_sequence_that_is_too_large_is_named(

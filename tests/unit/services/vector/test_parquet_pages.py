@@ -52,7 +52,22 @@ def test_pages_that_do_not_fit_into_memory_are_refused_before_they_are_read(
     assert path.stat().st_size < 2000
     assert rows_at_a_time(path, nothing) > 1000
     monkeypatch.setattr(parquet_pages, "MAX_PAGES", 4 * MIB)
-    with pytest.raises(PermanentTaskError, match=r"its pages would take 4\.0 MiB .*at most 4\.0 MiB"):
+    with pytest.raises(
+        PermanentTaskError, match=r"its pages and dictionaries would take 4\.0 MiB .*at most 4\.0 MiB"
+    ):
+        rows_at_a_time(path, nothing)
+
+
+@pytest.mark.parametrize(("kept", "times"), [(False, 2), (True, 4)])
+def test_a_dictionary_counts_as_often_as_it_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool, times: int
+) -> None:
+    asked: dict[str, Any] = {"dictionary_pagesize_limit": 9 * MIB, "store_schema": kept}
+    path = made(tmp_path / "a.parquet", 9, zeros(9, MIB), **asked)
+    monkeypatch.setattr(parquet_pages, "MAX_PAGES", int((times + 0.1) * MIB))
+    rows_at_a_time(path, nothing)
+    monkeypatch.setattr(parquet_pages, "MAX_PAGES", times * MIB)
+    with pytest.raises(PermanentTaskError, match=rf"would take {times}\.0 MiB of memory"):
         rows_at_a_time(path, nothing)
 
 
@@ -71,7 +86,7 @@ def test_the_headers_count_and_not_what_the_footer_says(
     os.close(file)
     assert pyarrow.parquet.read_metadata(path).row_group(0).column(1).total_uncompressed_size < 2000
     monkeypatch.setattr(parquet_pages, "MAX_PAGES", 4000)
-    with pytest.raises(PermanentTaskError, match=r"its pages would take 7\.\d KiB"):
+    with pytest.raises(PermanentTaskError, match=r"its pages and dictionaries would take 7\.\d KiB"):
         rows_at_a_time(path, nothing)
 
 

@@ -1,0 +1,112 @@
+"""GeoJSON that names its CRS, as the specification of 2008 has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shapely
+
+from interfaces.errors import PermanentTaskError
+
+from .loads import found_in, written
+
+POINT = {"type": "Feature", "properties": {"a": 1}, "geometry": {"type": "Point", "coordinates": [1, 2]}}
+
+
+def named(name: Any) -> dict[str, Any]:
+    return {"type": "name", "properties": {"name": name}}
+
+
+def made(folder: Path, crs: Any, *, last: bool = False) -> Path:
+    path = folder / "a.geojson"
+    members = [("type", "FeatureCollection"), ("features", [POINT])]
+    members.insert(2 if last else 1, ("crs", crs))
+    path.write_text(json.dumps(dict(members)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("crs", "code"),
+    [
+        (None, "EPSG:4326"),
+        (named("urn:ogc:def:crs:OGC:1.3:CRS84"), "EPSG:4326"),
+        (named("urn:ogc:def:crs:OGC::CRS84"), "OGC:CRS84"),
+        (named("http://www.opengis.net/def/crs/OGC/1.3/CRS84"), "OGC:CRS84"),
+        (named("CRS84"), "EPSG:4326"),
+        (named("WGS 84"), "EPSG:4326"),
+        (named("epsg:4326"), "EPSG:4326"),
+        (named("EPSG::4326"), "EPSG:4326"),
+        (named("urn:ogc:def:crs:EPSG:6.9:4326"), "EPSG:4326"),
+        (named("http://www.opengis.net/def/crs/EPSG/0/4326"), "EPSG:4326"),
+        (named("EPSG:3857"), "EPSG:3857"),
+        (named("urn:ogc:def:crs:EPSG::25832"), "EPSG:25832"),
+        (named("https://www.opengis.net/def/crs/EPSG/0/25832"), "EPSG:25832"),
+        ({"type": "EPSG", "properties": {"code": 3857}}, "EPSG:3857"),
+        ({"type": "OGC", "properties": {"urn": "urn:ogc:def:crs:OGC:1.3:CRS84"}}, "OGC:CRS84"),
+        ("EPSG:4326", "EPSG:4326"),
+    ],
+)
+def test_the_usual_spellings_of_a_crs_are_understood(tmp_path: Path, crs: Any, code: str) -> None:
+    assert found_in(made(tmp_path, crs)).crs == code
+
+
+@pytest.mark.parametrize(
+    "crs",
+    [
+        named("no such thing"),
+        named("EPSG:99999"),
+        named("urn:ogc:def:crs:EPSG::99999"),
+        named("ETRS89 / UTM zone 32N"),
+        named("http://www.opengis.net/gml/srs/epsg.xml#3857"),
+        named(""),
+        named(3857),
+        {"type": "EPSG", "properties": {"code": 99999}},
+        "EPSG:3857",
+        {},
+    ],
+    ids=str,
+)
+def test_a_crs_that_is_not_known_is_not_taken_for_degrees(tmp_path: Path, crs: Any) -> None:
+    path = made(tmp_path, crs)
+    with pytest.raises(PermanentTaskError, match=r"^layer 'a' names no CRS that .* a crs says .*assume_crs$"):
+        found_in(path)
+    found = found_in(path, assume_crs="EPSG:25832")
+    assert found.crs == "EPSG:25832"
+    assert found.notes[0].endswith("EPSG:25832 is assumed")
+
+
+def test_a_crs_after_the_features_counts_too(tmp_path: Path) -> None:
+    with pytest.raises(PermanentTaskError, match=r'a crs says \{.*"name": "x"'):
+        found_in(made(tmp_path, named("x"), last=True))
+    assert found_in(made(tmp_path, named("EPSG:3857"), last=True)).crs == "EPSG:3857"
+
+
+@pytest.mark.parametrize("place", ["feature", "geometry"])
+def test_a_feature_in_a_crs_of_its_own_is_not_read_in_that_of_the_others(tmp_path: Path, place: str) -> None:
+    own = {"crs": named("EPSG:3857")}
+    shape: dict[str, Any] = {"type": "Point", "coordinates": [1, 2]}
+    feature = POINT | own if place == "feature" else POINT | {"geometry": shape | own}
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [POINT, feature]}))
+    with pytest.raises(PermanentTaskError, match="names no CRS that all of it can be read in"):
+        found_in(path)
+    path.write_text(json.dumps({"type": "FeatureCollection", **own, "features": [feature]}))
+    assert found_in(path).crs == "EPSG:3857"
+
+
+def test_an_attribute_called_crs_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    projjson = {"type": "ProjectedCRS", "name": "x"}
+    features = [POINT | {"properties": {"crs": crs}} for crs in ("EPSG:3857", projjson, None)]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert found_in(path).crs == "EPSG:4326"
+
+
+def test_what_is_assumed_holds_in_the_load_too(tmp_path: Path) -> None:
+    load = written(made(tmp_path, named("x")), assume_crs="EPSG:3857", target_crs="EPSG:4326")
+    [geometry] = shapely.from_wkb(load.column("geom"))
+    assert shapely.get_srid(geometry) == 4326
+    assert shapely.get_coordinates(geometry)[0] == pytest.approx([1 / 111_319.5, 2 / 111_319.5], rel=1e-4)
