@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 import click
 
-from cli.commands import Session, follow_ups, main, parameters_of, show, told, with_follow_ups
+from cli.commands import Session, follow_ups, main, show, told, with_follow_ups
+from cli.reading import parameters_of
 
 
 @main.group()
