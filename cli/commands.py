@@ -67,8 +67,14 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _end(text: str, code: int) -> NoReturn:
-    click.echo(text, err=True)
+    say(text, err=True)
     sys.exit(code)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print words that may quote names of files: what a terminal would obey is shown as an escape."""
+    shown = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    click.echo("".join(shown), err=err)
 
 
 @click.group(epilog=CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -277,9 +283,9 @@ def explain(session: Session, job_id: str, as_json: bool) -> None:
     if as_json:
         show(found)
         return
-    click.echo(found["summary"])
+    say(found["summary"])
     for reason in found["reasons"]:
-        click.echo(f"* {reason['text']}")
+        say(f"* {reason['text']}")
     if found["repairs"]:
         click.echo("What can be done:")
     for repair in found["repairs"]:
@@ -316,7 +322,7 @@ def logs(
             if one["dropped"]:
                 click.echo(f"{place}: {one['dropped']} lines before these were not kept", err=True)
             for line in one["lines"]:
-                click.echo(f"{line['at']} {place} {line['level']} {line['logger']}: {line['message']}")
+                say(f"{line['at']} {place} {line['level']} {line['logger']}: {line['message']}")
 
 
 @main.command()
@@ -353,7 +359,7 @@ def _again(
 def _wait(session: Session, job_id: str, timeout: float | None) -> None:
     found = watch(session.api, job_id, timeout, errors)
     said = f": {found['error']}" if found["error"] else ""
-    click.echo(f"{found['status']}{said}", err=True)
+    say(f"{found['status']}{said}", err=True)
     sys.exit(EXIT_CODES[found["status"]])
 
 
