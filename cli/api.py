@@ -49,14 +49,12 @@ class Api:
 
     def get(self, *segments: str, **query: str | None) -> Document:
         """A document. Asked for again for a minute while the app does not answer."""
-        document: Document = self._patiently("GET", _path(segments), query).json()
-        return document
+        return _document(self._patiently("GET", _path(segments), query))
 
     def post(self, *segments: str, body: object = None, repeat: bool = True, **query: str | None) -> Document:
         """Change something; asked for again, as reads are, unless twice would be more than once."""
         ask = self._patiently if repeat else self._ask
-        document: Document = ask("POST", _path(segments), query, body).json()
-        return document
+        return _document(ask("POST", _path(segments), query, body))
 
     def delete(self, *segments: str) -> None:
         """Remove something."""
@@ -98,6 +96,17 @@ class Api:
         if response.status_code >= 300:
             raise Refused(_problem(response))
         return response
+
+
+def _document(response: httpx.Response) -> Document:
+    try:
+        document: object = response.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        return document
+    asked = f"{response.request.method} {response.request.url.path}"
+    raise Refused(f"{asked}: {response.status_code}, but not with JSON: is --url the app's?")
 
 
 def _secret(name: str, value: str) -> str:

@@ -7,7 +7,7 @@ import json
 import click
 
 from cli.api import Document
-from cli.commands import Session, main, told
+from cli.commands import Session, main, say, told
 
 
 @main.group()
@@ -26,9 +26,7 @@ def list_all(session: Session, state: str | None, job_id: str | None) -> None:
         for one in json.loads(page)["callbacks"]:
             error = f": {one['last_error']}" if one["last_error"] and one["state"] != "delivered" else ""
             place = f"run {one['run']} of {one['job_id']}"
-            click.echo(
-                f"{one['callback_id']} {one['state']} {one['event_type']} {place} to {one['url']}{error}"
-            )
+            say(f"{one['callback_id']} {one['state']} {one['event_type']} {place} to {one['url']}{error}")
 
 
 @callbacks.command("resend")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,13 +15,17 @@ import httpx
 from rich.console import Console
 
 from cli.api import Api, Document, Refused, Unreachable
+from cli.reading import json_object, parameters_of
 from cli.watching import StillRunning, watch
 
 EXIT_CODES = {"completed": 0, "failed": 1, "completed_with_errors": 3, "cancelled": 4}
-REFUSED, UNREACHABLE, STILL_RUNNING = 5, 6, 7
+REFUSED, UNREACHABLE, STILL_RUNNING, UNWRITTEN = 5, 6, 7, 8
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""As shells tell of tools that SIGINT and SIGPIPE ended. Libraries end with 1, which is a job that failed."""
 CODES = """
 Exit codes: 0 done, or the job completed; 1 the job failed; 2 wrong usage; 3 it completed with errors;
-4 it was cancelled; 5 the API refused; 6 it cannot be reached; 7 the job has not ended within --timeout.
+4 it was cancelled; 5 the API refused; 6 it cannot be reached; 7 the job has not ended within --timeout;
+8 the output cannot be written; 130 interrupted; 141 the reader of the output went away.
 """
 
 errors = Console(stderr=True)
@@ -51,13 +54,27 @@ def told(command: Callable[..., None]) -> Callable[..., None]:
             _end(f"the app does not answer: {error}", UNREACHABLE)
         except StillRunning as error:
             _end(str(error), STILL_RUNNING)
+        except KeyboardInterrupt:
+            _end("interrupted; a job that was submitted goes on", INTERRUPTED)
+        except BrokenPipeError:
+            # What is still buffered is flushed at the end of the process, and must find somebody.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except OSError as error:
+            _end(f"the output cannot be written: {error}", UNWRITTEN)
 
     return wrapped
 
 
 def _end(text: str, code: int) -> NoReturn:
-    click.echo(text, err=True)
+    say(text, err=True)
     sys.exit(code)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print words that may quote names of files: what a terminal would obey is shown as an escape."""
+    shown = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    click.echo("".join(shown), err=err)
 
 
 @click.group(epilog=CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -204,14 +221,16 @@ def results(
         for number, page in enumerate(pages):
             click.echo(_without_header(page, kind, number), nl=False)
         return
-    with tempfile.NamedTemporaryFile(dir=output.parent, prefix=output.name, delete=False) as file:
+    # Not by `tempfile`, whose files nobody else may read.
+    part = output.with_name(f"{output.name}.{os.getpid()}.part")
+    with part.open("xb") as file:
         try:
             for number, page in enumerate(pages):
                 file.write(_without_header(page, kind, number))
             file.close()
-            os.replace(file.name, output)
+            os.replace(part, output)
         except BaseException:
-            Path(file.name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
 
 
@@ -264,9 +283,9 @@ def explain(session: Session, job_id: str, as_json: bool) -> None:
     if as_json:
         show(found)
         return
-    click.echo(found["summary"])
+    say(found["summary"])
     for reason in found["reasons"]:
-        click.echo(f"* {reason['text']}")
+        say(f"* {reason['text']}")
     if found["repairs"]:
         click.echo("What can be done:")
     for repair in found["repairs"]:
@@ -303,7 +322,7 @@ def logs(
             if one["dropped"]:
                 click.echo(f"{place}: {one['dropped']} lines before these were not kept", err=True)
             for line in one["lines"]:
-                click.echo(f"{line['at']} {place} {line['level']} {line['logger']}: {line['message']}")
+                say(f"{line['at']} {place} {line['level']} {line['logger']}: {line['message']}")
 
 
 @main.command()
@@ -340,40 +359,8 @@ def _again(
 def _wait(session: Session, job_id: str, timeout: float | None) -> None:
     found = watch(session.api, job_id, timeout, errors)
     said = f": {found['error']}" if found["error"] else ""
-    click.echo(f"{found['status']}{said}", err=True)
+    say(f"{found['status']}{said}", err=True)
     sys.exit(EXIT_CODES[found["status"]])
-
-
-def json_object(text: str, option: str) -> Document:
-    """What is given as JSON, or as the name of a file behind @."""
-    try:
-        found = json.loads(Path(text[1:]).read_bytes() if text.startswith("@") else text)
-    except (OSError, ValueError) as error:
-        raise click.BadParameter(f"cannot be read: {error}", param_hint=option) from error
-    if not isinstance(found, dict):
-        raise click.BadParameter("must be a JSON object", param_hint=option)
-    return found
-
-
-def parameters_of(given: tuple[str, ...], file: BinaryIO | None) -> Document:
-    """Parameters from a file, and from NAME=VALUE over them."""
-    parameters: Document = {}
-    if file is not None:
-        try:
-            parameters = json.load(file)
-        except ValueError as error:
-            raise click.BadParameter(f"is not JSON: {error}", param_hint="--file") from error
-        if not isinstance(parameters, dict):
-            raise click.BadParameter("must be a JSON object", param_hint="--file")
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")
-        try:
-            parameters[name] = json.loads(value)
-        except ValueError:
-            parameters[name] = value
-    return parameters
 
 
 def _without_header(page: bytes, kind: str, number: int) -> bytes:

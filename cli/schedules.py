@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 import click
 
-from cli.commands import Session, follow_ups, main, parameters_of, show, told, with_follow_ups
+from cli.commands import Session, follow_ups, main, say, show, told, with_follow_ups
+from cli.reading import parameters_of
 
 
 @main.group()
@@ -56,7 +57,7 @@ def list_all(session: Session) -> None:
         last = tick.get("error") or (f"run {tick['run']} of {tick['job_id']}" if tick else "never ticked")
         state = f"next at {one['next_at']}" if one["enabled"] else "disabled"
         state = f"cannot tick: {one['error']}" if one["error"] else state
-        click.echo(f"{one['name']:24} {one['cron']:16} {one['time_zone']} {one['job_type']}: {state}; {last}")
+        say(f"{one['name']:24} {one['cron']:16} {one['time_zone']} {one['job_type']}: {state}; {last}")
 
 
 @schedule.command("show")

@@ -58,6 +58,8 @@ def set_up(
     if settings.log_format == "json":
         for handler in root.handlers:
             handler.setFormatter(JsonFormatter())
+        # Python writes them to standard error by itself otherwise, as text and as they are.
+        logging.captureWarnings(True)
     if (sender := sending(told)) is not None:
         root.addHandler(sender)
 
@@ -65,7 +67,7 @@ def set_up(
 def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, LookupError):
         # A line whose arguments do not fit its text is still a line.
         text = str(record.msg)
     # Names of files bring lone surrogates along, which no encoding takes.

@@ -113,6 +113,12 @@ def test_a_job_is_submitted_watched_and_its_failed_task_retried(
     # Watched: the container is not there, so its task fails, without anybody loading the page again.
     state = page.locator("h1 .badge")
     page.locator("h1 .badge.s-failed").wait_for()
+    page.locator(".explain .summary", has_text=container).wait_for()
+    assert page.locator("main").inner_text().count(container) == 1
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the correlation id").click()
+    page.get_by_role("button", name="Copy the correlation id").get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") in page.locator(".facts").inner_text()
     page.get_by_role("tab", name="Failures").click()
     page.locator(".groups li").first.wait_for()
     assert container in page.locator(".group-error").first.inner_text()

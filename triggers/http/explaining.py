@@ -60,13 +60,24 @@ def _failures(facts: JobFacts) -> Iterator[Reason]:
 
 def _stopping(facts: JobFacts) -> Iterator[Reason]:
     stage, tasks = facts.current, facts.running.tasks
-    awaited = f"nothing new is begun, and {_tasks(tasks)} in work {_is(tasks)} waited for"
+    left = []
+    if stage is not None and stage.queued:
+        left.append(f"{_tasks(stage.queued)} that wait {_is(stage.queued)} cancelled {SOON}")
+    if tasks:
+        left.append(f"{_tasks(tasks)} in work {_is(tasks)} waited for")
+    awaited = ", and ".join(["nothing new is begun", *(left or [f"it ends {SOON}"])])
     if facts.status is JobStatus.CANCELLING:
         text = f"it is being cancelled: {awaited}"
         yield Reason(code="cancelling", text=text, tasks=tasks, since=facts.updated_at)
     elif stage is not None and stage.status is StageStatus.FAILING:
         text = f"stage {facts.stage} is failing ({stage.error}): {awaited}"
         yield Reason(code="failing", text=text, tasks=tasks, since=stage.failing_at)
+
+
+def _stops(facts: JobFacts) -> bool:
+    """What waits is not run any more, whatever it waited for."""
+    failing = facts.current is not None and facts.current.status is StageStatus.FAILING
+    return failing or facts.status is JobStatus.CANCELLING
 
 
 def _planning(facts: JobFacts) -> Iterator[Reason]:
@@ -103,7 +114,7 @@ def _running(facts: JobFacts) -> Iterator[Reason]:
 
 def _waiting(facts: JobFacts) -> Iterator[Reason]:
     limit = facts.current.max_attempts if facts.current else 0
-    for found in facts.waiting:
+    for found in [] if _stops(facts) else facts.waiting:
         who = f"{_tasks(found.tasks)} to be tried again at {{until}}"
         if found.outcome == "deferred":
             code, counts = "tasks_put_off", "put off, which does not count as an attempt"
@@ -114,7 +125,7 @@ def _waiting(facts: JobFacts) -> Iterator[Reason]:
 
 
 def _messages(facts: JobFacts) -> Iterator[Reason]:
-    for found in facts.dispatches:
+    for found in [] if _stops(facts) else facts.dispatches:
         tasks: int | None = found.tasks or None
         if found.state == "parked":
             yield _limited(facts, found)
@@ -148,12 +159,12 @@ def _held_back(facts: JobFacts) -> bool:
     """By a limit of none, and nothing of it is in work that was begun before."""
     shut = {limit.limited_type for limit in facts.limits if limit.at_most == 0}
     waits = bool(facts.dispatches) and all(found.parked in shut for found in facts.dispatches)
-    return waits and not facts.running.tasks and facts.plan_lease_until is None
+    return waits and not (facts.running.tasks or facts.plan_lease_until or _stops(facts))
 
 
 def _held(facts: JobFacts) -> Iterator[Reason]:
     stage = facts.current
-    if stage is not None and stage.held_from is not None:
+    if stage is not None and stage.held_from is not None and not _stops(facts):
         held = stage.task_count - stage.held_from
         canary = f"the first {stage.held_from:,}, the canary, have completed"
         yield Reason(code="held_by_canary", text=f"{_tasks(held)} held back until {canary}", tasks=held)
@@ -193,7 +204,9 @@ def _callbacks(facts: JobFacts) -> Iterator[Reason]:
 def _stalled(facts: JobFacts) -> Iterator[Reason]:
     """What a timer mends, and what it should have mended long ago."""
     stage = facts.current
-    if facts.running.tasks == 0 and stage is not None and not stage.queued:
+    if _stops(facts):
+        pass
+    elif facts.running.tasks == 0 and stage is not None and not stage.queued:
         text = f"all tasks of stage {facts.stage} have ended; the next step is taken {SOON}"
         yield _reason("advances", text, facts, since=facts.updated_at)
     elif _forgotten(facts):
@@ -222,7 +235,7 @@ def _owed(facts: JobFacts) -> Iterator[datetime]:
             yield max(found.since, found.first_not_before)
         elif found.state == "sent" and found.redeliver_at is not None:
             yield found.redeliver_at
-    if not (facts.dispatches or running.tasks or facts.plan_lease_until):
+    if not running.tasks and (_stops(facts) or not (facts.dispatches or facts.plan_lease_until)):
         yield max(facts.updated_at, facts.last_event.at if facts.last_event else facts.updated_at)
 
 
@@ -274,12 +287,11 @@ def _summary(facts: JobFacts, reasons: Sequence[Reason], moves: bool) -> str:
 def _repairs(facts: JobFacts, reasons: Sequence[Reason]) -> Iterator[Repair]:
     codes = {reason.code for reason in reasons}
     job, ended = facts.job_id, facts.status.is_terminal
-    if ended and facts.failures:
-        text = "run the failed tasks again, once what failed them is mended"
-        yield Repair(text=text, method="POST", href=path("jobs", job, "retry"))
+    if ended and facts.status is not JobStatus.COMPLETED:
+        yield Repair(text=_retry(facts), method="POST", href=path("jobs", job, "retry"))
     if ended:
         yield Repair(text="run the whole job again", method="POST", href=path("jobs", job, "rerun"))
-    for limit in facts.limits:
+    for limit in facts.limits if "limit_reached" in codes else []:
         kind, _, name = limit.limited_type.partition(":")
         href = path("db", "limits", kind, name)
         yield Repair(text=f"raise or remove the limit of {name}", method="PUT", href=href)
@@ -298,6 +310,14 @@ def _repairs(facts: JobFacts, reasons: Sequence[Reason]) -> Iterator[Repair]:
         yield Repair(text="see the failed tasks with their attempts", method="GET", href=href)
     if not ended and facts.status is not JobStatus.CANCELLING:
         yield Repair(text="stop it", method="POST", href=path("jobs", job, "cancel"))
+
+
+def _retry(facts: JobFacts) -> str:
+    if facts.failures:
+        return "run the failed tasks again, once what failed them is mended"
+    if facts.status is JobStatus.CANCELLED:
+        return "go on with what it had left; what has completed stays"
+    return "take it up where it failed, once the cause is mended"
 
 
 def _plan(facts: JobFacts) -> str:

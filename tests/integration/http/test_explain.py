@@ -254,6 +254,77 @@ def test_a_stage_is_failing(scene: Scene) -> None:
     assert "stage 1 is failing (too many failed): nothing new is begun" in found.text
 
 
+@pytest.mark.parametrize(
+    "stop",
+    [
+        "UPDATE app.jobs SET status = 'cancelling', updated_at = now()",
+        "UPDATE app.stages SET status = 'failing', failing_at = now(), error = 'too many failed'",
+    ],
+)
+def test_what_a_stopping_job_has_queued_is_said_to_be_cancelled(scene: Scene, stop: str) -> None:
+    scene.api.request("PUT", "/api/db/limits/task/work", {"at_most": 0})
+    scene.planned()
+    scene.world.pump()
+    scene.set(stop)
+    document = scene.explain()
+    [reason] = document["reasons"]
+    assert reason["text"].endswith("nothing new is begun, and 4 tasks that wait are cancelled within 15 s")
+    assert document["moves"]
+    assert not any("limit" in repair["text"] for repair in document["repairs"])
+    scene.world.engine.reconcile()
+    assert scene.explain()["status"] in ("cancelled", "failed")
+
+
+def test_what_a_stopping_job_waits_to_try_again_is_not_said_to_be_tried_again(scene: Scene) -> None:
+    scene.errors = {1: TaskError("the server is busy")}
+    scene.planned()
+    scene.world.pump()
+    scene.set("UPDATE app.jobs SET status = 'cancelling', updated_at = now() - interval '3 min'")
+    scene.set("UPDATE app.job_events SET at = now() - interval '3 min'")
+    document = scene.explain()
+    assert [reason["code"] for reason in document["reasons"]] == ["cancelling", "nothing_moves"]
+    assert not document["moves"]
+
+
+def test_a_stopping_job_of_which_nothing_is_left_ends(scene: Scene) -> None:
+    scene.submit()
+    scene.set("UPDATE app.jobs SET status = 'cancelling', updated_at = now()")
+    assert scene.because("cancelling").text.endswith("nothing new is begun, and it ends within 15 s")
+
+
+def test_a_message_waits_for_its_time(scene: Scene) -> None:
+    scene.submit()
+    scene.set("UPDATE app.outbox SET not_before = now() + interval '40 s'")
+    found = scene.because("waits_for_its_time")
+    assert found.text.startswith("a message that wakes its planner is for later: 2")
+    assert found.text.endswith(("(in 40 s)", "(in 39 s)"))
+    assert found.moves
+
+
+def test_a_cancelled_job_can_go_on_with_what_it_had_left(scene: Scene) -> None:
+    scene.planned()
+    scene.api.request("POST", f"/api/jobs/{scene.job_id}/cancel")
+    scene.world.engine.reconcile()
+    found = scene.because("cancelled")
+    assert found.repairs == ["retry", "rerun"]
+    assert scene.api.request("POST", f"/api/jobs/{scene.job_id}/retry").status == 202
+
+
+def test_a_job_that_failed_without_a_failed_task_can_be_taken_up_where_it_failed(make_api: MakeApi) -> None:
+    scene = Scene(*make_api())
+
+    def broken(stage: int, p: Any, previous: Any) -> Tasks:
+        raise PermanentTaskError("nothing to plan")
+
+    scene.world.register(ScriptedJob("broken", [StageDefinition("first", "work")], broken))
+    scene.job_id = scene.world.submit("broken").job_id
+    scene.world.pump()
+    found = scene.because("failed")
+    assert "nothing to plan" in found.text
+    assert found.repairs == ["retry", "rerun"]
+    assert scene.api.request("POST", f"/api/jobs/{scene.job_id}/retry").status == 202
+
+
 def test_nothing_speaks_for_what_is_left(scene: Scene) -> None:
     scene.planned()
     scene.set("DELETE FROM app.outbox")

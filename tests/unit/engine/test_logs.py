@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,6 +68,25 @@ def test_outside_of_work_a_line_is_about_nothing() -> None:
 def test_whatever_is_logged_is_one_line_of_json(message: str) -> None:
     assert line(record(message))["message"]
     assert line(record(message, "one", "two"))["message"]
+
+
+def test_a_line_whose_arguments_lack_a_name_is_told_all_the_same() -> None:
+    assert line(record("%(file)s is missing", {"name": "a"}))["message"] == "%(file)s is missing"
+
+
+def test_what_libraries_warn_of_is_told_as_lines_are(root: logging.Logger) -> None:
+    """Python writes it to standard error by itself, as text in two lines."""
+    written = io.StringIO()
+    root.handlers[:] = [logging.StreamHandler(written)]
+    set_up(Settings(log_format="json"), lambda told: None)
+    try:
+        warnings.warn(f"deprecated, as is {SECRET}", DeprecationWarning, stacklevel=1)
+    finally:
+        logging.captureWarnings(False)
+    [found] = map(json.loads, written.getvalue().splitlines())
+    assert (found["logger"], found["level"]) == ("py.warnings", "WARNING")
+    assert "deprecated" in found["message"]
+    assert "c2VjcmV0" not in found["message"]
 
 
 def test_no_secret_is_told_neither_by_the_message_nor_by_the_exception() -> None:

@@ -18,6 +18,16 @@ function viewOf(method: string, link: string): string | undefined {
   return link.endsWith("/health") ? href(["health"]) : undefined;
 }
 
+/** What the summary does not say yet: it quotes the weightiest reason, which may quote the only error of tasks. */
+function toldBesides({ summary, reasons }: Explanation): Explanation["reasons"] {
+  const said = (text: string) => summary.toLowerCase().includes(text.toLowerCase());
+  const errors = reasons.filter((reason) => reason.code === "tasks_failed");
+  const only = errors.length === 1 ? errors[0] : undefined;
+  return reasons.filter(
+    (reason) => !said(reason.text) && !(reason === only && said(reason.text.slice(reason.text.indexOf(": ") + 2))),
+  );
+}
+
 export function Explain({ job, onDone }: { job: JobStatus; onDone: () => void }) {
   const found = usePolled(
     `explain ${job.job_id} ${job.run} ${job.status} ${job.stage}`,
@@ -29,9 +39,14 @@ export function Explain({ job, onDone }: { job: JobStatus; onDone: () => void })
   const last = useRef<Explanation | undefined>(undefined);
   last.current = found.value ?? last.current;
   const told = last.current;
-  if (!told) return <section class="explain" aria-label="Why the job is where it is" />;
-  // The summary quotes the weightiest of them.
-  const reasons = told.reasons.filter((reason) => !told.summary.toLowerCase().includes(reason.text.toLowerCase()));
+  if (!told) {
+    return (
+      <section class="explain" aria-label="Why the job is where it is">
+        {found.error && job.error && <p class="summary">{job.error}</p>}
+      </section>
+    );
+  }
+  const reasons = toldBesides(told);
   const stuck = !told.moves && !["completed", "cancelled"].includes(job.status);
   return (
     <section class={stuck ? "explain stuck" : "explain"} aria-label="Why the job is where it is">

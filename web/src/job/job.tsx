@@ -84,14 +84,6 @@ export function JobView({ jobId, query }: { jobId: string; query: URLSearchParam
       </div>
       <Explain job={job} onDone={status.refresh} />
       <StageFlow job={job} />
-      {job.error && (
-        <div class="note bad">
-          <div>
-            <strong>The job failed</strong>
-            <p>{job.error}</p>
-          </div>
-        </div>
-      )}
       {job.run > 1 && <RunChoice run={run} last={job.run} tab={tab} />}
       <Tabs tabs={tabs} current={tab} onChange={(id) => replaceQuery({ tab: id, ...past })} label="Parts of the job">
         {tab === "timeline" && <TimelineView {...view} />}
@@ -176,7 +168,10 @@ function Facts({ job }: { job: JobStatus }) {
       <div>
         <dt>Correlation id</dt>
         <dd>
-          <code class="id">{job.correlation_id}</code>
+          <code class="id" title={job.correlation_id}>
+            {job.correlation_id}
+          </code>
+          <Copy text={job.correlation_id} label="the correlation id" />
         </dd>
       </div>
     </dl>

@@ -21,7 +21,7 @@ export function StageFlow({ job }: { job: JobStatus }) {
             <li key={n} class={stage ? `step s-${stage.status}` : "step to-come"}>
               <span class="step-number">{n + 1}</span>
               {stage ? (
-                <Planned stage={stage} />
+                <Planned stage={stage} told={job.error} />
               ) : (
                 <ToCome
                   name={about?.key ?? "…"}
@@ -37,7 +37,8 @@ export function StageFlow({ job }: { job: JobStatus }) {
   );
 }
 
-function Planned({ stage }: { stage: Stage }) {
+/** `told`: the job's error, which is above the stages already. */
+function Planned({ stage, told }: { stage: Stage; told: string | null }) {
   const { progress } = stage;
   return (
     <button
@@ -55,7 +56,7 @@ function Planned({ stage }: { stage: Stage }) {
         {progress.processing > 0 && <span> · {count(progress.processing)} run</span>}
         <span class="faint"> · {duration(stage.duration_seconds)}</span>
       </span>
-      {stage.error && <span class="error-line">{stage.error}</span>}
+      {stage.error && stage.error !== told && <span class="error-line">{stage.error}</span>}
     </button>
   );
 }

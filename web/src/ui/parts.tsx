@@ -137,7 +137,9 @@ export function Copy({ text, label }: { text: string; label: string }) {
     const timer = setTimeout(() => setCopied(false), 1500);
     return () => clearTimeout(timer);
   }, [copied]);
-  const copy = () => void navigator.clipboard?.writeText(text).then(() => setCopied(true));
+  // Browsers have none on pages that came by HTTP from another machine.
+  if (!navigator.clipboard) return null;
+  const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
   return (
     <button type="button" class="quiet small" onClick={copy} aria-label={`Copy ${label}`}>
       {copied ? "Copied" : "Copy"}
