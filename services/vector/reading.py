@@ -24,6 +24,8 @@ MAX_LAYERS = 1000
 FID = 0
 """Place of the feature id in what GDAL streams when it is asked for it."""
 WKB = b"geoarrow.wkb"
+UNDEFINED = ("Undefined geographic SRS", "Undefined Cartesian SRS")
+"""How GDAL calls what a GeoPackage says is none (srs_id 0 and -1: OGC 12-128r19, 1.1.2.1.2)."""
 AUTHORITY_CONFIDENCE = 90
 """How sure PROJ must be that a description is an authority's CRS, percent."""
 
@@ -155,8 +157,8 @@ def own_crs(layer: Layer) -> str | None:
 
 
 def short_crs(crs: str | None) -> str | None:
-    """An authority's code for a CRS that is one, else itself."""
-    if not crs:
+    """An authority's code for a CRS that is one, else itself; None for none, and for one that says so."""
+    if not crs or any(name in crs for name in UNDEFINED):
         return None
     from pyproj import CRS
     from pyproj.exceptions import CRSError

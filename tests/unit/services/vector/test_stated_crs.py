@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyogrio
 import pytest
 import shapely
 
@@ -110,3 +114,19 @@ def test_what_is_assumed_holds_in_the_load_too(tmp_path: Path) -> None:
     [geometry] = shapely.from_wkb(load.column("geom"))
     assert shapely.get_srid(geometry) == 4326
     assert shapely.get_coordinates(geometry)[0] == pytest.approx([1 / 111_319.5, 2 / 111_319.5], rel=1e-4)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_geopackage_that_says_it_has_no_crs_has_none(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "a.gpkg"
+    point = pyarrow.array([shapely.to_wkb(shapely.Point(1, 2))], pyarrow.binary())
+    table = pyarrow.table({"n": [1], "geom": point})
+    asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326"}
+    pyogrio.write_arrow(table, path, driver="GPKG", **asked)
+    with closing(sqlite3.connect(path)) as database:
+        for of_layers in ("gpkg_geometry_columns", "gpkg_contents"):
+            database.execute(f"UPDATE {of_layers} SET srs_id = ?", [number])
+        database.commit()
+    with pytest.raises(PermanentTaskError, match="names no CRS: give assume_crs"):
+        found_in(path)
+    assert found_in(path, assume_crs="EPSG:25832").crs == "EPSG:25832"
