@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from pydantic import JsonValue
 
@@ -127,17 +128,17 @@ def inspected(
             crs = found.crs
     filtered = options.where is not None or area is not None
     seen = Seen(options.chunk_features)
-    with ThreadPoolExecutor(2, "survey") as pool:
-        # Of a database SQLite reads all while GDAL does: neither waits for the other.
-        told = None if filtered else pool.submit(losses.told, layer, check)
-        odd = pool.submit(_odd_dates, layer, names, check)
+
+    def read() -> None:
         with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
             seen.look(found.batches, found.geometry, found.fid, check)
+
+    told, odd_dates = _surveyed(layer, names, read, check, whole=not filtered)
     if seen.largest > library.MAX_FEATURE_BYTES:
         raise PermanentTaskError(library.TOO_LARGE)
     if told is not None:
-        losses.refuse_incomplete(layer, seen.features, told.result(), check)
-        notes += told.result().notes
+        losses.refuse_incomplete(layer, seen.features, told, check)
+        notes += told.notes
         if layer.part.driver == "GeoJSONSeq":
             screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
@@ -145,7 +146,7 @@ def inspected(
             raise PermanentTaskError(f"layer {layer.title!r} {said}: give assume_crs")
         crs = short_crs(options.assume_crs)
         notes.append(f"{said}: {crs} is assumed")
-    notes += _said_of_dates(odd.result())
+    notes += _said_of_dates(odd_dates)
     unknown = wkb.kinds(seen.types).unknown
     if unknown:
         notes.append(f"has geometries that cannot be stored: {', '.join(sorted(unknown))}")
@@ -163,7 +164,7 @@ def inspected(
         chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
-        odd_dates=list(odd.result()),
+        odd_dates=list(odd_dates),
     )
 
 
@@ -210,11 +211,20 @@ def _numbers_are_lost(
     return True
 
 
-def _odd_dates(layer: Layer, names: Sequence[str], check: Callable[[], None]) -> dict[str, int]:
-    """By column of dates how many values are written otherwise."""
+def _surveyed(
+    layer: Layer, names: Sequence[str], read: Callable[[], None], check: Callable[[], None], *, whole: bool
+) -> tuple[losses.Told | None, dict[str, int]]:
+    """After `read`: what the file says of a `whole` layer; by column how many dates are written otherwise."""
+    ask = partial(losses.told, layer, check)
     if layer.part.driver not in DATABASES:
-        return {}
-    return dates.odd(layer.part.path, layer.name, names, check)
+        read()
+        return ask() if whole else None, {}
+    with ThreadPoolExecutor(2, "survey") as pool:
+        # SQLite goes through the tables while GDAL reads them: neither waits for the other.
+        told = pool.submit(ask) if whole else None
+        odd_dates = pool.submit(dates.odd, layer.part.path, layer.name, names, check)
+        read()
+    return told.result() if told else None, odd_dates.result()
 
 
 def _said_of_dates(found: dict[str, int]) -> list[str]:
