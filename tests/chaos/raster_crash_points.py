@@ -11,7 +11,7 @@ JOINING = "services.cog.joining"
 MAKER = "services.cog.making:CogMaker"
 PUBLICATIONS = "repositories.publications:PostgresPublicationRepository"
 BLOBS = "repositories.blobs:AzureBlobRepository"
-STAGED = "repositories.blob_blocks:Blocks.stage"
+STAGED = "repositories.blob_blocks:Blocks._send"
 CATALOGUING = "services.cog.cataloguing"
 
 INSPECTED = "another attempt inspects it; what this one discovered does not count"
