@@ -71,9 +71,10 @@ def without_blocks(
         parts = [] if factor in shared else _tile_parts(plan, tiles, factor)
         size = -(-plan.width // factor), -(-plan.height // factor)
         overview = documents.over(whole, parts, size, mask=None)
-        # What is a single pixel before has no further ones.
-        made = [len(made_factors(factors, *plan.window(tile)[2:])) for tile in range(plan.tiles)]
-        documents.from_overview(overview, [min(level, count - 1) for count in made])
+        if parts:
+            # What is a single pixel before has no further ones.
+            made = [len(made_factors(factors, *plan.window(tile)[2:])) for tile in range(plan.tiles)]
+            documents.from_overview(overview, [min(level, count - 1) for count in made])
         levels.append(documents.write(overview, folder / f"overview{level}.vrt"))
     root = documents.over(whole, [], (plan.width, plan.height), mask=None)
     documents.set_overviews(root, levels)

@@ -331,7 +331,7 @@ def set_overviews(root: Element, paths: list[str]) -> None:
 def from_overview(root: Element, levels: list[int]) -> None:
     """Let the pixels of each source be those of an overview of its own, 0 for the finest."""
     for band in bands_of(root):
-        for source, level in zip(_sources(band), levels, strict=False):
+        for source, level in zip(_sources(band), levels, strict=True):
             options = Element("OpenOptions")
             SubElement(options, "OOI", {"key": "OVERVIEW_LEVEL"}).text = str(level)
             source.insert(1, options)
