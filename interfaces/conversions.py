@@ -246,5 +246,7 @@ class MadeTile(Contract):
     tiles: int
     blob: str
     digest: str | None
-    """Of its masked pixels, which the COG must have; None: its compression may change them."""
+    """Of its masked pixels, which the COG must have; None: compression may change them, or `blocks` tells."""
+    blocks: str | None = None
+    """Checksum of its compressed blocks, where the COG is to have them as they are."""
     plan: ConversionPlan | None = None

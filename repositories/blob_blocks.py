@@ -102,6 +102,9 @@ def cut(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[bytes]:
     """The same bytes in pieces of `size`, the last one shorter; in the memory of two pieces."""
     pending = bytearray()
     for chunk in chunks:
+        if len(chunk) == size and not pending:
+            yield chunk
+            continue
         for start in range(0, len(chunk), size):
             pending += chunk[start : start + size]
             if len(pending) >= size:

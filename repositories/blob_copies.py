@@ -5,7 +5,8 @@ have another content type or no metadata, which that request cannot say, are put
 service takes from the source (Put Block From URL), and of which one Put Block List makes the blob. The
 condition on the target goes with the one request that makes it.
 
-Azurite 3.35 answers 501 to Put Block From URL; there the blocks pass through this process.
+Azurite 3.35 answers 501 to Put Block From URL, and copies blobs of any size in one request. What that request
+cannot say passes through this process there, in blocks.
 
 https://learn.microsoft.com/rest/api/storageservices/copy-blob-from-url
 https://learn.microsoft.com/rest/api/storageservices/put-block-from-url
@@ -66,23 +67,40 @@ class BlobCopies:
         # A request that names no metadata takes the source's along.
         says_all = source.content_type == content_type and (metadata or not source.metadata)
         if source.size <= self._one_request_bytes and says_all:
-            url, authorization = self._account.copy_source(container, source.name)
-            with _source_errors(container, source.name):
-                answer: dict[str, Any] = target.start_copy_from_url(
-                    url,
-                    metadata=dict(metadata),
-                    requires_sync=True,
-                    source_authorization=authorization,
-                    source_match_condition=MatchConditions.IfNotModified,
-                    source_etag=f'"{source.etag}"',
-                    **conditions,
-                )
-            return answer
+            return self._at_once(source, container, target, metadata, conditions)
         blocks = self._staged(source, container, target)
+        if blocks is None and says_all:
+            return self._at_once(source, container, target, metadata, conditions)
+        if blocks is None:
+            blocks = self._passed_through(source, container, target)
         md5 = bytes.fromhex(source.content_md5) if source.content_md5 else None
         return blocks.commit(content_type=content_type, md5=md5, metadata=metadata, **conditions)
 
-    def _staged(self, source: BlobProperties, container: str, target: BlobClient) -> Blocks:
+    def _at_once(
+        self,
+        source: BlobProperties,
+        container: str,
+        target: BlobClient,
+        metadata: Mapping[str, str],
+        conditions: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        from azure.core import MatchConditions
+
+        url, authorization = self._account.copy_source(container, source.name)
+        with _source_errors(container, source.name):
+            answer: dict[str, Any] = target.start_copy_from_url(
+                url,
+                metadata=dict(metadata),
+                requires_sync=True,
+                source_authorization=authorization,
+                source_match_condition=MatchConditions.IfNotModified,
+                source_etag=f'"{source.etag}"',
+                **conditions,
+            )
+        return answer
+
+    def _staged(self, source: BlobProperties, container: str, target: BlobClient) -> Blocks | None:
+        """None where the service takes no blocks from a URL."""
         from azure.core.exceptions import HttpResponseError
 
         def block(offset: int) -> UrlBlock:
@@ -102,7 +120,7 @@ class BlobCopies:
         except HttpResponseError as error:
             if error.status_code != 501:
                 raise
-            return self._passed_through(source, container, target)
+            return None
         return blocks
 
     def _passed_through(self, source: BlobProperties, container: str, target: BlobClient) -> Blocks:

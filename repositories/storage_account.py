@@ -22,6 +22,9 @@ EMULATOR_API_VERSION = "2025-11-05"
 """Azurite refuses versions newer than it knows."""
 POOL_CONNECTIONS = 64
 """Kept-open connections per service: more than the threads of a worker, or they open one per call."""
+RESPONSE_PIECE_BYTES = 256 * 1024
+"""Of an answer that are taken from a connection at a time. The SDK's default of 4 KiB takes twice as long:
+measured with blobs of 8 MiB on Azurite, 64 instead of 32 ms, of which 45 instead of 25 of this process."""
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
 RETRIES = 4
@@ -179,6 +182,7 @@ def _transport(read_timeout: int) -> RequestsTransport:
     return RequestsTransport(
         session=session,
         session_owner=False,
+        connection_data_block_size=RESPONSE_PIECE_BYTES,
         connection_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=read_timeout,
     )

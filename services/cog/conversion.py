@@ -70,8 +70,11 @@ def convert_tile(
     *,
     threads: int,
     check: Callable[[], None] = _go_on,
-) -> None:
-    """Write one tile, from 0, as a tiled GeoTIFF whose overviews fit those of its neighbours."""
+) -> bool:
+    """Write one tile, from 0, as a tiled GeoTIFF whose overviews fit those of its neighbours.
+
+    Answers whether its blocks are compressed as those of the COG have to be.
+    """
     import rasterio
 
     if not 0 <= tile < plan.tiles:
@@ -97,6 +100,7 @@ def convert_tile(
             ):
                 written.build_overviews(factors, _overview_resampling(plan))
     _refuse_sidecar(target)
+    return joined
 
 
 def assemble(
@@ -108,11 +112,12 @@ def assemble(
     files: list[TileFile] | None = None,
     lineage: dict[str, str] | None = None,
     check: Callable[[], None] = _go_on,
-) -> None:
+) -> bool:
     """Write the COG from the files of all tiles, in their order; their overviews become its own.
 
     `tile_paths` are GDAL's names of them, and `files` their bytes; None: the names are those of local files.
-    Blocks that are compressed as they have to be are taken as they are, all others are compressed again.
+    Answers whether their blocks were taken as they are, because they are compressed as they have to be; else
+    all were compressed again.
     """
     if len(tile_paths) != plan.tiles:
         raise ContractViolation(f"{plan.tiles} tiles are planned, {len(tile_paths)} are given")
@@ -124,9 +129,7 @@ def assemble(
         joined = False
         if keeps_tiles(plan) and not documents.has_mask(root):
             files = files or [TileFile.local(path) for path in tile_paths]
-            empty = without_blocks(
-                plan, root, tile_paths, factors, joining.shared_factors(plan, factors), scratch
-            )
+            empty = without_blocks(plan, root, tile_paths, factors, shared_factors(plan), scratch)
             joined = _join(plan, empty, files, target, scratch, check)
         if not joined:
             creation = plan.creation | of_domains(root)
@@ -137,6 +140,12 @@ def assemble(
             check()
             _write_cog(documents.write(root, scratch / "output.vrt"), target, creation, threads, check)
     check()
+    return joined
+
+
+def shared_factors(plan: ConversionPlan) -> list[int]:
+    """The factors of overviews of which a block shows one tile only; 1 is the full resolution."""
+    return joining.shared_factors(plan, overview_factors(plan))
 
 
 def _join(
@@ -151,8 +160,7 @@ def _join(
 
     `empty` is the output without what the blocks bring.
     """
-    factors = overview_factors(plan)
-    shared = joining.shared_factors(plan, factors)
+    shared = shared_factors(plan)
     blocks = []
     for file in files:
         check()
@@ -160,7 +168,7 @@ def _join(
     if not joining.fit(plan, blocks, shared):
         return False
     creation = plan.creation | of_domains(empty) | {"SPARSE_OK": "YES"}
-    if factors:
+    if overview_factors(plan):
         creation["OVERVIEWS"] = "FORCE_USE_EXISTING"
         del creation["OVERVIEW_COUNT"]
     _write_cog(documents.write(empty, scratch / "empty.vrt"), target, creation, 1, check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from interfaces.workflows import TaskContext
 from services.raster_opening import RasterOpener
 from services.second_look import second_look
 
-from . import conversion, fidelity
+from . import block_checksums, conversion, fidelity
+from .estimates import IN_MEMORY_BYTES
 from .inspecting import readable, remarks
 from .joining import TileFile
 from .making import READ_BYTES, CogMaker, lineage, unchanged_sources
@@ -31,9 +32,6 @@ from .resources import Resources
 from .validation import describe_cog
 
 logger = logging.getLogger(__name__)
-
-IN_MEMORY_BYTES = 16 * 1024**2
-"""A source of so many bytes is fetched at once rather than by ranges."""
 
 
 class ConvertRasterParameters(TaskParameters):
@@ -106,7 +104,7 @@ class ConvertRaster:
             digest.update(self._blobs.read(container, source.name, offset, READ_BYTES))
         with (
             readable(source.name),
-            self._opener.together([(container, source)], in_memory=IN_MEMORY_BYTES) as paths,
+            self._opener.together([(container, source)], in_memory=READ_BYTES) as paths,
             self._opener.explained(container, source, paths[0]),
         ):
             made = self._maker.passed_through(
@@ -150,7 +148,9 @@ class ConvertRaster:
             target = folder / "tile.tif"
             with self._reached(plan, sources, folder) as paths:
                 # One thread: its neighbours are converted at the same time.
-                conversion.convert_tile(plan, paths, tile, str(target), threads=1, check=context.check)
+                joins = conversion.convert_tile(
+                    plan, paths, tile, str(target), threads=1, check=context.check
+                )
                 if plan.lossless:
                     fidelity.compare(plan, paths, str(target), context.check, tile)
             unchanged_sources(self._blobs, plan)
@@ -158,7 +158,13 @@ class ConvertRaster:
             size = target.stat().st_size
             *_, width, height = plan.window(tile)
             area = (0, 0, width, height)
-            digest = fidelity.digest(str(target), area, context.check) if kept else None
+            digest, blocks = None, None
+            if joins:
+                factors = conversion.shared_factors(plan)
+                blocks = block_checksums.checksum(str(target), area, factors, context.check)
+            # What the COG says of all blocks, such as its nodata, is seen in those of one tile.
+            if kept and (not joins or tile == 0):
+                digest = fidelity.digest(str(target), area, context.check)
             blob = self._maker.upload(target, context)
         made = MadeTile(
             request=parameters.request,
@@ -166,6 +172,7 @@ class ConvertRaster:
             tiles=plan.tiles,
             blob=blob,
             digest=digest,
+            blocks=blocks,
             plan=parameters.plan if tile == 0 else None,
         )
         context.discover([{"target": parameters.target, "tile": made.model_dump(mode="json")}])
@@ -197,10 +204,11 @@ class ConvertRaster:
         """
         pairs = [(source.container, blob) for source, blob in zip(plan.sources, sources, strict=True)]
         options = self._resources.gdal_options
+        in_memory = IN_MEMORY_BYTES if plan.mosaic is None else 0
         with (
             readable(sources[0].name),
             self._opener.together(
-                pairs, in_memory=IN_MEMORY_BYTES, options=options, room=lambda _: nullcontext(folder)
+                pairs, in_memory=in_memory, options=options, room=lambda _: nullcontext(folder)
             ) as paths,
         ):
             try:
@@ -285,7 +293,7 @@ class AssembleCog:
             target = folder / "cog.tif"
             pairs = [(container, self._blobs.properties(container, name)) for name in names]
             with self._opener.together(pairs, options=self._resources.gdal_options) as paths:
-                conversion.assemble(
+                joined = conversion.assemble(
                     plan,
                     paths,
                     str(target),
@@ -294,16 +302,33 @@ class AssembleCog:
                     check=context.check,
                     lineage=lineage(plan, first.request, context),
                 )
-            # Some were compressed anew. Of lossy ones there are no digests.
-            wanted = [
-                (plan.window(tile.tile), tile.digest)
-                for tile in tiles
-                if plan.lossless or tile.digest is not None
-            ]
-            fidelity.compare_tiles(str(target), wanted, self._resources.threads(plan), context.check)
+                self._compare(plan, tiles, paths, str(target), joined=joined, check=context.check)
             # Tiles were compared with the source where they could be.
             equal = True if plan.lossless else None
             return self._maker.finish(target, plan, first.request, context, pixels_equal=equal, tiles=names)
+
+    def _compare(
+        self,
+        plan: ConversionPlan,
+        tiles: list[MadeTile],
+        paths: list[str],
+        target: str,
+        *,
+        joined: bool,
+        check: Callable[[], None],
+    ) -> None:
+        """Raise `PixelsDiffer` where tiles are not in the COG as they were; lossy ones never are."""
+        by_blocks, by_pixels = [], []
+        for tile, path in zip(tiles, paths, strict=True):
+            area, digest = plan.window(tile.tile), tile.digest
+            if tile.blocks is not None and joined:
+                by_blocks.append((area, tile.blocks))
+            elif tile.blocks is not None and digest is None:
+                digest = fidelity.digest(path, (0, 0, *area[2:]), check)
+            if digest is not None or (plan.lossless and tile.blocks is None):
+                by_pixels.append((area, digest))
+        block_checksums.compare_blocks(target, by_blocks, conversion.shared_factors(plan), check)
+        fidelity.compare_tiles(target, by_pixels, self._resources.threads(plan), check)
 
     def _file(self, container: str, blob: BlobProperties) -> TileFile:
         return TileFile(blob.size, partial(self._blobs.read, container, blob.name))

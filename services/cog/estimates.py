@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MEGABYTE = 1024**2
 PROCESS_BYTES = 256 * MEGABYTE
 """Interpreter, libraries and connections, before a pixel is read, and what many threads let lie unused."""
+IN_MEMORY_BYTES = 32 * MEGABYTE
+"""A source of so many bytes is fetched at once rather than by ranges: these are read once to convert it, and
+once more to compare it with what was made."""
 THREADS = 4
 """Taken for granted, so that a plan does not depend on who carries it out."""
 NARROW = 4
@@ -44,6 +47,8 @@ class Reading:
     """Of the blob."""
     copied: int = 0
     """Of the blob, where it must be copied to the disk to be read."""
+    fetched: int = 0
+    """Of the blob, where it is read into memory as it is."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,7 @@ def _made(reading: Reading, expected: int, output: Output, memory_limit: int) ->
     memory = (
         PROCESS_BYTES
         + usual
+        + reading.fetched
         + max(usual + queue, overviews)
         + reading.block_bytes
         # Strips, and what is read ahead of them.
@@ -178,7 +184,8 @@ def reading_of(dataset: DatasetReader, size: int, block_size: int, *, always_mas
     masked = flags == {"per_dataset"} or (always_masked and flags == {"all_valid"})
     pixel = dataset.count * item_bytes(str(dataset.dtypes[0])) + masked
     copied = size if dataset.driver in WHOLE_DRIVERS else 0
-    return Reading(block_memory(dataset), pixel * _held_pixels(dataset, block_size), size, copied)
+    fetched = size if size <= IN_MEMORY_BYTES else 0
+    return Reading(block_memory(dataset), pixel * _held_pixels(dataset, block_size), size, copied, fetched)
 
 
 def block_memory(dataset: DatasetReader) -> int:

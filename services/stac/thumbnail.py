@@ -17,6 +17,9 @@ PERCENTILES = (2.0, 98.0)
 """Of the valid pixels: these become black and white."""
 FAINT = 16
 """Of 255: an image nowhere more opaque than this is taken for opaque."""
+COMPRESSION = 2
+"""Of zlib, from 1 to 9. Its default of 6 takes four times as long for a sixth fewer bytes: measured with a
+noisy picture, 68 instead of 17 ms for 191 instead of 230 KB."""
 GREY = 128
 """Where all valid pixels are equal."""
 RGB = ("red", "green", "blue")
@@ -156,6 +159,8 @@ def _png(picture: NDArray[Any]) -> bytes:
     shown = picture[[0] if grey else [0, 1, 2]] if opaque else picture[[0, 3] if grey else [0, 1, 2, 3]]
     count, height, width = shown.shape
     with MemoryFile() as file:
-        with file.open(driver="PNG", width=width, height=height, count=count, dtype="uint8") as png:
+        with file.open(
+            driver="PNG", width=width, height=height, count=count, dtype="uint8", ZLEVEL=COMPRESSION
+        ) as png:
             png.write(shown)
         return bytes(file.read())
