@@ -100,17 +100,18 @@ class Place:
         source: str = "a.tif",
         etag: str = "0x1",
         parameters_hash: str = "p",
+        thumbnail: bool = True,
     ) -> MadeCog:
         """What the stages before left for the attempt."""
         blob, tile, picture = (context.scratch_name(suffix) for suffix in (".tif", "-tile.tif", ".png"))
-        for name in (blob, tile, picture):
+        for name in (blob, tile, picture) if thumbnail else (blob, tile):
             self.blobs.write(SCRATCH, name, content, content_type=COG_TYPE)
         return MadeCog(
             request=CogRequest(
                 container=self.target,
                 name=NAME,
                 overwrite=overwrite,
-                thumbnail=True,
+                thumbnail=thumbnail,
                 parameters_hash=parameters_hash,
                 time=AcquisitionTime(
                     instant=datetime(2026, 1, 1, tzinfo=UTC), source="name", detail="20260101"
@@ -120,7 +121,7 @@ class Place:
             pass_through=False,
             container=SCRATCH,
             blob=blob,
-            thumbnail=picture,
+            thumbnail=picture if thumbnail else None,
             tiles=[tile],
             file=CogFile(
                 size=len(content),
@@ -133,7 +134,7 @@ class Place:
                 compression="deflate",
                 pixels_equal=True,
                 notes=["a note"],
-                item={"id": "a"},
+                item={"id": "a", "assets": {"thumbnail": {}} if thumbnail else {}},
             ),
         )
 

@@ -61,7 +61,7 @@ class PublishCog:
         """Publish. Raises `Conflict` while another job publishes the same name, to be tried again."""
         made = parameters.made
         request = made.request
-        picture = thumbnail_name(request.name) if made.thumbnail else None
+        picture = thumbnail_name(request.name)
         outcome = self._publisher.publish(made, context, thumbnail=picture)
         item = made.file.item if outcome.status == "published" else _item_of(outcome, request)
         if item is not None:
@@ -74,7 +74,7 @@ class PublishCog:
             status=outcome.status,
             reason=outcome.reason,
             url=self._blobs.url(request.container, request.name),
-            thumbnail_url=self._blobs.url(request.container, picture) if picture else None,
+            thumbnail_url=self._blobs.url(request.container, picture) if made.thumbnail else None,
             item_url=self._blobs.url(request.container, item_name(request.name)),
             size=file.size,
             md5=file.md5,

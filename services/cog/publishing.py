@@ -11,7 +11,8 @@ an order from which every crash can be told, and repaired:
 3. **Copy**: on the server, whole and at once, with the mark in the target's metadata, and only if the
    target still has the etag that was looked at. So all copies to one target form a chain, in which each
    was made in knowledge of the one before.
-4. **Thumbnail**: small, written over what is there.
+4. **Thumbnail**: small, written over what is there; that of a COG before this one is deleted where this one
+   has none.
 5. **Row** (`publish`): if the fence still holds, in the same statement that forgets the intent.
 6. **Scratch** is deleted.
 
@@ -44,9 +45,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 from urllib.parse import quote
 
 from interfaces.blobs import BlobProperties, BlobRepository
+from interfaces.contracts import JsonObject
 from interfaces.conversions import CogRequest, MadeCog, SourceBlob
 from interfaces.errors import (
     BlobNotFound,
@@ -121,8 +124,8 @@ class Publisher:
         seen = look(self._blobs, self._publications, request.container, request.name)
         return _own(seen, request, sources, context)
 
-    def publish(self, made: MadeCog, context: TaskContext, *, thumbnail: str | None = None) -> Outcome:
-        """Make what was made the target's content; `thumbnail` is the name of its picture beside the target.
+    def publish(self, made: MadeCog, context: TaskContext, *, thumbnail: str) -> Outcome:
+        """Make what was made the target's content; `thumbnail` is the name of a picture beside the target.
 
         Raises `Conflict` while somebody else publishes there (to be tried again), `LeaseLost`, and
         `PermanentTaskError` for two rasters of one run with the same target, a target that is a source of the
@@ -203,14 +206,16 @@ class Publisher:
         publication: Publication,
         seen: SeenTarget,
         context: TaskContext,
-        thumbnail: str | None,
+        thumbnail: str,
     ) -> PublishedCog:
         """Intent, copy, thumbnail, row."""
         source = self._made(made)
         if not self._publications.begin(publication):
             raise _lost(context)
         etag = self._copy(made, source, publication, seen)
-        if made.thumbnail is not None and thumbnail is not None:
+        if made.thumbnail is None and _had_thumbnail(seen):
+            self._blobs.delete(publication.container, [thumbnail])
+        elif made.thumbnail is not None:
             picture = self._blobs.read(self._scratch_container, made.thumbnail)
             self._blobs.write(publication.container, thumbnail, picture, content_type=THUMBNAIL_TYPE)
         cog = self._publications.publish(publication, etag)
@@ -294,6 +299,12 @@ def _busy(seen: SeenTarget) -> str:
     return (
         f"{other.name!r} is being published by job {other.job_id} (run {other.run}, task {other.task_index})"
     )
+
+
+def _had_thumbnail(seen: SeenTarget) -> bool:
+    """Whether there is a picture of what was there before."""
+    before = [cog.item for cog in (seen.record.cog, seen.record.under_way) if cog is not None]
+    return any("thumbnail" in cast("JsonObject", item.get("assets", {})) for item in before)
 
 
 def _lost(context: TaskContext) -> LeaseLost:

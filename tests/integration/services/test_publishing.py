@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from interfaces.conversions import SourceBlob
-from interfaces.errors import Conflict, LeaseLost, PermanentTaskError, TaskCancelled
+from interfaces.errors import BlobNotFound, Conflict, LeaseLost, PermanentTaskError, TaskCancelled
 from interfaces.publications import TargetRecord
 from interfaces.rasters import Overwrite
 from repositories.publications import PostgresPublicationRepository
@@ -29,7 +29,7 @@ def test_what_was_made_is_the_target_with_its_row_and_lineage(anywhere: Place) -
     assert outcome.cog.etag == row["etag"]
     assert (row["job_id"], row["run"], row["stage"], row["task_index"]) == ("a" * 64, 1, 5, 0)
     assert (row["versions"], row["notes"]) == ({"gdal": "3.10", "app": "1"}, ["a note"])
-    assert (row["item"], row["parameters_hash"]) == ({"id": "a"}, "p")
+    assert (row["item"]["id"], row["parameters_hash"]) == ("a", "p")
     assert row["sources"][0]["etag"] == "0x1"
     found = place.blobs.properties(place.target, NAME)
     assert found.content_type == COG_TYPE
@@ -93,6 +93,23 @@ def test_what_is_there_is_replaced_as_overwrite_says(
     assert outcome.reason == reason
     assert place.consistent() == content
     assert place.scratch() == []
+
+
+def test_a_cog_without_a_thumbnail_does_not_keep_that_of_the_one_before(anywhere: Place) -> None:
+    place, picture = anywhere, "there/é.thumbnail.png"
+    contexts = [place.attempt(job) for job in "abc"]
+    place.blobs.write(place.target, picture, b"by hand")
+    plain, pictured, plain_again = (
+        place.made(context, overwrite="always", thumbnail=thumbnail)
+        for context, thumbnail in zip(contexts, (False, True, False), strict=True)
+    )
+    place.publish(plain, contexts[0])
+    assert place.blobs.read(place.target, picture) == b"by hand"
+    place.publish(pictured, contexts[1])
+    assert place.blobs.read(place.target, picture) == b"cog"
+    place.publish(plain_again, contexts[2])
+    with pytest.raises(BlobNotFound):
+        place.blobs.read(place.target, picture)
 
 
 def test_a_blob_that_somebody_else_put_there_is_replaced_only_where_that_is_asked(place: Place) -> None:
@@ -252,7 +269,7 @@ def test_a_target_that_is_replaced_while_it_is_looked_at_is_not_taken_for_a_stra
             return super().find(container, name, mark)
 
     publisher = place.publisher(BetweenTheLooks(place.database))
-    outcome = publisher.publish(place.made(third, b"third", parameters_hash="3"), third)
+    outcome = publisher.publish(place.made(third, b"third", parameters_hash="3"), third, thumbnail="t.png")
     assert outcome.status == "published"
     assert place.consistent() == b"third"
 
@@ -267,4 +284,4 @@ def test_a_target_that_changes_at_every_look_is_looked_at_again_later(place: Pla
 
     place.blobs.write(place.target, NAME, b"a stranger's", content_type=COG_TYPE)
     with pytest.raises(Conflict, match="changes all the time"):
-        place.publisher(Restless(place.database)).publish(place.made(context), context)
+        place.publisher(Restless(place.database)).publish(place.made(context), context, thumbnail="t.png")

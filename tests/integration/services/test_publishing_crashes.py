@@ -30,7 +30,7 @@ STEPS = [("begin", False), ("begin", True), ("publish", False), ("publish", True
 def _die(place: Place, context: Context, step: str, *, after: bool, content: bytes = b"first") -> MadeCog:
     made = place.made(context, content)
     with pytest.raises(Killed):
-        place.publisher(Dying(place.database, step, after=after)).publish(made, context)
+        place.publisher(Dying(place.database, step, after=after)).publish(made, context, thumbnail="t.png")
     return made
 
 
@@ -106,7 +106,7 @@ def test_a_copy_by_an_attempt_that_lost_its_task_meanwhile_is_replaced(anywhere:
             return begun
 
     with pytest.raises(LeaseLost):
-        place.publisher(Slow(place.database)).publish(place.made(stale, b"stale"), stale)
+        place.publisher(Slow(place.database)).publish(place.made(stale, b"stale"), stale, thumbnail="t.png")
     assert place.blobs.read(place.target, NAME) == b"stale"
     assert place.rows() == []
     context = place.attempt(fence=2)
@@ -141,7 +141,7 @@ def test_when_the_database_fails_after_the_copy_the_next_attempt_goes_on(place: 
     context = place.attempt(fence=1)
     made = place.made(context)
     with pytest.raises(ServiceUnavailable):
-        place.publisher(Unavailable(place.database)).publish(made, context)
+        place.publisher(Unavailable(place.database)).publish(made, context, thumbnail="t.png")
     assert place.scratch()
     again = place.attempt(fence=2)
     assert place.publish(made, again).status == "published"
