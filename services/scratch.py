@@ -1,7 +1,12 @@
-"""Temporary disk space: bounded for each process, and cleared of what dead processes left."""
+"""Temporary disk space: bounded for each process, and cleared of what dead processes left.
+
+What one process has fetched, others of the same machine need not fetch: they link the file into a directory
+of their own. Its bytes are on the disk once, and stay until the last of them has removed it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -9,7 +14,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .budget import Budget
@@ -75,6 +80,28 @@ class ScratchSpace:
                 yield made
             finally:
                 _remove(made)
+
+    def lend(self, path: Path, key: str) -> None:
+        """Let other processes `borrow` a file of one of the directories, which nobody writes into any more.
+
+        It is lent as long as the directory is there.
+        """
+        # Not every file system has links; then everybody fetches for himself.
+        with suppress(OSError):
+            os.link(path, path.parent / _lent(key))
+
+    def borrow(self, key: str, path: Path) -> bool:
+        """Whether there is now, at `path`, what some process has lent under this key."""
+        for found in self._root.glob(f"*/*/{_lent(key)}"):
+            # Whoever lent it may be removing it.
+            with suppress(OSError):
+                os.link(found, path)
+                return True
+        return False
+
+
+def _lent(key: str) -> str:
+    return f"lent-{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _sweep(root: Path) -> None:

@@ -146,8 +146,11 @@ class VectorOpener:
             key = (container, name, source.etag) if extension in KEPT and source.etag else None
 
             def brought(folder: Path) -> list[Part]:
-                self._bring(wanted, folder, check)
-                self._unchanged(source)
+                if key is None:
+                    self._bring(wanted, folder, check)
+                    self._unchanged(source)
+                else:
+                    self._bring_or_borrow(wanted[0], source, folder, check)
                 placed = [Part(folder / part.path, part.driver, part.title) for part in parts]
                 # Such a file is one blob, whose ETag was compared with that of what was inspected.
                 before = expected is not None and key is not None
@@ -245,6 +248,17 @@ class VectorOpener:
                 one.write(target)
             except BlobNotFound as error:
                 raise ServiceUnavailable(f"the file changed while it was read: {error.detail}") from error
+
+    def _bring_or_borrow(
+        self, one: _Wanted, source: SourceFile, folder: Path, check: Callable[[], None]
+    ) -> None:
+        """Fetch a file that nobody writes into, unless a process of this machine has this version of it."""
+        url = self._blobs.url(source.container, source.name)
+        key, scratch = f"{url} {source.etag}", self._resources.scratch
+        if not scratch.borrow(key, folder / one.target):
+            self._bring([one], folder, check)
+            self._unchanged(source)
+            scratch.lend(folder / one.target, key)
 
     def _unchanged(self, source: SourceFile) -> None:
         if source.etag is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ class MemoryBlobs(BlobRepository):
     def __init__(self) -> None:
         self.blobs: dict[tuple[str, str], bytes] = {}
         self._described: dict[tuple[str, str], BlobProperties] = {}
-        self._etags = count(1)
+        # No other repository's: what was fetched is found by them, in other tests too.
+        self._etags = count(int.from_bytes(os.urandom(6)))
         self._lock = threading.Lock()
 
     def list_pages(self, container: str, prefix: str = "", page_size: int = 5000) -> Iterator[list[BlobItem]]:

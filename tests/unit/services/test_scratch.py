@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
@@ -111,3 +112,77 @@ def test_limits_are_given_in_bytes_or_with_a_unit(
     settings = Settings()
     assert (settings.task_memory_limit, settings.task_scratch_limit) == (size, size)
     assert settings.scratch_folder == Path("/var/scratch")
+
+
+LEND = """
+import sys
+from pathlib import Path
+from services.scratch import ScratchSpace
+space = ScratchSpace(1000, Path(sys.argv[1]))
+with space.directory(600, lambda: None) as folder:
+    (folder / "data").write_text("content")
+    space.lend(folder / "data", "file 0x1")
+    print("lent", flush=True)
+    sys.stdin.readline()
+print("removed", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def lender(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has lent a file."""
+    command = [sys.executable, "-c", LEND, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "lent\n"
+        yield process
+        process.kill()
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """Let it go on; what it says then."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
+def test_what_another_process_has_lent_is_there_without_a_copy_and_stays(
+    tmp_path: Path, lender: subprocess.Popen[str]
+) -> None:
+    space = ScratchSpace(1000, tmp_path)
+    with space.directory(600, _nothing) as mine:
+        assert not space.borrow("file 0x2", mine / "data")
+        assert space.borrow("file 0x1", mine / "data")
+        assert (mine / "data").stat().st_nlink == 3
+        assert told(lender) == "removed\n"
+        assert (mine / "data").read_text() == "content"
+        assert (mine / "data").stat().st_nlink == 1
+        # It is no longer lent.
+        assert not space.borrow("file 0x1", mine / "again")
+
+
+def test_what_a_dead_process_has_lent_is_removed_with_the_rest(
+    tmp_path: Path, lender: subprocess.Popen[str]
+) -> None:
+    lender.kill()
+    lender.wait(10)
+    space = ScratchSpace(1000, tmp_path)
+    with space.directory(600, _nothing) as mine:
+        assert not space.borrow("file 0x1", mine / "data")
+
+
+def test_where_files_cannot_be_linked_nothing_is_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    space = ScratchSpace(1000, tmp_path)
+    with space.directory(600, _nothing) as mine:
+        (mine / "data").write_text("content")
+        space.lend(mine / "data", "file 0x1")
+        assert not space.borrow("file 0x1", mine / "again")
