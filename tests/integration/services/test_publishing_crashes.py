@@ -156,7 +156,7 @@ def test_the_engines_clean_up_completes_what_a_cancelled_run_left_and_removes_it
 
     def publish(p: dict[str, Any], context: Any) -> dict[str, Any]:
         with pytest.raises(Killed):
-            publisher.publish(place.made(context, b"first"), context)
+            publisher.publish(place.made(context, b"first"), context, thumbnail="t.png")
         # Whoever is killed reports nothing, and its job is cancelled meanwhile.
         world.engine.cancel(context.job_id)
         raise LeaseLost("killed")
