@@ -26,7 +26,7 @@ from local.stack.sample_files import NAMES
 from local.stack.storage import CONTAINERS
 from tests.fix_stack import CHECKOUT
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.timeout(240)
 
 READY = 90
 QUEUES = {"geospatial-jobs", "geospatial-jobs-poison", "geospatial-tasks", "geospatial-tasks-poison"}

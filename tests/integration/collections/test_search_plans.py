@@ -11,9 +11,6 @@ import pytest
 
 from local.stack.postgres import PostgresServer
 
-# One process fills the database.
-pytestmark = pytest.mark.xdist_group("search plans")
-
 ITEMS = 20_000
 IN_THE_BOX = 25
 FILL = """

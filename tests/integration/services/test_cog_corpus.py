@@ -27,9 +27,6 @@ from services.cog.sources import opened
 from services.cog.validation import describe_cog, validate
 from services.gdal_session import DRIVERS, READING, WHOLE_DRIVERS
 
-pytestmark = pytest.mark.xdist_group("raster corpus")
-"""What all of them read is made once."""
-
 GDAL_VALIDATOR = Path(
     "/usr/lib/python3/dist-packages/osgeo_utils/samples/validate_cloud_optimized_geotiff.py"
 )

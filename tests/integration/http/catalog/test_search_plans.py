@@ -12,9 +12,6 @@ import pytest
 from local.stack.postgres import PostgresServer
 from tests.catalog_content import Scene, fill
 
-# One process fills the database.
-pytestmark = pytest.mark.xdist_group("catalog search plans")
-
 SCENES = 5000
 BOX = [20.0, 10.0, 24.0, 14.0]
 
