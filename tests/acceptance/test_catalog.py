@@ -16,9 +16,6 @@ from repositories.pgstac_schema import library_version
 from tests.catalog_content import FIRST, Scene, collection, fill, item, scenes
 from tests.fix_app import App, MakeApp, serving
 
-pytestmark = pytest.mark.xdist_group("catalog")
-"""What all of them read is made once."""
-
 SCENES = 1_000
 MANY_SCENES = 10_000
 ANTIMERIDIAN = [170.0, -60.0, -165.0, 60.0]

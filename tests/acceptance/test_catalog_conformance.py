@@ -16,9 +16,6 @@ from tests.catalog_content import collection, fill, item, scenes
 from tests.fix_app import App, serving
 from tests.fix_stack import CHECKOUT
 
-pytestmark = pytest.mark.xdist_group("catalog")
-"""What all of them read is made once."""
-
 CONFORMANCE = ("core", "collections", "features", "item-search", "filter")
 SQUARE = [[[-10.0, -10.0], [10.0, -10.0], [10.0, 10.0], [-10.0, 10.0], [-10.0, -10.0]]]
 

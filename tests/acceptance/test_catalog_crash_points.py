@@ -12,7 +12,7 @@ from tests.chaos.catalog_crash_points import CATALOG_POINTS_BY_NAME
 from tests.chaos.catalog_shapes import CATALOG_SHAPES
 from tests.chaos.crash_harness import SHORT, CrashHost, crash_host
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("crashes"), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 SELECTED = [
     "load: written, not counted",

@@ -10,7 +10,7 @@ from local.stack.postgres import PostgresServer
 from tests.chaos.crash_harness import CrashHost, crash_host
 from tests.chaos.crash_points import BY_NAME
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("crashes")]
+pytestmark = pytest.mark.timeout(120)
 
 SELECTED = [
     "submit: after the commit, nothing sent",

@@ -21,8 +21,7 @@ from tests.fix_browser import MakeVisit, Visit
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.xdist_group("dashboard"), pytest.mark.timeout(180)]
-"""One app and one browser serve all of them."""
+pytestmark = pytest.mark.timeout(180)
 
 KEY = "f-key"
 WIDTH = 64

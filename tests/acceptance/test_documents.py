@@ -15,7 +15,7 @@ from tests.documents.markdown import RUN, blocks, documents
 from tests.documents.reader import Reader, copy_checkout
 from tests.fix_app import App, serving
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("documents")]
+pytestmark = pytest.mark.timeout(240)
 
 FIRST = "docs/how-to/new-job-type.md"
 """Its commands change the code that the app is made of, which therefore starts after them."""

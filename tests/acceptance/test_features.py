@@ -18,9 +18,6 @@ from azure.storage.blob import BlobServiceClient
 from local.stack.postgres import PostgresServer
 from tests.fix_app import App, serving
 
-pytestmark = pytest.mark.xdist_group("features")
-"""What all of them read is made once."""
-
 COUNT = 1203
 KEY = {"x-functions-key": "f-key"}
 

@@ -17,8 +17,6 @@ from tests.fix_stack import CHECKOUT
 JOBS = 5
 TASKS = 30
 
-pytestmark = pytest.mark.xdist_group("system")
-
 
 @dataclass(frozen=True)
 class Timing:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fix_app import App
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("system"), pytest.mark.chaos]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.chaos]
 
 LIMIT_MB = 250
 

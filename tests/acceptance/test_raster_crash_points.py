@@ -13,7 +13,7 @@ from tests.chaos.raster_crash_points import RASTER_POINTS_BY_NAME
 from tests.chaos.raster_shapes import RASTER_SHAPES
 from tests.chaos.raster_trial import trial
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("crashes"), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 SELECTED = [
     "tile: uploaded, not completed",

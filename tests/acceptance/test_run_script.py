@@ -26,7 +26,7 @@ from local.stack.sample_files import NAMES
 from local.stack.storage import CONTAINERS
 from tests.fix_stack import CHECKOUT
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.timeout(240)
 
 READY = 90
 QUEUES = {"geospatial-jobs", "geospatial-jobs-poison", "geospatial-tasks", "geospatial-tasks-poison"}
@@ -173,29 +173,6 @@ def start(checkout: Path) -> Iterator[Callable[..., Run]]:
             run.ctrl_c()
 
 
-def test_a_run_says_what_runs_and_ctrl_c_ends_all_of_it(start: Callable[..., Run]) -> None:
-    run = start()
-    run.wait_ready()
-    facts = run.facts()
-    assert list(facts) == [
-        "url",
-        "database_url",
-        "storage_connection_string",
-        "workers",
-        "postgres",
-        "azurite",
-    ]
-    assert facts["url"] == f"http://127.0.0.1:{run.port}"
-    assert run.file.stat().st_mode & 0o777 == 0o600
-    assert all(alive(pid) for pid in all_pids(facts))
-    assert blob_names(facts) == sorted(NAMES)
-
-    assert run.ctrl_c() == 0, run.output()
-    assert "Traceback" not in run.output()
-    assert not run.file.exists()
-    assert not any(alive(pid) for pid in all_pids(facts))
-
-
 @pytest.mark.chaos
 def test_run_json_names_the_worker_that_took_the_place_of_a_killed_one(start: Callable[..., Run]) -> None:
     run = start()
@@ -209,18 +186,21 @@ def test_run_json_names_the_worker_that_took_the_place_of_a_killed_one(start: Ca
 
 
 def test_data_stay_for_the_next_start_which_takes_seconds_and_fresh_removes_them(
-    start: Callable[..., Run],
+    start: Callable[..., Run], checkout: Path
 ) -> None:
     first = start()
     first.wait_ready()
     facts = first.facts()
+    says_what_runs(first, facts)
     with psycopg.connect(str(facts["database_url"])) as connection:
         assert connection.execute("SELECT ST_X(ST_Point(1, 2))").fetchone() == (1.0,)
         connection.execute("CREATE TABLE public.kept ()")
-    first.ctrl_c()
+    ends_all_by_ctrl_c(first, facts)
 
+    # A folder of the person's own takes the place of the sample.
+    mine = folder_of_a_person(checkout)
     began = time.monotonic()
-    second = start()
+    second = start("--workers", "1", "--data", mine)
     second.wait_ready()
     assert time.monotonic() - began < 20
     again = second.facts()
@@ -228,17 +208,56 @@ def test_data_stay_for_the_next_start_which_takes_seconds_and_fresh_removes_them
     assert again["storage_connection_string"] == facts["storage_connection_string"]
     with psycopg.connect(str(again["database_url"])) as connection:
         assert connection.execute("SELECT to_regclass('public.kept')").fetchone() == ("kept",)
+    assert blob_names(again) == ["b.txt", "deep/er/a.txt"]
+    assert "2 files written (2 bytes), 0 unchanged" in second.output()
+    assert "warning: 1 skipped" in second.output()
+    assert "fifo: a FIFO" in second.output()
     second.ctrl_c()
 
-    third = start("--fresh")
+    third = start("--workers", "1", "--fresh")
     third.wait_ready()
     with psycopg.connect(str(third.facts()["database_url"])) as connection:
         assert connection.execute("SELECT to_regclass('public.kept')").fetchone() == (None,)
 
 
-def test_a_killed_runner_takes_all_with_it_and_the_next_start_recovers(start: Callable[..., Run]) -> None:
+def says_what_runs(run: Run, facts: dict[str, object]) -> None:
+    assert list(facts) == [
+        "url",
+        "database_url",
+        "storage_connection_string",
+        "workers",
+        "postgres",
+        "azurite",
+    ]
+    assert facts["url"] == f"http://127.0.0.1:{run.port}"
+    assert run.file.stat().st_mode & 0o777 == 0o600
+    assert all(alive(pid) for pid in all_pids(facts))
+    assert blob_names(facts) == sorted(NAMES)
+
+
+def ends_all_by_ctrl_c(run: Run, facts: dict[str, object]) -> None:
+    assert run.ctrl_c() == 0, run.output()
+    assert "Traceback" not in run.output()
+    assert not run.file.exists()
+    assert not any(alive(pid) for pid in all_pids(facts))
+
+
+def folder_of_a_person(checkout: Path) -> str:
+    """Two files and what is none. Its name is relative to where the person is, above the checkout."""
+    mine = checkout.parent / "mine"
+    (mine / "deep/er").mkdir(parents=True)
+    (mine / "deep/er/a.txt").write_text("a")
+    (mine / "b.txt").write_text("b")
+    os.mkfifo(mine / "fifo")
+    return "mine"
+
+
+def test_a_second_run_is_refused_and_a_killed_one_takes_all_with_it_and_the_next_start_recovers(
+    start: Callable[..., Run], checkout: Path
+) -> None:
     first = start()
     first.wait_ready()
+    a_second_run_and_a_taken_port_are_named(first, start, checkout)
     facts = first.facts()
     os.kill(first.runner(), signal.SIGKILL)
     eventually(lambda: not any(alive(pid) for pid in all_pids(facts)), 20)
@@ -263,9 +282,7 @@ def test_a_server_that_dies_is_started_again_and_run_json_names_it(start: Callab
     eventually(lambda: has_queues_and_containers(facts), 30)
 
 
-def test_a_second_run_and_a_taken_port_are_named(start: Callable[..., Run], checkout: Path) -> None:
-    run = start("--workers", "1")
-    run.wait_ready()
+def a_second_run_and_a_taken_port_are_named(run: Run, start: Callable[..., Run], checkout: Path) -> None:
     second = start()
     assert second.wait() == 1
     assert f"(process {run.runner()}) and serves http://127.0.0.1:{run.port}" in second.output()
@@ -277,26 +294,6 @@ def test_a_second_run_and_a_taken_port_are_named(start: Callable[..., Run], chec
     )
     assert done.returncode == 1
     assert f"Port {run.port} is in use by process {run.runner()}: " in done.stderr
-
-
-def test_a_folder_of_the_persons_own_takes_the_place_of_the_sample(
-    start: Callable[..., Run], checkout: Path
-) -> None:
-    first = start("--workers", "1")
-    first.wait_ready()
-    first.ctrl_c()
-    mine = checkout.parent / "mine"
-    (mine / "deep/er").mkdir(parents=True)
-    (mine / "deep/er/a.txt").write_text("a")
-    (mine / "b.txt").write_text("b")
-    os.mkfifo(mine / "fifo")
-    # Relative to where the person is, which is the folder above the checkout.
-    second = start("--workers", "1", "--data", "mine")
-    second.wait_ready()
-    assert blob_names(second.facts()) == ["b.txt", "deep/er/a.txt"]
-    assert "2 files written (2 bytes), 0 unchanged" in second.output()
-    assert "warning: 1 skipped" in second.output()
-    assert "fifo: a FIFO" in second.output()
 
 
 def test_servers_that_the_environment_names_are_used_and_left_running(
@@ -343,18 +340,13 @@ def test_func_that_is_missing_is_named_with_the_command_that_gets_it(start: Call
     assert "npm install -g azure-functions-core-tools@4" in run.output()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
+def test_arguments_that_cannot_be_are_refused_before_anything_starts(start: Callable[..., Run]) -> None:
+    for arguments, complaint in (
         (["--data", "nowhere"], "nowhere is not a folder"),
         (["--workers", "0"], "--workers must be at least 1"),
         (["--port", "70000"], "--port must be between 0 and 65535"),
-    ],
-)
-def test_arguments_that_cannot_be_are_refused_before_anything_starts(
-    start: Callable[..., Run], arguments: list[str], complaint: str
-) -> None:
-    run = start(*arguments)
-    assert run.wait() == 2
-    assert complaint in run.output()
-    assert "Starting" not in run.output()
+    ):
+        run = start(*arguments)
+        assert run.wait() == 2
+        assert complaint in run.output()
+        assert "Starting" not in run.output()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fix_app import App
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("system")]
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.mark.parametrize("n", [1, 30, 1000, 10_000])

@@ -12,7 +12,7 @@ from tests.chaos.vector_crash_points import VECTOR_POINTS_BY_NAME
 from tests.chaos.vector_shapes import VECTOR_SHAPES
 from tests.chaos.vector_trial import trial
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("crashes"), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 SELECTED = [
     "prepare: discovered, not completed",

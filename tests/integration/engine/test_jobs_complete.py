@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -137,9 +137,12 @@ def test_a_plan_may_complete_or_fail_the_job(world: World) -> None:
     assert world.violations() == {}
 
 
-def test_discovered_items_become_the_next_stages_tasks_in_order(world: World) -> None:
+def test_discovered_items_become_the_next_stages_tasks_in_order(make_world: Callable[..., World]) -> None:
+    # Three pages of each task.
+    world = make_world(discover_page_items=100)
+
     def find(p: dict[str, Any], c: Any) -> dict[str, Any]:
-        return {"found": c.discover({"name": f"{p['i']}/{k}"} for k in range(2500))}
+        return {"found": c.discover({"name": f"{p['i']}/{k}"} for k in range(250))}
 
     world.register(
         ScriptedJob(
@@ -153,14 +156,14 @@ def test_discovered_items_become_the_next_stages_tasks_in_order(world: World) ->
         task_type(
             "use",
             lambda p, c: {"name": p["name"], "shared": p["shared"]},
-            max_batch=200,
+            max_batch=20,
             expected_duration=timedelta(milliseconds=1),
         ),
     )
     job = world.submit("discovery", n=2)
     assert world.run(job.job_id)["status"] == "completed"
     names = [task["result"]["name"] for task in world.tasks(job.job_id, 2)]
-    assert names == [f"{i}/{k}" for i in range(2) for k in range(2500)]
+    assert names == [f"{i}/{k}" for i in range(2) for k in range(250)]
     assert world.tasks(job.job_id, 2)[0]["result"]["shared"] == 1
 
 

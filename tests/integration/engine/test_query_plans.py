@@ -22,9 +22,6 @@ from tests.integration.engine.plan_cases import ONCE_A_STAGE, Case
 from tests.integration.engine.plan_follow_ups import FOLLOW_UPS
 from tests.integration.engine.plan_scenes import build
 
-# One process fills the databases.
-pytestmark = pytest.mark.xdist_group("query plans")
-
 HOT = (*PROTOCOL, *FOLLOW_UPS)
 SMALL, LARGE = 1000, 20_000
 """Tasks of the stage. The least that grows with them is a tenth."""

@@ -23,9 +23,6 @@ from services.raster_inspection import RasterInspector
 from services.raster_opening import RasterOpener
 from services.raster_report import RasterMetadata, RasterReport, UnreadableRaster
 
-pytestmark = pytest.mark.xdist_group("raster corpus")
-"""What all of them read is made once."""
-
 MEGABYTE = 1024**2
 MakeContainer = Callable[[], ContainerClient]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.stack.bootstrap import Environment
+from local.stack.bootstrap import Environment, _version
 from local.stack.errors import StackError
 from local.stack.paths import Paths
 from local.stack.progress import Progress
@@ -70,14 +70,16 @@ def test_an_installation_that_failed_is_tried_again(paths: Paths, calls: Path) -
 
 def test_an_environment_is_made_once_and_anew_when_it_is_broken(paths: Paths) -> None:
     environment = Environment(paths, Progress(io.StringIO()))
+    made_with, kept = paths.venv / ".made-with", paths.venv / "kept"
+    paths.venv.mkdir()
+    kept.touch()
+    # It was made by this very Python, but has none any more.
+    made_with.write_text(_version(sys.executable))
     python = environment.ensure()
-    kept = paths.venv / "kept"
+    assert not kept.exists()
     kept.touch()
     assert environment.ensure() == python
     assert kept.exists()
-    python.unlink()
-    environment.ensure()
-    assert not kept.exists()
     assert (
         subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
     )

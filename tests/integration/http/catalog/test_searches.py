@@ -17,9 +17,6 @@ from repositories.catalog_api import CatalogApi
 from tests.catalog_content import FIRST, Scene, collection, fill
 from tests.fix_catalog import Catalog, catalog_of, link
 
-# One process fills the database.
-pytestmark = pytest.mark.xdist_group("catalog searches")
-
 SCENES = 300
 MADE: list[Scene] = []
 
