@@ -24,6 +24,8 @@ MIF_OBJECT = re.compile(rb"[\r\n][ \t]*[A-Za-z]")
 MIF_BYTES = 2 * MAX_FEATURE_BYTES
 """Of text: vertices have some 30, and at least 4 for the 16 of memory."""
 GDB_INDEX_HEADER = 16
+GDB_INDEX_BLOCK = 1024
+"""Rows."""
 GDB_ROW = MAX_FEATURE_BYTES // 2
 """Bytes: coordinates are packed into at least an eighth of what they take in memory."""
 FREE_BYTES = 9 * 1024**2
@@ -161,7 +163,10 @@ def _look_through_geodatabase(path: Path, check: Callable[[], None]) -> None:
         if width not in (4, 5, 6):
             return
         data = numpy.memmap(path, numpy.uint8, mode="r")
-        while block := file.read(BLOCK // width * width):
+        # After the places other things follow.
+        left = _little(head[4:8]) * GDB_INDEX_BLOCK * width
+        while block := file.read(min(left, BLOCK // width * width)):
+            left -= len(block)
             check()
             whole = numpy.frombuffer(block, numpy.uint8)[: len(block) // width * width].reshape(-1, width)
             places = whole @ (256 ** numpy.arange(width, dtype=numpy.int64))

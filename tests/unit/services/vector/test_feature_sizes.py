@@ -138,3 +138,17 @@ def test_an_element_that_is_too_large_is_refused_with_all_that_is_in_it(
     path.write_text(f"<k><a>{'1 2 ' * 300}{end}")
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
         screening.screen_xml(path, nothing)
+
+
+def test_what_follows_the_places_in_the_index_of_a_geodatabase_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.gdb"
+    points = pyarrow.array(shapely.to_wkb(shapely.points([[1, 2]] * 3)).tolist(), pyarrow.binary())
+    asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326"}
+    pyogrio.write_arrow(pyarrow.table({"geom": points}), path, driver="OpenFileGDB", **asked)
+    monkeypatch.setattr(feature_sizes, "FREE_BYTES", 10)
+    for index in path.glob("*.gdbtablx"):
+        # In the head of the table, where a size would be of more than the whole.
+        index.write_bytes(index.read_bytes() + bytes([1, 0, 0, 0, 0]) * 8)
+    screened(Part(path, "OpenFileGDB", "a"), None, nothing)
