@@ -8,6 +8,7 @@ from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
+from . import mapinfo_sizes
 from .chunking import Together, rows_of
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
 from .text_records import longest
@@ -47,7 +48,12 @@ def rows_at_a_time(path: Path, driver: str, check: Callable[[], None]) -> int | 
         for table in path.glob("*.gdbtable"):
             _look_through_geodatabase(table, together, check)
         return together.rows
-    if driver == "MapInfo File" and path.suffix == ".mif":
+    if driver == "MapInfo File" and path.suffix == ".tab":
+        objects, index = path.with_suffix(".map"), path.with_suffix(".id")
+        if objects.exists() and index.exists() and objects.stat().st_size > FREE_BYTES:
+            mapinfo_sizes.look_through_objects(index, together, check)
+        return together.rows
+    if driver == "MapInfo File":
         # Of two files, which need not be of much the same size.
         coordinates = _longest(path, MIF_OBJECT, check)
         if coordinates > MIF_BYTES:
