@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +36,10 @@ BY_PLACE = frozenset(
 """Formats of which a part can be read for less than the whole; the others are one chunk."""
 BOUNDED = frozenset({"GPKG"})
 """Formats whose readers end a batch that takes too much memory, whatever is asked for (`library.OPTIONS`)."""
+TOGETHER = 16 * 1024**2
+"""Bytes of a file at most that are read at a time, but for one feature: of attributes GDAL has no bound."""
+JOINED_BYTES = 8 * 1024**2
+"""Of rows that are read a few at a time, and put together for those who go through them."""
 
 
 @dataclass
@@ -118,6 +122,62 @@ def chunks(seen: Seen, driver: str, size: int, *, whole: bool) -> list[Chunk]:
             fids = (seen.fids[begin], seen.fids[-1] if last else seen.fids[begin + steps] - 1)
         made.append(Chunk(skip=skip, features=features, fids=fids))
     return made
+
+
+class Together:
+    """How many features may be read together, wherever: their sizes are told in the order of the file."""
+
+    def __init__(self) -> None:
+        self._rows = MOST_FEATURES
+        self._sizes: deque[int] = deque()
+        self._size = 0
+
+    @property
+    def rows(self) -> int:
+        """One, where it is as large as that by itself."""
+        return max(1, self._rows)
+
+    def add(self, size: int) -> None:
+        """The next one, with its attributes, bytes."""
+        self._sizes.append(size)
+        self._size += size
+        while self._size > TOGETHER:
+            self._size -= self._sizes.popleft()
+            if self._size <= TOGETHER:
+                self._rows = min(self._rows, len(self._sizes))
+        if len(self._sizes) > MOST_FEATURES:
+            self._size -= self._sizes.popleft()
+
+
+def rows_of(largest: int) -> int:
+    """How many features may be read together, were each as large as the largest, bytes with attributes."""
+    return max(1, min(MOST_FEATURES, TOGETHER // max(largest, 1)))
+
+
+def joined(pieces: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Batches of so many rows, or fewer where they are large, of some that are read a few rows at a time.
+
+    What is large by itself is passed on as it is, and never copied.
+    """
+    held: list[pa.RecordBatch] = []
+    size = count = 0
+    for piece in pieces:
+        bytes_ = piece.nbytes
+        if held and (count + piece.num_rows > rows or size + bytes_ > JOINED_BYTES):
+            yield _together(held)
+            held, size, count = [], 0, 0
+        held.append(piece)
+        size, count = size + bytes_, count + piece.num_rows
+    if held:
+        yield _together(held)
+
+
+def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    import pyarrow
+
+    return pyarrow.concat_batches(batches)
 
 
 def first_batch(driver: str, size: int) -> int:

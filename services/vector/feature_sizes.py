@@ -8,7 +8,10 @@ from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
+from . import mapinfo_sizes
+from .chunking import Together, rows_of
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
+from .text_records import longest
 
 BLOCK = 1024**2
 CHECKED = 100_000
@@ -21,30 +24,51 @@ FEATURES_COUNT, INDEX_NODE_SIZE = 8, 9
 NODE_BYTES = 40
 MIF_OBJECT = re.compile(rb"[\r\n][ \t]*[A-Za-z]")
 """Begins a line that is not one of coordinates."""
+LINE_END = re.compile(rb"[\r\n]")
 MIF_BYTES = 2 * MAX_FEATURE_BYTES
 """Of text: vertices have some 30, and at least 4 for the 16 of memory."""
 GDB_INDEX_HEADER = 16
+GDB_INDEX_BLOCK = 1024
+"""Rows."""
 GDB_ROW = MAX_FEATURE_BYTES // 2
 """Bytes: coordinates are packed into at least an eighth of what they take in memory."""
+UNPACKED = 4
+"""Times the size of a row, of what is read together: most coordinates are packed into a fourth, or more."""
 FREE_BYTES = 9 * 1024**2
 """Of a file, in which no feature is too large."""
 
 
-def refuse_large_features(path: Path, driver: str, check: Callable[[], None]) -> None:
-    """Raise `PermanentTaskError` for a file with a feature that would not be read within bounds of memory."""
+def rows_at_a_time(path: Path, driver: str, check: Callable[[], None]) -> int | None:
+    """How many features may be read together, of a file that is not small and tells their sizes; else None.
+
+    Raises `PermanentTaskError` for a file with a feature that would not be read within bounds of memory.
+    """
+    together = Together()
     if driver == "OpenFileGDB":
         for table in path.glob("*.gdbtable"):
-            _look_through_geodatabase(table, check)
-        return
+            _look_through_geodatabase(table, together, check)
+        return together.rows
+    if driver == "MapInfo File" and path.suffix == ".tab":
+        objects, index = path.with_suffix(".map"), path.with_suffix(".id")
+        if objects.exists() and index.exists() and objects.stat().st_size > FREE_BYTES:
+            mapinfo_sizes.look_through_objects(index, together, check)
+        return together.rows
+    if driver == "MapInfo File":
+        # Of two files, which need not be of much the same size.
+        coordinates = _longest(path, MIF_OBJECT, check)
+        if coordinates > MIF_BYTES:
+            raise PermanentTaskError(TOO_LARGE)
+        return rows_of(max(coordinates, _longest(path.with_suffix(".mid"), LINE_END, check)))
     if path.stat().st_size <= FREE_BYTES:
-        return
+        return None
     if driver == "FlatGeobuf":
-        _hop(path, _first_of_flatgeobuf(path), 0, 4, _little, check)
+        _hop(path, _first_of_flatgeobuf(path), 0, 4, _little, together, check)
     elif driver == "ESRI Shapefile":
-        _hop(path, SHAPE_HEADER, 4, SHAPE_RECORD, _words, check)
+        _hop(path, SHAPE_HEADER, 4, SHAPE_RECORD, _words, together, check)
         _look_through_index(path.with_suffix(".shx"), check)
-    elif driver == "MapInfo File" and path.suffix == ".mif":
-        _look_through_mif(path, check)
+    else:
+        return None
+    return together.rows
 
 
 def _hop(
@@ -53,6 +77,7 @@ def _hop(
     place: int,
     head: int,
     size_of: Callable[[bytes], int],
+    together: Together,
     check: Callable[[], None],
 ) -> None:
     """From one record to the next, each of which begins with its size, at a place of its head."""
@@ -62,9 +87,10 @@ def _hop(
         while len(record := file.read(head)) == head:
             size = size_of(record[place : place + 4])
             if size > MAX_FEATURE_BYTES:
-                raise PermanentTaskError(TOO_LARGE)
+                raise PermanentTaskError(f"feature {count}: {TOO_LARGE}")
             if size < 0:
                 return
+            together.add(size)
             file.seek(size, 1)
             count += 1
             if count % CHECKED == 0:
@@ -128,23 +154,28 @@ def _look_through_index(path: Path, check: Callable[[], None]) -> None:
                 raise PermanentTaskError(TOO_LARGE)
 
 
-def _look_through_mif(path: Path, check: Callable[[], None]) -> None:
-    """An object has its coordinates on lines after that of its kind (MapInfo Interchange File)."""
-    length = 0
+def _longest(path: Path, end: re.Pattern[bytes], check: Callable[[], None]) -> int:
+    """Bytes of text from one end to the next, at most; 0 of a small file, and of none.
+
+    In a MapInfo Interchange File an object has its coordinates on lines after that of its kind; and one line
+    of the `.mid` has its attributes.
+    """
+    import numpy
+
+    if not path.exists() or path.stat().st_size <= FREE_BYTES:
+        return 0
+    length = most = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             check()
-            first = MIF_OBJECT.search(block)
-            length += len(block) if first is None else first.start()
-            if length > MIF_BYTES:
-                raise PermanentTaskError(TOO_LARGE)
-            if first is not None:
-                # None within a block is too large.
-                *_, last = MIF_OBJECT.finditer(block)
-                length = len(block) - last.start()
+            ends = numpy.array([found.start() for found in end.finditer(block)], numpy.int64)
+            length, most = longest(length, most, ends, len(block))
+            if most > MIF_BYTES:
+                break
+    return most
 
 
-def _look_through_geodatabase(path: Path, check: Callable[[], None]) -> None:
+def _look_through_geodatabase(path: Path, together: Together, check: Callable[[], None]) -> None:
     """Rows of a table: each begins with its size, at a place that an index tells.
 
     Of all tables: GDAL finds geometries also in one that says that it has none.
@@ -161,7 +192,10 @@ def _look_through_geodatabase(path: Path, check: Callable[[], None]) -> None:
         if width not in (4, 5, 6):
             return
         data = numpy.memmap(path, numpy.uint8, mode="r")
-        while block := file.read(BLOCK // width * width):
+        # After the places other things follow.
+        left = _little(head[4:8]) * GDB_INDEX_BLOCK * width
+        while block := file.read(min(left, BLOCK // width * width)):
+            left -= len(block)
             check()
             whole = numpy.frombuffer(block, numpy.uint8)[: len(block) // width * width].reshape(-1, width)
             places = whole @ (256 ** numpy.arange(width, dtype=numpy.int64))
@@ -172,3 +206,5 @@ def _look_through_geodatabase(path: Path, check: Callable[[], None]) -> None:
                     f"a row of the File Geodatabase has more than {GDB_ROW // 1024**2} MiB: subdivide or "
                     "simplify its geometry, or leave an attachment of that size out"
                 )
+            for size in sizes.tolist() if len(places) else []:
+                together.add(UNPACKED * size)

@@ -158,7 +158,7 @@ def inspected(
         fields=[Attribute(name=name, type=kind) for name, kind in zip(names, types, strict=True)],
         geometry_types=dict(seen.types),
         features=seen.features,
-        batch_features=chunking.safe_batch(source.size, seen),
+        batch_features=_batch_features(layer, source, seen),
         encoding=options.encoding,
         null_is_lost=_null_is_lost(layer, seen, filtered, notes, check),
         chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
@@ -166,6 +166,12 @@ def inspected(
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
         odd_dates=list(odd_dates),
     )
+
+
+def _batch_features(layer: Layer, source: SourceFile, seen: Seen) -> int:
+    """How many to read at a time, by whoever has the file and has not looked into it once more too."""
+    found = chunking.safe_batch(source.size, seen)
+    return min(found, layer.part.rows_at_a_time or found)
 
 
 def _with_encoding(

@@ -100,11 +100,16 @@ def _unquoted_lines(path: Path, check: Callable[[], None]) -> int | None:
 
 
 def _lines(path: Path) -> int:
-    """That have anything in them; however long they are, none is in memory as a whole."""
+    """That have anything in them, and end as GDAL has them end: by CR, LF or both.
+
+    However long they are, none is in memory as a whole.
+    """
     found, said = 0, False
     with path.open("rb") as file:
-        while piece := file.readline(BLOCK):
-            said = said or bool(piece.strip())
-            if piece.endswith(b"\n"):
-                found, said = found + said, False
+        while block := file.read(BLOCK):
+            first, *others = block.replace(b"\r", b"\n").split(b"\n")
+            said = said or bool(first.strip())
+            if others:
+                found += said + sum(1 for line in others[:-1] if line.strip())
+                said = bool(others[-1].strip())
     return found + said

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 
+from .chunking import joined
 from .parts import Part
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 BUFFER_BYTES = 1024**2
 """Of each column."""
-JOINED_BYTES = 8 * 1024**2
-"""Of rows that are read a few at a time, and put together for those who go through them."""
 
 
 @dataclass
@@ -49,9 +48,7 @@ def opened(part: Part, batch: int, skip: int, geometry_only: bool) -> Iterator[F
             schema = pyarrow.schema([schema.field(name) for name in names])
         most = min(batch, part.rows_at_a_time or batch)
         rows = (
-            _joined(_rows(file, most, skip, names), batch)
-            if most < batch
-            else _rows(file, batch, skip, names)
+            joined(_rows(file, most, skip, names), batch) if most < batch else _rows(file, batch, skip, names)
         )
         yield Found(schema, schema.get_field_index(column), crs_, rows)
 
@@ -97,21 +94,6 @@ def _rows(file: pq.ParquetFile, batch: int, skip: int, names: list[str] | None) 
             continue
         yield rows.slice(skip) if skip else rows
         skip = 0
-
-
-def _joined(pieces: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Batches of so many rows, or fewer where they are large, of some that are read a few rows at a time."""
-    import pyarrow
-
-    held: list[pa.RecordBatch] = []
-    for piece in pieces:
-        held.append(piece)
-        count, size = sum(one.num_rows for one in held), sum(one.nbytes for one in held)
-        if count + piece.num_rows > rows or size >= JOINED_BYTES:
-            yield pyarrow.concat_batches(held) if len(held) > 1 else piece
-            held = []
-    if held:
-        yield pyarrow.concat_batches(held)
 
 
 def _batches(

@@ -11,6 +11,7 @@ from interfaces.errors import PermanentTaskError
 from . import (
     encodings,
     feature_sizes,
+    json_records,
     library,
     parquet_pages,
     screening,
@@ -35,7 +36,7 @@ class Part:
     title: str
     """What its file, or its member of a zip, is called, without extension."""
     rows_at_a_time: int | None = None
-    """That may be read together, where the file's own account of how large they are says too little."""
+    """That may be read together, where it matters how large they are, attributes too."""
 
     @property
     def shown(self) -> str:
@@ -52,20 +53,23 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None], *, bef
     if not before:
         _refuse_crs_of_files(part, check)
     if part.path.is_dir():
-        feature_sizes.refuse_large_features(part.path, part.driver, check)
-        return part
+        return replace(part, rows_at_a_time=feature_sizes.rows_at_a_time(part.path, part.driver, check))
     screening.refuse_references(part.path)
-    _screen_content(part, check, before=before)
+    rows = _screen_content(part, check, before=before)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
         table = part if foreign is None else _in_utf8(part, foreign, check)
         return replace(table, rows_at_a_time=text_records.rows_at_a_time(table.path, check))
-    if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
-        return Part(part.path, "GeoJSONSeq", part.title)
     if part.driver == "Parquet":
         return replace(part, rows_at_a_time=parquet_pages.rows_at_a_time(part.path, check))
+    if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
+        part = replace(part, driver="GeoJSONSeq")
     screening.refuse_large_document(part.path, part.driver)
-    return part
+    if part.driver == "GeoJSONSeq":
+        rows = json_records.rows_of_sequence(part.path, check)
+    elif part.driver == "GeoJSON":
+        rows = json_records.rows_of_collection(part.path, check)
+    return replace(part, rows_at_a_time=rows)
 
 
 def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
@@ -78,12 +82,13 @@ def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
             screening.refuse_crs_of_files(file, check)
 
 
-def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> None:
+def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> int | None:
+    """How many rows may be read together, where the file tells it and was not asked before."""
     if part.driver in DATABASES:
         _screen_database(part, check, before=before)
     if before:
-        return
-    feature_sizes.refuse_large_features(part.path, part.driver, check)
+        return None
+    rows = feature_sizes.rows_at_a_time(part.path, part.driver, check)
     if part.driver in XML:
         for file in (part.path, part.path.with_suffix(".xsd")):
             if file.exists():
@@ -92,6 +97,7 @@ def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> N
         workbooks.screen(part.path, check)
     if part.driver in JSON:
         screening.refuse_linked_crs(part.path, check)
+    return rows
 
 
 def _screen_database(part: Part, check: Callable[[], None], *, before: bool) -> None:

@@ -13,6 +13,7 @@ from interfaces.vectors import CsvOptions, ReadOptions
 
 from . import dates, library, parquet, texts, workbooks
 from .areas import Area
+from .chunking import WINDOW, joined
 from .columns import column_type
 from .parts import Part
 
@@ -115,7 +116,7 @@ def stream(
             yield _from_parquet(found, options, area)
         return
     path = str(layer.part.path)
-    batch = min(batch, layer.part.rows_at_a_time or batch)
+    most = min(batch, layer.part.rows_at_a_time or batch)
     with ExitStack() as stack:
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):
@@ -126,7 +127,7 @@ def stream(
             from pyogrio.raw import open_arrow
 
             meta, capsule = stack.enter_context(
-                open_arrow(_path(layer.part), batch_size=batch, return_fids=True, **arguments)
+                open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
             )
             if layer.part.driver in workbooks.DRIVERS:
                 assert texted is not None
@@ -137,6 +138,8 @@ def stream(
             if asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
+        if most < WINDOW:
+            found_.batches = joined(found_.batches, max(batch, WINDOW))
         yield found_
 
 

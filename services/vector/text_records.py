@@ -86,11 +86,11 @@ class _Lengths:
 
         data = numpy.frombuffer(block, numpy.uint8)
         ends = numpy.flatnonzero((data == LINE_FEED) | (data == RETURN))
-        self._line, self.line = _longest(self._line, self.line, ends, len(data))
+        self._line, self.line = longest(self._line, self.line, ends, len(data))
         open_ = self._opened(data, ends)
         ends = ends[~open_]
         self._ends.append(len(ends))
-        self._record, self.record = _longest(self._record, self.record, ends, len(data))
+        self._record, self.record = longest(self._record, self.record, ends, len(data))
 
     def fewest(self, blocks: int) -> int | None:
         """How many records end in so many blocks at least, wherever these begin; None in a small file."""
@@ -137,12 +137,12 @@ class _Lengths:
         return found
 
 
-def _longest(length: int, longest: int, ends: NDArray[Any], size: int) -> tuple[int, int]:
+def longest(length: int, most: int, ends: NDArray[Any], size: int) -> tuple[int, int]:
     """How much has no end yet, and the longest so far, of that too."""
     if not len(ends):
-        return length + size, max(longest, length + size)
+        return length + size, max(most, length + size)
     import numpy
 
     inside = int(numpy.diff(ends).max()) if len(ends) > 1 else 0
     rest = size - 1 - int(ends[-1])
-    return rest, max(longest, length + int(ends[0]), inside, rest)
+    return rest, max(most, length + int(ends[0]), inside, rest)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from interfaces.blobs import BlobProperties
+from interfaces.blobs import BlobItem, BlobProperties
 from interfaces.errors import PermanentTaskError
 from interfaces.settings import Settings
 from interfaces.vectors import LoadOptions
@@ -29,7 +29,8 @@ class FolderBlobs(MemoryBlobs):
     """Files of a folder as blobs, read by ranges."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
+        files = (file for file in folder.iterdir() if file.is_file())
+        super().__init__(BlobItem(name=file.name, size=file.stat().st_size) for file in files)
         self._folder = folder
 
     def properties(self, container: str, name: str) -> BlobProperties:

@@ -1,6 +1,6 @@
-"""Makes one large vector file, a piece at a time: `FORMAT PATH FEATURES CORNERS [LARGE CORNERS]`.
+"""Makes one large vector file, a piece at a time: `FORMAT PATH FEATURES CORNERS [LARGE CORNERS [TEXT]]`.
 
-The second pair is of features in the midst of the others.
+The second pair is of features in the midst of the others, each with so many bytes of text, in three columns.
 """
 
 from __future__ import annotations
@@ -19,22 +19,36 @@ import shapely
 from pyogrio.raw import write_arrow
 
 VERTICES_AT_A_TIME = 1_000_000
-DRIVERS = {"gpkg": "GPKG", "fgb": "FlatGeobuf", "shp": "ESRI Shapefile", "geojson": "GeoJSON"}
+TEXT_AT_A_TIME = 64 * 1024**2
+DRIVERS = {
+    "gpkg": "GPKG",
+    "fgb": "FlatGeobuf",
+    "shp": "ESRI Shapefile",
+    "geojson": "GeoJSON",
+    "tab": "MapInfo File",
+    "mif": "MapInfo File",
+}
+TEXTS = ("first", "second", "third")
 CRS = {"primary_column": "geom", "version": "1.1.0", "columns": {"geom": {"encoding": "WKB"}}}
 
 
-def pieces(features: int, corners: int, large: int, large_corners: int) -> Iterator[pyarrow.Table]:
+def pieces(
+    features: int, corners: int, large: int, large_corners: int, text: int = 0
+) -> Iterator[pyarrow.Table]:
     """Stars of so many corners, none of which is seen as a whole from its middle."""
-    number = 0
+    number, third = 0, "lorem ipsum " * (text // 36)
     for count, of in ((features // 2, corners), (large, large_corners), (features - features // 2, corners)):
-        size = max(1, VERTICES_AT_A_TIME // of)
+        said = third if (count, of) == (large, large_corners) else ""
+        size = max(1, min(VERTICES_AT_A_TIME // of, TEXT_AT_A_TIME // max(3 * len(said), 1)))
         for first in range(0, count, size):
             ids = numpy.arange(number, number + min(size, count - first))
             number += len(ids)
+            texts = {name: [said] * len(ids) for name in TEXTS} if text else {}
             yield pyarrow.table(
                 {
                     "id": ids,
                     "name": [f"feature {one}" for one in ids.tolist()],
+                    **texts,
                     "geom": pyarrow.array(shapely.to_wkb(combs(ids, of)).tolist(), pyarrow.binary()),
                 }
             )
@@ -62,8 +76,9 @@ def made(kind: str, path: Path, every: Iterator[pyarrow.Table]) -> None:
         with path.open("w") as file:
             for piece in every:
                 shapes = shapely.to_geojson(shapely.from_wkb(piece["geom"].to_pylist())).tolist()
-                for name, shape in zip(piece["name"].to_pylist(), shapes, strict=True):
-                    file.write(f'{{"type":"Feature","properties":{{"name":"{name}"}},"geometry":{shape}}}\n')
+                for row, shape in zip(piece.drop(["geom"]).to_pylist(), shapes, strict=True):
+                    said = json.dumps(row)
+                    file.write(f'{{"type":"Feature","properties":{said},"geometry":{shape}}}\n')
     else:
         first = next(every)
         batches = (batch for piece in chain([first], every) for batch in piece.to_batches())

@@ -72,3 +72,33 @@ def test_batches_are_as_small_as_the_largest_features_of_a_file_that_follow_one_
     # Less than one in each window: many can be read at a time.
     assert 1000 < chunking.safe_batch(2 * MEGABYTE, spread) <= 6000
     assert chunking.safe_batch(100 * MEGABYTE, seen([50 * MEGABYTE] * 2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [
+        ([10] * 50, 10),
+        ([10] * 50 + [100] + [10] * 50, 1),
+        ([10] * 50 + [200] + [10] * 50, 1),
+        ([1] * 50 + [30, 30, 30, 30] + [1] * 50, 3),
+        ([5, 95, 5], 2),
+        ([1] * 50, chunking.MOST_FEATURES),
+    ],
+)
+def test_so_many_are_read_together_as_are_not_too_large_anywhere(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], rows: int
+) -> None:
+    monkeypatch.setattr(chunking, "TOGETHER", 100)
+    found = chunking.Together()
+    for size in sizes:
+        found.add(size)
+    assert found.rows == rows
+
+
+def test_batches_that_are_joined_are_no_larger_than_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunking, "JOINED_BYTES", 1000)
+    texts = ["a" * size for size in [10] * 30 + [5000, 10, 10, 3000] + [10] * 30]
+    pieces = [pyarrow.record_batch({"t": [one]}) for one in texts]
+    found = list(chunking.joined(iter(pieces), 20))
+    assert [value for one in found for value in one.column(0).to_pylist()] == texts
+    assert [one.num_rows for one in found] == [20, 10, 1, 2, 1, 20, 10]

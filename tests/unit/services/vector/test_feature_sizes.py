@@ -12,11 +12,14 @@ import pytest
 import shapely
 
 from interfaces.errors import PermanentTaskError
-from services.vector import feature_sizes, library, screening
-from services.vector.feature_sizes import refuse_large_features
+from services.vector import chunking, feature_sizes, json_records, library, screening
+from services.vector.feature_sizes import rows_at_a_time
 from services.vector.files import DRIVERS
 from services.vector.losses import _lines
 from services.vector.parts import Part, screened
+from tests.unit.services.vector.loads import found_in
+
+MEGABYTE = 1024**2
 
 
 def nothing() -> None: ...
@@ -47,24 +50,24 @@ def test_the_features_of_a_flatgeobuf_are_found_behind_any_index(
     tmp_path: Path, count: int, index: str
 ) -> None:
     path = made(tmp_path / "a.fgb", [30] * (count - 1) + [500], SPATIAL_INDEX=index)
-    refuse_large_features(path, "FlatGeobuf", nothing)
+    rows_at_a_time(path, "FlatGeobuf", nothing)
     path = made(tmp_path / "b.fgb", [30] * (count - 1) + [700], SPATIAL_INDEX=index)
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
-        refuse_large_features(path, "FlatGeobuf", nothing)
+        rows_at_a_time(path, "FlatGeobuf", nothing)
 
 
 def test_the_records_of_a_shapefile_are_looked_at_and_its_index_too(tmp_path: Path) -> None:
     path = made(tmp_path / "a.shp", [30, 500, 30])
-    refuse_large_features(path, "ESRI Shapefile", nothing)
+    rows_at_a_time(path, "ESRI Shapefile", nothing)
     index = bytearray(path.with_suffix(".shx").read_bytes())
     index[112:116] = struct.pack(">i", 10_000)
     path.with_suffix(".shx").write_bytes(index)
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
-        refuse_large_features(path, "ESRI Shapefile", nothing)
+        rows_at_a_time(path, "ESRI Shapefile", nothing)
     path.with_suffix(".shx").unlink()
-    refuse_large_features(path, "ESRI Shapefile", nothing)
+    rows_at_a_time(path, "ESRI Shapefile", nothing)
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
-        refuse_large_features(made(tmp_path / "b.shp", [30, 700, 30]), "ESRI Shapefile", nothing)
+        rows_at_a_time(made(tmp_path / "b.shp", [30, 700, 30]), "ESRI Shapefile", nothing)
 
 
 @pytest.mark.parametrize(("extension", "driver"), [("mif", "MapInfo File"), ("gdb", "OpenFileGDB")])
@@ -88,7 +91,7 @@ def test_a_giant_of_mapinfo_or_a_geodatabase_is_found_by_what_the_file_says(
     monkeypatch.setattr(feature_sizes, "MIF_BYTES", 10_000)
     monkeypatch.setattr(feature_sizes, "GDB_ROW", 5000)
     if not refused:
-        refuse_large_features(path, driver, nothing)
+        rows_at_a_time(path, driver, nothing)
         return
     with pytest.raises(PermanentTaskError, match=r"larger than 32 MiB|a row of the File Geodatabase"):
         screened(Part(path, driver, "a"), None, nothing)
@@ -122,8 +125,9 @@ def test_what_gdal_does_not_read_for_its_size_is_told_without_its_options(said: 
 def test_lines_are_counted_however_long_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.vector.losses.BLOCK", 10)
     path = tmp_path / "a.mid"
-    path.write_text("a" * 25 + "\n\n" + " " * 30 + "\n" + "b" * 10 + "\n" + "c")
-    assert _lines(path) == 3
+    for end in ("\n", "\r", "\r\n"):
+        path.write_bytes(end.join(["a" * 25, "", " " * 30, "b" * 10, "c"]).encode())
+        assert _lines(path) == 3
 
 
 @pytest.mark.parametrize("end", ["</a><b/></k>", "</a></k>"])
@@ -138,3 +142,33 @@ def test_an_element_that_is_too_large_is_refused_with_all_that_is_in_it(
     path.write_text(f"<k><a>{'1 2 ' * 300}{end}")
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
         screening.screen_xml(path, nothing)
+
+
+@pytest.mark.parametrize("extension", ["fgb", "geojson", "geojsonl", "gdb", "mif"])
+def test_of_large_texts_that_follow_one_another_few_are_read_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
+    monkeypatch.setattr(feature_sizes, "MAX_FEATURE_BYTES", 10 * MEGABYTE)
+    monkeypatch.setattr(json_records, "FREE_BYTES", 1000)
+    monkeypatch.setattr(chunking, "TOGETHER", 200_000)
+    texts = ["x"] * 5000 + ["y" * 40_000] * 10 + ["z"] * 5000
+    points = shapely.to_wkb(shapely.points([[1, 2]] * len(texts))).tolist()
+    path = tmp_path / f"a.{extension}"
+    asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326"}
+    table = pyarrow.table({"t": texts, "geom": pyarrow.array(points, pyarrow.binary())})
+    pyogrio.write_arrow(table, path, driver=DRIVERS[extension], **asked)
+    assert found_in(path).batch_features <= 5
+
+
+def test_what_follows_the_places_in_the_index_of_a_geodatabase_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.gdb"
+    points = pyarrow.array(shapely.to_wkb(shapely.points([[1, 2]] * 3)).tolist(), pyarrow.binary())
+    asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326"}
+    pyogrio.write_arrow(pyarrow.table({"geom": points}), path, driver="OpenFileGDB", **asked)
+    monkeypatch.setattr(feature_sizes, "FREE_BYTES", 10)
+    for index in path.glob("*.gdbtablx"):
+        # In the head of the table, where a size would be of more than the whole.
+        index.write_bytes(index.read_bytes() + bytes([1, 0, 0, 0, 0]) * 8)
+    screened(Part(path, "OpenFileGDB", "a"), None, nothing)
