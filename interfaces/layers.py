@@ -92,6 +92,8 @@ class LayerFound(Contract):
     """There are whole numbers of more than 64 bits, of which GDAL makes the largest that it knows."""
     odd_dates: list[str] = Field(default_factory=list)
     """Columns of dates that also have other values, of which GDAL makes some date or none."""
+    zoned: list[str] = Field(default_factory=list)
+    """All columns of times with zones, where some have times with different ones, or with none."""
 
 
 class Column(Contract):

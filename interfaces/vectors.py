@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -36,6 +37,15 @@ RESERVED_SCHEMAS = frozenset(
 """Where the app itself, the catalog and extensions keep theirs."""
 MAX_NAME_BYTES = 63
 """https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS"""
+
+
+def fitting(name: str, end: str) -> str:
+    """A name with this end. Of one that is too long, as much as fits, and what tells it from others."""
+    most = MAX_NAME_BYTES - len(end.encode())
+    if len(name.encode()) > most:
+        mark = f"_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        name = name.encode()[: most - len(mark)].decode("utf-8", "ignore") + mark
+    return name + end
 
 
 class VectorSources(BlobSources):

@@ -1,4 +1,4 @@
-"""Names of what is made beside a table, and rows that are always there."""
+"""Rows that are always there."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from interfaces.vectors import MAX_NAME_BYTES
-
 from .connection import Connection
-
-
-def fitting(name: str, end: str) -> str:
-    """A name with this end, and as much of it before as fits."""
-    return name.encode()[: MAX_NAME_BYTES - len(end.encode())].decode("utf-8", "ignore") + end
 
 
 def first_row(

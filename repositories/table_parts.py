@@ -12,10 +12,11 @@ from typing import Any
 from psycopg import sql
 
 from interfaces.layers import Parts, TablePlan
+from interfaces.vectors import fitting
 
 from .connection import Connection
 from .sql_files import queries
-from .table_names import first_row, fitting
+from .table_names import first_row
 
 END = "_parts"
 PIECES = {"LineString": "LineString", "Polygon": "Polygon"}

@@ -10,12 +10,14 @@ from urllib.parse import quote
 from psycopg import sql
 
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import LoadedTable, Owner, Parts, TableColumn, TablePlan
+from interfaces.layers import Column, LoadedTable, Owner, Parts, TableColumn, TablePlan
+from interfaces.vectors import fitting
 
 from .connection import Connection
 from .json_text import to_json
 from .sql_files import queries
-from .table_names import first_row, fitting
+from .table_columns import matched
+from .table_names import first_row
 from .table_parts import TableParts
 
 STAGING = "geo_staging"
@@ -151,29 +153,59 @@ class Target:
     def _add(self, plan: TablePlan) -> None:
         """The staging table's rows go into the target, which must have its columns."""
         schema, table = plan.target_schema, plan.target_table
+        into = self._places(plan)
+        own = [plan.geometry_column, *into]
+        names = [plan.geometry_column, *into.values()]
+        target = sql.Identifier(schema, table)
+        common = {
+            "target": target,
+            "columns": sql.SQL(", ").join(map(sql.Identifier, names)),
+            "own": sql.SQL(", ").join(map(sql.Identifier, own)),
+            "staging": self._table,
+        }
+        if plan.if_exists == "append":
+            self._execute_with("insert_staged", **common)
+        else:
+            key = [into[name] for name in plan.key]
+            if not self._one("unique_key", schema=schema, table=table, key=sorted(key))["there"]:
+                raise PermanentTaskError(
+                    f"table {schema}.{table} has no unique index on {', '.join(key)}: nothing is added"
+                )
+            others = [sql.Identifier(name) for name in names if name not in key]
+            assignments = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
+            listed = sql.SQL(", ").join(map(sql.Identifier, key))
+            self._execute_with("upsert_staged", **common, key=listed, assignments=assignments)
+        self._execute_with("drop_table", table=self._table)
+        self._execute_with("analyze", table=target)
+
+    def _places(self, plan: TablePlan) -> dict[str, str]:
+        """By a column's name in the load its name in the table, which holds all of its values.
+
+        Raises `PermanentTaskError` for a column that is not there, or a value that would change there.
+        """
+        schema, table = plan.target_schema, plan.target_table
+        rows = self._connection.execute(self._sql["columns_of_layer"], {"schema": schema, "table": table})
+        registered = [Column.model_validate(one) for row in rows.fetchall() for one in row["columns"]]
         there = {column.name for column in self._columns()}
-        names = [plan.geometry_column, *(column.name for column in plan.columns)]
-        missing = [name for name in names if name not in there]
+        into = matched(plan.columns, registered, there)
+        missing = [column.name for column in plan.columns if column.name not in into]
+        if plan.geometry_column not in there:
+            missing.insert(0, plan.geometry_column)
         if missing:
             raise PermanentTaskError(
                 f"table {schema}.{table} has no column {', '.join(map(repr, missing))}: nothing is added"
             )
-        columns = sql.SQL(", ").join(map(sql.Identifier, names))
-        target = sql.Identifier(schema, table)
-        common = {"target": target, "columns": columns, "staging": self._table}
-        if plan.if_exists == "append":
-            self._execute_with("insert_staged", **common)
-        else:
-            if not self._one("unique_key", schema=schema, table=table, key=sorted(plan.key))["there"]:
-                raise PermanentTaskError(
-                    f"table {schema}.{table} has no unique index on {', '.join(plan.key)}: nothing is added"
-                )
-            key = sql.SQL(", ").join(map(sql.Identifier, plan.key))
-            others = [sql.Identifier(name) for name in names if name not in plan.key]
-            assignments = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(name) for name in others)
-            self._execute_with("upsert_staged", **common, key=key, assignments=assignments)
-        self._execute_with("drop_table", table=self._table)
-        self._execute_with("analyze", table=target)
+        self._execute("utc")
+        lossy = {"from": self._table.as_string(), "to": sql.Identifier(schema, table).as_string()}
+        found = self._connection.execute(
+            self._sql["lossy_column"], {**lossy, "own": list(into), "others": list(into.values())}
+        ).fetchone()
+        if found is not None:
+            raise PermanentTaskError(
+                f"table {schema}.{table}: its column {found['column_name']!r} is {found['kind']} and does "
+                f"not hold {found['value'][:100]!r}: nothing is added; column_types says what becomes of such"
+            )
+        return into
 
     def _done(self, measured: Measured, loaded: int, rejected: int, parts: Parts | None) -> LoadedTable:
         """The table as it is now."""

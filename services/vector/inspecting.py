@@ -16,12 +16,12 @@ from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
 from . import chunking, dates, encodings, library, losses, screening, sqlite_screening, wkb, workbooks
-from .areas import area_in
+from .areas import Area, area_in
 from .chunking import Seen
 from .files import Opened, VectorOpener
 from .naming import safe_name
 from .parts import DATABASES
-from .reading import Layer, layers, short_crs, stream
+from .reading import Layer, layers, short_crs, stream, zoned_times
 from .stated_crs import named_crs
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
@@ -114,18 +114,16 @@ def inspected(
     """Reads every geometry's head: what a file declares of itself need not be so."""
     crs, said = named_crs(layer, check)
     options, text_notes = _with_encoding(layer, options, check)
-    area = None
-    if options.bbox is not None or options.polygon is not None:
-        known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver in TABLES else None)
-        if known is None:
-            raise PermanentTaskError(f"layer {layer.title!r} {said}: give assume_crs")
-        area = area_in(options, known)
+    area = _area(layer, options, crs, said)
     first = chunking.first_batch(layer.part.driver, source.size)
     as_text = frozenset(options.column_types)
     with stream(layer, options, batch=first, area=area, as_text=as_text) as found:
         names, types, notes = found.names, found.types, [*text_notes, *found.notes]
         if layer.part.driver in TABLES:
             crs = found.crs
+    zoned, zone_notes = zoned_times(layer, options, found, first, area, check)
+    types = ["timestamptz" if name in zoned else kind for name, kind in zip(names, types, strict=True)]
+    notes += zone_notes
     filtered = options.where is not None or area is not None
     seen = Seen(options.chunk_features)
 
@@ -165,6 +163,7 @@ def inspected(
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
         odd_dates=list(odd_dates),
+        zoned=zoned,
     )
 
 
@@ -172,6 +171,16 @@ def _batch_features(layer: Layer, source: SourceFile, seen: Seen) -> int:
     """How many to read at a time, by whoever has the file and has not looked into it once more too."""
     found = chunking.safe_batch(source.size, seen)
     return min(found, layer.part.rows_at_a_time or found)
+
+
+def _area(layer: Layer, options: LoadOptions, crs: str | None, said: str) -> Area | None:
+    """What is read of a layer, in its CRS; None for all of it."""
+    if options.bbox is None and options.polygon is None:
+        return None
+    known = crs or options.assume_crs or ("EPSG:4326" if layer.part.driver in TABLES else None)
+    if known is None:
+        raise PermanentTaskError(f"layer {layer.title!r} {said}: give assume_crs")
+    return area_in(options, known)
 
 
 def _with_encoding(

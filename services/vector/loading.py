@@ -53,6 +53,7 @@ class LayerToLoad(TaskParameters):
     null_is_lost: bool
     numbers_are_lost: bool = False
     odd_dates: list[str] = Field(default_factory=list)
+    zoned: list[str] = Field(default_factory=list)
 
 
 class LoadChunkParameters(TaskParameters):
@@ -102,6 +103,7 @@ class LoadChunk:
                 chunk=parameters.part,
                 as_text=as_text,
                 odd_dates=layer.odd_dates,
+                zoned=layer.zoned,
             )
             with (
                 reading as features,

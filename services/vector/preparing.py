@@ -20,12 +20,12 @@ from interfaces.layers import (
     Owner,
     TablePlan,
 )
-from interfaces.vectors import MAX_NAME_BYTES, LoadOptions
+from interfaces.vectors import LoadOptions, fitting
 from interfaces.workflows import TaskContext
 
 from . import wkb
 from .columns import wider
-from .naming import distinct, shortened
+from .naming import distinct
 
 GENERATED_KEY = "fid"
 GEOMETRY = "geom"
@@ -129,6 +129,8 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
     columns = merged(found, notes)
     columns, cast = asked_types(columns, options)
     key = [_keyed(columns, name) for name in options.key_columns]
+    if len(set(key)) < len(key):
+        raise PermanentTaskError(f"key_columns: names a column twice: {', '.join(options.key_columns)}")
     if options.primary_key is not None:
         key = [_keyed(columns, options.primary_key)]
     taken = {column.name for column in columns}
@@ -228,8 +230,7 @@ def kind_tables(target: str, types: Mapping[str, int], column: str, options: Loa
 
 
 def _kind_table(target: str, kind: Kind, type_: str) -> KindTable:
-    end = f"_{kind}"
-    return KindTable(kind=kind, table=shortened(target, MAX_NAME_BYTES - len(end)) + end, geometry_type=type_)
+    return KindTable(kind=kind, table=fitting(target, f"_{kind}"), geometry_type=type_)
 
 
 def _dimensions(kinds: wkb.Kinds, options: LoadOptions, notes: list[str]) -> str:
@@ -274,7 +275,9 @@ def asked_types(columns: Sequence[Column], options: LoadOptions) -> tuple[list[C
     asked: dict[str, ColumnType] = {}
     for wanted, kind in options.column_types.items():
         type_: ColumnType = "double precision" if kind == "double" else kind
-        asked[_named(columns, wanted, "column_types")] = type_
+        name = _named(columns, wanted, "column_types")
+        if asked.setdefault(name, type_) != type_:
+            raise PermanentTaskError(f"column_types: {wanted!r} is a column that has another type there too")
     made = [column.model_copy(update={"type": asked.get(column.name, column.type)}) for column in columns]
     return made, list(asked)
 
@@ -284,9 +287,11 @@ def _keyed(columns: Sequence[Column], wanted: str) -> str:
 
 
 def _named(columns: Sequence[Column], wanted: str, parameter: str) -> str:
-    """The name of a column that is called as the file or the table has it."""
-    for column in columns:
-        if wanted in (column.original, column.name):
-            return column.name
+    """The name of a column that is called as the file has it, else of one that the table calls so."""
+    # The file's names first: of "Name" and "name" the first is `name` in the table.
+    called = [*((column.original, column.name) for column in columns), *((c.name, c.name) for c in columns)]
+    for known, name in called:
+        if wanted == known:
+            return name
     names = ", ".join(column.original for column in columns)
     raise PermanentTaskError(f"{parameter}: there is no column {wanted!r} in {names}"[:500])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import dates, library, parquet, texts, workbooks
+from . import dates, library, parquet, texts, workbooks, zones
 from .areas import Area
 from .chunking import WINDOW, joined
 from .columns import column_type
@@ -101,11 +101,13 @@ def stream(
     geometry_only: bool = False,
     as_text: frozenset[str] = frozenset(),
     odd_dates: Sequence[str] = (),
+    zoned: Sequence[str] = (),
 ) -> Iterator[Stream]:
     """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
 
     Columns `as_text` are as the file has them where it is one of text, and not what they look like. Columns
-    `odd_dates` of a database are looked at for what is no date.
+    `odd_dates` of a database are looked at for what is no date. Where times have zones of their own, `zoned`
+    are the columns of all such, as `zoned_times` finds them.
 
     A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
     """
@@ -124,6 +126,7 @@ def stream(
             if layer.part.driver == "CSV" and as_text and options.where is None:
                 texts.declare_text(layer.part.path, described(layer), as_text)
             arguments, texted = _asked(layer, options, area, chunk, geometry_only)
+            arguments["datetime_as_string"] = bool(zoned)
             from pyogrio.raw import open_arrow
 
             meta, capsule = stack.enter_context(
@@ -133,7 +136,7 @@ def stream(
                 assert texted is not None
                 found_ = _of_sheet(layer, capsule, options, texted, area)
             else:
-                found_ = _streamed(layer, meta, capsule, options, texted)
+                found_ = _streamed(layer, meta, capsule, options, texted, zoned)
             asked = [name for name in odd_dates if name in found_.names]
             if asked:
                 key = _key(layer)
@@ -210,12 +213,18 @@ def _key(layer: Layer) -> str:
 
 
 def _streamed(
-    layer: Layer, meta: dict[str, Any], capsule: Any, options: ReadOptions, texted: texts.TextGeometry | None
+    layer: Layer,
+    meta: dict[str, Any],
+    capsule: Any,
+    options: ReadOptions,
+    texted: texts.TextGeometry | None,
+    zoned: Sequence[str],
 ) -> Stream:
     import pyarrow as pa
 
     reader = pa.RecordBatchReader.from_stream(capsule)
-    fields = list(reader.schema)
+    schema = zones.timed(reader.schema, zoned) if zoned else reader.schema
+    fields = list(schema)
     geometry = next((place for place, f in enumerate(fields) if _is_wkb(f)), None)
     # GDAL calls the geometry as the column that it made it of.
     named = () if texted is None else texted.columns
@@ -229,7 +238,7 @@ def _streamed(
         places=places,
         geometry=geometry,
         fid=FID,
-        batches=_told(reader, layer),
+        batches=_told(zones.read(reader, schema) if zoned else reader, layer),
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,
         notes=list(texted.notes) if texted else [],
@@ -301,9 +310,46 @@ def _selected(places: list[int], names: Sequence[str], wanted: list[str] | None)
     return [place for place in places if names[place] in wanted]
 
 
-def _told(reader: pa.RecordBatchReader, layer: Layer) -> Iterator[pa.RecordBatch]:
+def zoned_times(
+    layer: Layer,
+    options: ReadOptions,
+    found: Stream,
+    batch: int,
+    area: Area | None,
+    check: Callable[[], None],
+) -> tuple[list[str], list[str]]:
+    """Columns of times with zones, where those are not the same in all of a column; and notes on them.
+
+    Empty where `found`, the layer as it is read otherwise, has all that the file says.
+    """
+    kinds = dict(zip(found.names, found.types, strict=True))
+    naive = [name for name, kind in kinds.items() if kind == "timestamp"]
+    if layer.part.driver not in zones.DRIVERS or not naive:
+        return [], []
     with library.told(str(layer.part.path), layer.part.shown):
-        yield from reader
+        wanted = options if options.where is not None else options.model_copy(update={"columns": naive})
+        arguments, _ = _asked(layer, wanted, area, None, False)
+        from pyogrio.raw import open_arrow
+
+        arguments |= {"datetime_as_string": True, "read_geometry": False, "batch_size": batch}
+        with open_arrow(_path(layer.part), **arguments) as (_, capsule):
+            import pyarrow as pa
+
+            counts = zones.counted(pa.RecordBatchReader.from_stream(capsule), naive, check)
+    zoned = [name for name, (has, _) in counts.items() if has]
+    if not zoned:
+        return [], []
+    notes = [
+        f"column {name!r} has times with a zone, and {counts[name][1]} without, which are taken for UTC"
+        for name in zoned
+        if counts[name][1]
+    ]
+    return zoned + [name for name, kind in kinds.items() if kind == "timestamptz"], notes
+
+
+def _told(batches: Iterable[pa.RecordBatch], layer: Layer) -> Iterator[pa.RecordBatch]:
+    with library.told(str(layer.part.path), layer.part.shown):
+        yield from batches
 
 
 def _is_wkb(field_: pa.Field) -> bool:

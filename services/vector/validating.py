@@ -204,7 +204,14 @@ class ValidateVector:
             layer=LayerToLoad(**found.model_dump(include=set(LayerToLoad.model_fields))),
             options=options,
         )
-        reading = stream(layer, options, batch=found.batch_features, area=area, odd_dates=found.odd_dates)
+        reading = stream(
+            layer,
+            options,
+            batch=found.batch_features,
+            area=area,
+            odd_dates=found.odd_dates,
+            zoned=found.zoned,
+        )
         with reading as features:
             looked = findings.examined(features.batches, features.geometry, features.fid)
             writer = FindingWriter(findings, self._tables)

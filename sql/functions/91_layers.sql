@@ -45,3 +45,43 @@ BEGIN
                        CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
 END $$;
+
+-- Of rows that are going to be added to a table: the first column whose type there does not hold a value, and that
+-- value. PostgreSQL would round numbers, cut times off dates and drop digits without a word, wherever a cast exists.
+-- Both lists are of the same columns, in the same order. Times without a zone are UTC: `TimeZone` must say so.
+CREATE OR REPLACE FUNCTION app.lossy_column(
+    p_from regclass, p_from_columns text[], p_to regclass, p_to_columns text[]
+) RETURNS TABLE (column_name text, kind text, value text) LANGUAGE plpgsql AS $$
+DECLARE c record;
+BEGIN
+    FOR c IN
+        SELECT f.attname AS source, t.attname AS target, format_type(f.atttypid, f.atttypmod) AS source_type,
+               format_type(t.atttypid, t.atttypmod) AS target_type
+        FROM unnest(p_from_columns, p_to_columns) AS pair (source, target)
+        JOIN pg_attribute f ON f.attrelid = p_from AND f.attname = pair.source
+        JOIN pg_attribute t ON t.attrelid = p_to AND t.attname = pair.target
+        JOIN pg_type ft ON ft.oid = f.atttypid
+        JOIN pg_type tt ON tt.oid = t.atttypid
+        WHERE (f.atttypid, f.atttypmod) <> (t.atttypid, t.atttypmod)
+          -- Text holds anything; what has no cast that is made on insertion, PostgreSQL refuses by itself.
+          AND t.atttypid <> 'text'::regtype
+          AND (f.atttypid = t.atttypid OR EXISTS (
+              SELECT 1 FROM pg_cast k WHERE k.castcontext IN ('a', 'i') AND (
+                  (k.castsource = f.atttypid AND k.casttarget = t.atttypid)
+                  OR (ft.typcategory = 'A' AND tt.typcategory = 'A'
+                      AND k.castsource = ft.typelem AND k.casttarget = tt.typelem))))
+    LOOP
+        BEGIN
+            EXECUTE format('SELECT %1$I::text FROM %2$s WHERE %1$I::%3$s::%4$s IS DISTINCT FROM %1$I LIMIT 1',
+                           c.source, p_from, c.target_type, c.source_type) INTO value;
+        EXCEPTION WHEN data_exception THEN
+            value := SQLERRM;
+        END;
+        IF value IS NOT NULL THEN
+            column_name := c.target;
+            kind := c.target_type;
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END LOOP;
+END $$;

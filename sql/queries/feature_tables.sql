@@ -161,6 +161,18 @@ FROM pg_attribute a
 WHERE a.attrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 
+-- name: columns_of_layer
+-- With what the files of its first load called them.
+SELECT columns FROM geo.layers WHERE target_schema = %(schema)s AND target_table = %(table)s
+
+-- name: utc
+-- Times without a zone that go into a column with zones, or the other way round, are UTC.
+SELECT set_config('TimeZone', 'UTC', true)
+
+-- name: lossy_column
+SELECT column_name, kind, value
+FROM app.lossy_column(%(from)s::regclass, %(own)s::text[], %(to)s::regclass, %(others)s::text[])
+
 -- name: unique_key
 -- Whether the target has a unique index on just these columns, which ON CONFLICT needs.
 SELECT EXISTS (
@@ -171,10 +183,10 @@ SELECT EXISTS (
            WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)) = %(key)s::text[]) AS there
 
 -- name: insert_staged
-INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}
+INSERT INTO {target} ({columns}) SELECT {own} FROM {staging}
 
 -- name: upsert_staged
-INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging}
+INSERT INTO {target} ({columns}) SELECT {own} FROM {staging}
 ON CONFLICT ({key}) DO UPDATE SET {assignments}
 
 -- name: repeated_key

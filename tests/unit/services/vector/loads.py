@@ -80,6 +80,7 @@ def written(path: Path, **options: Any) -> Written:
         batch=found.batch_features,
         as_text=frozenset(asked.column_types),
         odd_dates=found.odd_dates,
+        zoned=found.zoned,
     )
     with reading as features:
         load = ChunkLoad(planned("a", [found], asked), parameters, features, made)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import Attribute, Chunk, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
-from services.vector.preparing import kind_tables
+from services.vector.preparing import kind_tables, planned
 
 Tables = list[tuple[str, str]]
 
@@ -39,4 +45,63 @@ def test_what_has_no_geometry_has_a_table_where_it_is_kept_or_made() -> None:
 
 
 def test_names_of_the_tables_fit() -> None:
-    assert split({"3": 1}, target="é" * 31) == [("é" * 27 + "_polygon", "MultiPolygon")]
+    [(name, _)] = split({"3": 1}, target="é" * 31)
+    assert name.startswith("é" * 23 + "_")
+    assert name.endswith("_polygon")
+    assert len(name.encode()) == 63
+    assert split({"3": 1}, target="é" * 27) == [("é" * 27 + "_polygon", "MultiPolygon")]
+
+
+def test_names_of_tables_that_differ_only_at_their_end_differ_with_a_kind_too() -> None:
+    [one, other] = [split({"3": 1}, target="t" * 60 + end)[0][0] for end in ("one", "two")]
+    assert one != other
+    assert one.endswith("_polygon")
+    assert len(one) <= 63
+
+
+def layer(*names: str) -> LayerFound:
+    return LayerFound(
+        source=SourceFile(container="bronze", name="a.geojson", etag="1", size=1),
+        layer="a",
+        driver="GeoJSON",
+        crs="EPSG:4326",
+        fields=[Attribute(name=name, type="text") for name in names],
+        geometry_types={"1": 1},
+        features=1,
+        batch_features=1,
+        encoding=None,
+        null_is_lost=False,
+        chunks=[Chunk(features=1)],
+        notes=[],
+    )
+
+
+def test_a_column_is_the_one_that_the_file_calls_so_before_one_that_the_table_does() -> None:
+    # Of the table "Name" is name, and "name" is name_2.
+    plan = planned("t", [layer("Name", "name")], LoadOptions(if_exists="upsert", key_columns=["name"]))
+    assert plan.key == ["name_2"]
+    plan = planned("t", [layer("Name", "name")], LoadOptions(column_types={"name": "integer"}))
+    assert [(column.original, column.type) for column in plan.columns] == [
+        ("Name", "text"),
+        ("name", "integer"),
+    ]
+    plan = planned("t", [layer("Name")], LoadOptions(primary_key="name"))
+    assert plan.key == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            {"if_exists": "upsert", "key_columns": ["Name", "name"]},
+            "key_columns: names a column twice: Name, name",
+        ),
+        (
+            {"column_types": {"Name": "integer", "name": "bigint"}},
+            "column_types: 'name' is a column that has",
+        ),
+    ],
+)
+def test_a_column_that_is_asked_for_twice_by_two_names_is_refused(given: Any, reason: str) -> None:
+    with pytest.raises(PermanentTaskError, match=reason):
+        planned("t", [layer("Name")], LoadOptions(**given))

@@ -1,0 +1,79 @@
+"""Times with zones, in formats that write each time with a zone of its own or with none.
+
+GDAL's stream of Arrow gives such times without their zones, but where a format told it of a zone before:
+10:00+02:00 and 10:00Z become the same, with no word of it. Asked for text it gives the zones too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DRIVERS = frozenset(
+    {"CSV", "FlatGeobuf", "GeoJSON", "GeoJSONSeq", "GML", "GPX", "LIBKML", "SQLite", "TopoJSON"}
+)
+"""Others have no zones, or UTC only, or say for a whole column what it has."""
+TYPE = b"GDAL:OGR:type"
+ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})$"
+"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow)."""
+
+
+def counted(
+    batches: Iterator[pa.RecordBatch], names: Collection[str], check: Callable[[], None]
+) -> dict[str, tuple[int, int]]:
+    """Of batches with times as text, by column of these names: how many have a zone, and how many none."""
+    import pyarrow.compute as pc
+
+    found = dict.fromkeys(names, (0, 0))
+    for batch in batches:
+        check()
+        # Not by name: a table of text may have two columns of one.
+        for name, texts in zip(batch.schema.names, batch.columns, strict=True):
+            if name not in found:
+                continue
+            zoned = pc.sum(pc.match_substring_regex(texts, ZONE)).as_py() or 0
+            known = found[name]
+            found[name] = (known[0] + zoned, known[1] + len(texts) - texts.null_count - zoned)
+    return found
+
+
+def timed(schema: pa.Schema, zoned: Collection[str]) -> pa.Schema:
+    """The schema with columns of times, which come as text, as they go on: those that are `zoned` in UTC."""
+    import pyarrow as pa
+
+    made = schema
+    for place in _times(schema):
+        field = schema.field(place)
+        kind = pa.timestamp("us", "UTC" if field.name in zoned else None)
+        made = made.set(place, pa.field(field.name, kind))
+    return made
+
+
+def read(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Batches of the schema that `timed` made. Times without a zone are UTC in a column that has some."""
+    import pyarrow as pa
+
+    for batch in batches:
+        columns = list(batch.columns)
+        for place in _times(batch.schema):
+            columns[place] = _as_times(columns[place], schema.field(place).type)
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _times(schema: pa.Schema) -> Sequence[int]:
+    import pyarrow.types as t
+
+    fields = enumerate(schema)
+    return [n for n, one in fields if t.is_string(one.type) and (one.metadata or {}).get(TYPE) == b"DateTime"]
+
+
+def _as_times(texts: pa.Array, kind: Any) -> pa.Array:
+    import pyarrow.compute as pc
+
+    if kind.tz is None:
+        return texts.cast(kind)
+    has = pc.match_substring_regex(texts, ZONE)
+    return pc.if_else(has, texts, pc.binary_join_element_wise(texts, "Z", "")).cast(kind)
