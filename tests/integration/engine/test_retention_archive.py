@@ -93,6 +93,8 @@ def test_a_run_is_archived_and_removed_in_a_real_storage_account(
         storage=blobs,
         max_inline_result_bytes=1000,
         results_container=results.container_name,
+        # That of other tests may have blobs of the same job.
+        scratch_container=container().container_name,
         retention_archive_container=kept.container_name,
     )
     survey(world)
