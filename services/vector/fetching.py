@@ -9,7 +9,8 @@ from pathlib import Path
 
 from repositories.ahead import ahead
 
-PIECE = 4 * 1024**2
+PIECE = 8 * 1024**2
+"""Azurite sends an MD5 with what is asked for in pieces of up to 4 MiB, for which it reads them twice."""
 
 Read = Callable[[int, int], bytes]
 
