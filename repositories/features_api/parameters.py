@@ -118,7 +118,11 @@ async def cql(
         return None
     if not query.strip():
         raise unfit("is empty")
-    return read(query, filter_lang)
+    tree = read(query, filter_lang)
+    if tree is None:
+        # NULL; whoever is handed it would take it for no filter.
+        raise unfit("is no condition")
+    return tree
 
 
 async def document_format(
