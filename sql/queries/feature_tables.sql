@@ -92,6 +92,19 @@ WHERE ST_GeometryType({geometry}) = ANY (%(types)s::text[])
 -- name: fill_part_without
 INSERT INTO {part} ({columns}) SELECT {columns} FROM {staging} WHERE {geometry} IS NULL
 
+-- name: tables_of_layer
+-- Of these tables those that loads of a layer of this title made, and that are there.
+SELECT target_table, geometry_type, key FROM geo.layers
+WHERE target_schema = %(schema)s AND title = %(title)s AND target_table = ANY (%(tables)s::text[])
+  AND to_regclass(format('%%I.%%I', target_schema, target_table)) IS NOT NULL
+
+-- name: delete_of_other_kind
+-- Of features that are loaded anew with a geometry of another kind than these types (null: than none), what the
+-- table of the kind has of them.
+DELETE FROM {target} AS t USING {staging} AS s
+WHERE {same} AND (CASE WHEN %(types)s::text[] IS NULL THEN s.{geometry} IS NOT NULL
+                       ELSE s.{geometry} IS NULL OR ST_GeometryType(s.{geometry}) <> ALL (%(types)s::text[]) END)
+
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS {schema}
 
