@@ -74,6 +74,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('geo.layers ' || %(schema)s || '.'
 -- name: bound_lock_wait
 SELECT set_config('lock_timeout', '20s', true)
 
+-- name: bound_lock_wait_briefly
+SELECT set_config('lock_timeout', '1s', true)
+
+-- name: lock_exclusively
+LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE
+
 -- name: load_of
 -- What was published of a staging table that is no more.
 SELECT result FROM geo.layer_loads WHERE staging = %(name)s ORDER BY target_table
