@@ -234,7 +234,10 @@ def test_features_come_as_csv_and_by_line(layers: Features) -> None:
     lines = layers.get("/collections/features.places/items", {"Accept": "application/geo+json-seq"})
     assert [one["id"] for one in lines.lines()] == [1, 2, 3, 4]
     assert layers.get("/collections/features.places/items", f="ndjson").lines()[1]["name"] == "Zürich"
-    for accept in ("application/json", "text/html,*/*;q=0.8", "nonsense;q;=,", ""):
+    preferred = {"Accept": "application/geo+json;q=0.5, text/csv; q=0.9"}
+    assert layers.get("/collections/features.places/items", preferred).mimetype == "text/csv; charset=utf-8"
+    weighted = ("text/csv;q=0.1, application/geo+json", "text/csv;q=0", "text/csv;q=x")
+    for accept in ("application/json", "text/html,*/*;q=0.8", "nonsense;q;=,", "", *weighted):
         page = layers.get("/collections/features.places/items", {"Accept": accept}, limit=1)
         assert (page.mimetype, page.json()["type"]) == ("application/geo+json", "FeatureCollection")
 
