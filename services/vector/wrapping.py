@@ -8,6 +8,7 @@ is meant; or they go on beyond ±180.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,9 +84,53 @@ def _line(line: Any) -> Any:
     followed = _followed(coordinates)
     if followed is coordinates and not _beyond(coordinates):
         return line
+    return _cut_line(followed)
+
+
+def _cut_line(coordinates: NDArray[Any]) -> Any:
+    """Its parts in the order of the line: GEOS would lose some where it goes back on itself."""
+    import numpy
     import shapely
 
-    return _cut(shapely.LineString(followed), dimension=1)
+    whole = _with_crossings(coordinates)
+    x = whole[:, 0]
+    middle = (x[1:] + x[:-1]) / 2
+    turns = numpy.ceil((middle - HALF) / TURN)
+    # What runs along the antimeridian stays on the side that it came from, or goes on to.
+    along = (x[1:] == x[:-1]) & ((middle + HALF) % TURN == 0)
+    turns[0] = turns[along.argmin()]
+    turns = turns[numpy.maximum.accumulate(numpy.where(along, 0, numpy.arange(len(turns))))]
+    ends = numpy.flatnonzero(numpy.diff(turns)) + 1
+    made = []
+    for begin, end in pairwise([0, *ends.tolist(), len(turns)]):
+        moved = whole[begin : end + 1].copy()
+        moved[:, 0] -= turns[begin] * TURN
+        made.append(shapely.LineString(moved))
+    made = [line for line in made if line.length > 0]
+    if not made:
+        raise Uncut(NOTHING_LEFT)
+    return made[0] if len(made) == 1 else shapely.MultiLineString(made)
+
+
+def _with_crossings(coordinates: NDArray[Any]) -> NDArray[Any]:
+    """With vertices where it crosses odd multiples of half a turn."""
+    import numpy
+
+    x = coordinates[:, 0]
+    first = numpy.floor((numpy.minimum(x[1:], x[:-1]) + HALF) / TURN) + 1
+    last = numpy.ceil((numpy.maximum(x[1:], x[:-1]) + HALF) / TURN) - 1
+    places: list[int] = []
+    vertices: list[NDArray[Any]] = []
+    for place in numpy.flatnonzero(first <= last).tolist():
+        start, end = coordinates[place], coordinates[place + 1]
+        edges = numpy.arange(first[place], last[place] + 1) * TURN - HALF
+        # In the order in which it comes to them.
+        for edge in edges if end[0] > start[0] else edges[::-1]:
+            vertex = start + (end - start) * ((edge - start[0]) / (end[0] - start[0]))
+            vertex[0] = edge
+            places.append(place + 1)
+            vertices.append(vertex)
+    return numpy.insert(coordinates, places, vertices, axis=0) if places else coordinates
 
 
 def _polygon(polygon: Any) -> Any:
@@ -104,7 +149,7 @@ def _polygon(polygon: Any) -> Any:
     for hole in holes:
         # A hole may have been followed on the other side of the Earth than what it is a hole of.
         hole[:, 0] += TURN * round((middle - (hole[:, 0].min() + hole[:, 0].max()) / 2) / TURN)
-    return _cut(_valid(shapely.Polygon(exterior, holes)), dimension=2)
+    return _cut(_valid(shapely.Polygon(exterior, holes)))
 
 
 def _turns(ring: NDArray[Any]) -> bool:
@@ -125,7 +170,7 @@ def _around_pole(exterior: NDArray[Any], *holes: NDArray[Any]) -> Any:
     middle = ((y[1:] + y[:-1]) / 2 * (x[1:] - x[:-1])).sum() / (x[-1] - x[0])
     pole = -QUARTER if middle < 0 else QUARTER
     filled = [_valid(shapely.Polygon(hole)) for hole in holes if not _turns(hole)]
-    cut = [_cut(hole, dimension=2) for hole in filled if not hole.is_empty]
+    cut = [_cut(hole) for hole in filled if not hole.is_empty]
     if any(not _cap(exterior, pole).covers(hole.representative_point()) for hole in cut):
         pole = -pole
     cut += [_cap(hole, pole) for hole in holes if _turns(hole)]
@@ -156,7 +201,7 @@ def _valid(polygon: Any) -> Any:
     return shapely.make_valid(polygon, method="structure", keep_collapsed=False)
 
 
-def _cut(geometry: Any, *, dimension: int) -> Any:
+def _cut(geometry: Any) -> Any:
     """The parts of it in each turn, moved into the first, and brought together."""
     import shapely
 
@@ -171,12 +216,12 @@ def _cut(geometry: Any, *, dimension: int) -> Any:
         moved = _transformed(inside, _shifted(-middle)) if turn else inside
         # Where it only touches the antimeridian, the other side has nothing of it.
         parts = shapely.get_parts(moved)
-        pieces += [one for one in parts if shapely.get_dimensions(one) == dimension and not one.is_empty]
+        pieces += [one for one in parts if shapely.get_dimensions(one) == 2 and not one.is_empty]
     if not pieces:
         raise Uncut(NOTHING_LEFT)
     if len(pieces) == 1:
         return pieces[0]
-    return shapely.MultiPolygon(pieces) if dimension == 2 else shapely.MultiLineString(pieces)
+    return shapely.MultiPolygon(pieces)
 
 
 def _coordinates(ring: Any) -> NDArray[Any]:

@@ -84,6 +84,35 @@ def test_around_a_pole_holes_say_which_side_is_meant() -> None:
     assert made.area == pytest.approx(360 * 20 - 50)
 
 
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        # There and back; across itself; along the antimeridian; over more than one turn.
+        (
+            "LINESTRING (170 0, -170 0, 170 0)",
+            "MULTILINESTRING ((170 0, 180 0), (-180 0, -170 0, -180 0), (180 0, 170 0))",
+        ),
+        (
+            "LINESTRING (160 0, 170 10, 170 0, 160 10, -170 10)",
+            "MULTILINESTRING ((160 0, 170 10, 170 0, 160 10, 180 10), (-180 10, -170 10))",
+        ),
+        (
+            "LINESTRING (170 0, 180 0, 180 5, -170 5)",
+            "MULTILINESTRING ((170 0, 180 0, 180 5), (-180 5, -170 5))",
+        ),
+        ("LINESTRING (180 0, 180 5, -170 5)", "LINESTRING (-180 0, -180 5, -170 5)"),
+        ("LINESTRING (-200 0, 200 0)", "MULTILINESTRING ((160 0, 180 0), (-180 0, 180 0), (-180 0, -160 0))"),
+        (
+            "LINESTRING (-180 0, -180 5, -170 5, 170 5)",
+            "MULTILINESTRING ((-180 0, -180 5, -170 5, -180 5), (180 5, 170 5))",
+        ),
+        ("LINESTRING (200 0, 210 9)", "LINESTRING (-160 0, -150 9)"),
+    ],
+)
+def test_lines_are_cut_in_their_order_and_keep_every_vertex(given: str, made: str) -> None:
+    assert wrapped(shapely.from_wkt(given)).wkt == made
+
+
 def test_z_is_interpolated_where_a_geometry_is_cut() -> None:
     made = wrapped(shapely.from_wkt("LINESTRING Z (170 0 1, -170 10 3)"))
     assert made.wkt == "MULTILINESTRING Z ((170 0 1, 180 5 2), (-180 5 2, -170 10 3))"
