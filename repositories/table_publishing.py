@@ -5,16 +5,20 @@ services/vector/publishing.py explains the order of its statements.
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg import sql
 
 from interfaces.errors import PermanentTaskError
-from interfaces.layers import ChunkCounts, KindTable, LoadedTable, Owner, TablePlan
+from interfaces.layers import ChunkCounts, Kind, KindTable, LoadedTable, Owner, TablePlan
+from interfaces.vectors import fitting
 
 from .connection import Connection
 from .sql_files import queries
 from .table_targets import CHUNK, STAGING, Measured, Target, measure
 
-KINDS = {
+NONE: Kind = "none"
+KINDS: dict[Kind, list[str]] = {
     "point": ["ST_Point", "ST_MultiPoint"],
     "line": ["ST_LineString", "ST_MultiLineString"],
     "polygon": ["ST_Polygon", "ST_MultiPolygon"],
@@ -59,12 +63,33 @@ class Publication:
         return done
 
     def _split(self, plan: TablePlan, loaded: int, rejected: int) -> list[LoadedTable]:
-        """A table for each kind of geometry; every row that was loaded is in one of them."""
-        done: list[LoadedTable] = []
+        """A table for each kind of geometry; every row that was loaded is in one of them.
+
+        One that replaces the layer empties the tables of other kinds that an earlier load left; by an upsert
+        each feature leaves the tables of the kinds that it was of.
+        """
+        names = {fitting(plan.target_table, f"_{kind}"): kind for kind in (*KINDS, NONE)}
         # In the order of their names, so that no two publishers wait for each other.
-        for kind in sorted(plan.kinds, key=lambda one: one.table):
+        for table in sorted(names):
+            self._connection.execute(self._sql["lock_target"], {"schema": plan.target_schema, "table": table})
+        known = self._known(plan, [*names]) if plan.if_exists in ("replace", "upsert") else {}
+        own = {one.table for one in plan.kinds}
+        others = [
+            KindTable(kind=names[table], table=table, geometry_type=row["geometry_type"])
+            for table, row in known.items()
+            if table not in own
+        ]
+        if plan.if_exists == "upsert":
+            left = [
+                table
+                for table, row in known.items()
+                if row["key"] == plan.key and self._leave(plan, table, names[table])
+            ]
+            others = [one for one in others if one.table in left]
+        done: list[LoadedTable] = []
+        for kind in sorted([*plan.kinds, *others], key=lambda one: one.table):
             staging = f"{self._staging}_{kind.kind}"
-            own = plan.model_copy(
+            part = plan.model_copy(
                 update={
                     "target_table": kind.table,
                     "geometry_type": kind.geometry_type,
@@ -72,9 +97,9 @@ class Publication:
                     "subdivide": plan.subdivide if kind.kind in SUBDIVIDED else None,
                 }
             )
-            rows = self._part(staging, own, kind)
-            if rows or kind.kind in KINDS:
-                target = Target(self._connection, staging, own, self._owner, load=self._staging)
+            rows = self._part(staging, part, kind)
+            if rows or kind.kind in KINDS or kind in others:
+                target = Target(self._connection, staging, part, self._owner, load=self._staging)
                 done.append(target.publish(rows, rejected))
             else:
                 drop = sql.SQL(self._sql["drop_table"])
@@ -86,6 +111,23 @@ class Publication:
             )
         self._connection.execute(sql.SQL(self._sql["drop_table"]).format(table=self._table))
         return done
+
+    def _known(self, plan: TablePlan, tables: list[str]) -> dict[str, dict[str, Any]]:
+        """Of these tables those that earlier loads made of the same layer, with their types and keys."""
+        place = {"schema": plan.target_schema, "title": plan.original, "tables": tables}
+        rows = self._connection.execute(self._sql["tables_of_layer"], place).fetchall()
+        return {row["target_table"]: row for row in rows}
+
+    def _leave(self, plan: TablePlan, table: str, kind: Kind) -> bool:
+        """Delete from a table of one kind what is now of another; answers whether there was any."""
+        same = [sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in plan.key]
+        delete = sql.SQL(self._sql["delete_of_other_kind"]).format(
+            target=sql.Identifier(plan.target_schema, table),
+            staging=self._table,
+            same=sql.SQL(" AND ").join(same),
+            geometry=sql.Identifier(plan.geometry_column),
+        )
+        return self._connection.execute(delete, {"types": KINDS.get(kind)}).rowcount > 0
 
     def _part(self, staging: str, plan: TablePlan, kind: KindTable) -> int:
         """A staging table of one kind; answers how many rows it has."""

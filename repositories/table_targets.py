@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 from psycopg import sql
 
 from interfaces.errors import PermanentTaskError
@@ -27,6 +29,8 @@ or with an underscore and a digit."""
 
 
 NAMED_SOURCES = 10
+LOCK_TRIES, LOCK_PAUSE = 14, 0.5
+"""With a second each: some 20 seconds."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ class Target:
         if not self._one("schema_exists", schema=schema)["there"]:
             self._execute_with("create_schema", schema=sql.Identifier(schema))
         if present:
+            self._take(sql.Identifier(schema, table))
             self._execute("copy_grants", schema=schema, table=table, staging=f"{STAGING}.{self._staging}")
             self._parts.drop()
             # Without CASCADE: what depends on it, such as a view, is not ours to drop.
@@ -142,6 +147,24 @@ class Target:
         self._execute_with("set_schema", staging=self._table, schema=sql.Identifier(schema))
         moved = sql.Identifier(schema, self._staging)
         self._execute_with("rename", staging=moved, name=sql.Identifier(table))
+
+    def _take(self, table: sql.Identifier) -> None:
+        """Wait until nobody reads a table any more, and let nobody read it.
+
+        A little at a time: whoever wants to read it queues behind who wants it for itself.
+        """
+        lock = sql.SQL(self._sql["lock_exclusively"]).format(table=table)
+        for left in reversed(range(LOCK_TRIES)):
+            try:
+                with self._connection.transaction():
+                    self._execute("bound_lock_wait_briefly")
+                    self._connection.execute(lock)
+                break
+            except psycopg.errors.LockNotAvailable:
+                if not left:
+                    raise
+            time.sleep(LOCK_PAUSE)
+        self._execute("bound_lock_wait")
 
     def _comment(self, plan: TablePlan) -> None:
         self._execute_with("comment_table", table=self._table, comment=sql.Literal(plan.original))

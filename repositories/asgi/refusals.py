@@ -19,10 +19,12 @@ from interfaces.errors import (
     PayloadTooLarge,
 )
 
+Ours = Callable[[str], OrchestratorError]
+"""Makes an error of ours of what the library says."""
 STATUSES: dict[int, type[OrchestratorError]] = {404: NotFound, 409: Conflict, 413: PayloadTooLarge}
 
 
-def raise_ours(app: FastAPI, kinds: Mapping[type[Exception], type[OrchestratorError]], name: str) -> None:
+def raise_ours(app: FastAPI, kinds: Mapping[type[Exception], Ours], name: str) -> None:
     """Replace the handlers that the library has put there.
 
     `kinds` are errors of the library's and what they are here; `name` is what has no such path.
@@ -43,7 +45,7 @@ def raise_ours(app: FastAPI, kinds: Mapping[type[Exception], type[OrchestratorEr
     app.add_exception_handler(HTTPException, refused)
 
 
-def _raising(ours: type[OrchestratorError]) -> Callable[[Request, Exception], NoReturn]:
+def _raising(ours: Ours) -> Callable[[Request, Exception], NoReturn]:
     def handler(_: Request, error: Exception) -> NoReturn:
         raise ours(str(error) or type(error).__name__) from error
 

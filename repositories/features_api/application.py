@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,9 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tipg import errors
 from tipg.settings import FeaturesSettings, MVTSettings
 
-from interfaces.errors import InvalidRequest, NotFound, OrchestratorError
+from interfaces.errors import InvalidRequest, NotFound
 from interfaces.settings import Settings
-from repositories.asgi.refusals import raise_ours
+from repositories.asgi.refusals import Ours, raise_ours
 from repositories.database import Database
 
 from . import parameters
@@ -29,17 +30,18 @@ from .values import csv_lines
 
 NO_LIMIT = 2**31 - 1
 MATRIX_SET = "WebMercatorQuad"
-KINDS: dict[type[Exception], type[OrchestratorError]] = {
+KINDS: dict[type[Exception], Ours] = {
     errors.NotFound: NotFound,
     errors.NoPrimaryKey: InvalidRequest,
     errors.MissingGeometryColumn: InvalidRequest,
-    errors.MissingDatetimeColumn: InvalidRequest,
-    errors.InvalidBBox: InvalidRequest,
-    errors.InvalidPropertyName: InvalidRequest,
-    errors.InvalidGeometryColumnName: InvalidRequest,
-    errors.InvalidDatetimeColumnName: InvalidRequest,
-    errors.InvalidDatetime: InvalidRequest,
-    errors.InvalidLimit: InvalidRequest,
+    errors.MissingDatetimeColumn: partial(parameters.wrong, "datetime"),
+    errors.InvalidBBox: partial(parameters.wrong, "bbox"),
+    # Columns that others name are known before.
+    errors.InvalidPropertyName: partial(parameters.wrong, "sortby"),
+    errors.InvalidGeometryColumnName: partial(parameters.wrong, "geom-column"),
+    errors.InvalidDatetimeColumnName: partial(parameters.wrong, "datetime-column"),
+    errors.InvalidDatetime: partial(parameters.wrong, "datetime"),
+    errors.InvalidLimit: partial(parameters.wrong, "limit"),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from tipg import model
@@ -37,7 +38,11 @@ class QuotedLinks:
 
     def url_for(self, request: Request, name: str, **path_params: Any) -> str:
         """The address of a route. Braces stay, for templates."""
-        quoted = {part: quote(str(value), safe="{}:.,") for part, value in path_params.items()}
+        texts = {
+            part: orjson.dumps(one).decode() if isinstance(one, orjson.Fragment) else str(one)
+            for part, one in path_params.items()
+        }
+        quoted = {part: quote(text, safe="{}:.,") for part, text in texts.items()}
         return str(super().url_for(request, name, **quoted))  # type: ignore[misc]
 
 

@@ -15,6 +15,7 @@ UNREADABLE = (
     errors.SyntaxError,
     errors.UndefinedFunction,
     errors.UndefinedObject,
+    errors.WrongObjectType,
     errors.AmbiguousFunction,
     errors.IndeterminateDatatype,
     errors.GroupingError,

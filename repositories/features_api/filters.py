@@ -116,8 +116,9 @@ class _Admission:
                 raise unfit(f"{str(node['property'])[:100]!r} is no column of this layer: see its queryables")
             return {"property": node["property"]}
         if "bbox" in node:
-            bounds = [float(one) for one in node["bbox"]]
-            if len(bounds) not in (4, 6) or not all(map(math.isfinite, bounds)):
+            bounds = node["bbox"]
+            numbers = all(isinstance(one, float | int) and math.isfinite(one) for one in bounds)
+            if len(bounds) not in (4, 6) or not numbers:
                 raise unfit("BBOX has four or six numbers")
             return box(*(bounds[n] for n in ((0, 1, 2, 3) if len(bounds) == 4 else (0, 1, 3, 4))))
         if node.get("type") in GEOMETRIES:

@@ -74,8 +74,10 @@ class Layer(PgCollection):
         found += [condition(datetime=part, dt=dt) for part in _instants(datetime or [])]
         if cql is not None:
             found.append(admitted(cql, self.names, {one.name: one.srid for one in self.geometry_columns}))
-        if properties:
-            found.append(condition(properties=properties))
+        # Where a column is called as a parameter is, the parameter is meant.
+        by_column = [one for one in properties or [] if one[0] != "crs"]
+        if by_column:
+            found.append(condition(properties=by_column))
         conditions = [one for one in found if one is not None]
         return reduce(lambda one, other: one + other, conditions) if conditions else None
 
@@ -87,6 +89,9 @@ class Layer(PgCollection):
         return made
 
     def _with_ids(self, ids: Sequence[str]) -> Expr:
+        if len(self.key_columns) > 1:
+            # Each is a list of its own, in which there are commas too.
+            ids = _lists(",".join(ids))
         conditions = [self._with_id(identifier) for identifier in ids]
         return Expr(conditions[0] if len(conditions) == 1 else {"op": "or", "args": conditions})
 
@@ -131,6 +136,14 @@ class Layer(PgCollection):
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _lists(text: str) -> list[str]:
+    """JSON of lists with commas between them, each by itself. Raises `NotFound` for what is none."""
+    try:
+        return [json.dumps(one) for one in json.loads(f"[{text}]")]
+    except (ValueError, RecursionError):
+        raise NotFound(f"there is no feature {text}") from None
 
 
 def _key_values(identifier: str) -> list[str]:

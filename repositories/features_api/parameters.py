@@ -118,7 +118,11 @@ async def cql(
         return None
     if not query.strip():
         raise unfit("is empty")
-    return read(query, filter_lang)
+    tree = read(query, filter_lang)
+    if tree is None:
+        # NULL; whoever is handed it would take it for no filter.
+        raise unfit("is no condition")
+    return tree
 
 
 async def document_format(
@@ -140,9 +144,7 @@ async def items_format(
     f: Annotated[Literal["geojson", "json", "csv", "geojsonseq", "ndjson"] | None, Query()] = None,
 ) -> MediaType:
     """What was asked for by name, else by the Accept header, else GeoJSON, which JSON stands for too."""
-    accepted = [
-        part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")
-    ]
+    accepted = _accepted(request.headers.get("accept", ""))
     streams = [MediaType.csv, MediaType.geojsonseq, MediaType.ndjson]
     by_value = {media.value: media for media in (*streams, MediaType.geojson, MediaType.json)}
     asked = MediaType[f] if f else next((by_value[one] for one in accepted if one in by_value), None)
@@ -151,6 +153,16 @@ async def items_format(
             raise wrong("f", "one feature is GeoJSON")
         return MediaType.geojson
     return asked if asked in streams and asked is not None else MediaType.geojson
+
+
+def _accepted(header: str) -> list[str]:
+    """Media types, what is liked best first (RFC 9110, section 12.5.1)."""
+    liked = []
+    for part in header.lower().split(","):
+        name, *about = (word.strip() for word in part.split(";"))
+        weights = [_number(word[2:]) or 0.0 for word in about if word.startswith("q=")]
+        liked.append((weights[0] if weights else 1.0, name))
+    return [name for weight, name in sorted(liked, key=lambda one: -one[0]) if weight > 0]
 
 
 async def tile(

@@ -6,11 +6,11 @@ import base64
 import csv
 import io
 from collections.abc import Generator, Iterable
+from decimal import Decimal
 from typing import Any
 
 import orjson
 from psycopg.adapt import Loader
-from psycopg.types.numeric import FloatLoader
 from psycopg.types.string import TextLoader
 
 from repositories.asgi.statements import Cursor
@@ -30,6 +30,18 @@ class _Json(Loader):
         return orjson.Fragment(bytes(data))
 
 
+class _Number(Loader):
+    """With all its digits, of which some would be lost in floating point. NaN and the infinities are null."""
+
+    def load(self, data: Any) -> Any:
+        text = bytes(data)
+        number = Decimal(text.decode())
+        rounded = float(number)
+        return (
+            rounded if not number.is_finite() or Decimal(repr(rounded)) == number else orjson.Fragment(text)
+        )
+
+
 class _Time(Loader):
     """ISO 8601 also for what Python's datetime cannot hold: infinity, years of five digits. UTC is `Z`."""
 
@@ -47,7 +59,7 @@ LOADERS: tuple[tuple[tuple[str, ...], type[Loader]], ...] = (
     (("json", "jsonb"), _Json),
     (TIMES, _Time),
     (("bytea",), _Base64),
-    (("numeric",), FloatLoader),
+    (("numeric",), _Number),
     (TEXTS, TextLoader),
 )
 

@@ -41,6 +41,7 @@ PLAIN: frozenset[ColumnType] = frozenset(
 )
 """Types that Arrow has too; others are read as text."""
 TIMES: frozenset[ColumnType] = frozenset({"timestamp", "timestamptz"})
+FLOATS: frozenset[ColumnType] = frozenset({"real", "double precision"})
 WORD = 8
 
 
@@ -57,10 +58,13 @@ class Seen:
     """[x min, y min, x max, y max]; None where no row has a geometry with points."""
     fine_times: bool = False
     """Some times have fractions of milliseconds."""
+    with_nan: set[str] = field(default_factory=set)
+    """Columns of floating-point numbers of which some are none."""
 
     def look(self, batch: pa.RecordBatch, bounds: Any, columns: Sequence[ExportColumn]) -> None:
         """Take a batch in, whose geometries have these bounds (an array of four numbers each)."""
         import numpy
+        import pyarrow.compute as pc
 
         self.features += batch.num_rows
         wkb.count(self.geometry_types, batch.column(0))
@@ -75,6 +79,8 @@ class Seen:
         for place, column in enumerate(columns, 1):
             if column.type in TIMES and not column.as_text and not self.fine_times:
                 self.fine_times = _has_fractions(batch.column(place))
+            if column.type in FLOATS and pc.any(pc.is_nan(batch.column(place))).as_py():
+                self.with_nan.add(column.name)
 
 
 def schema_of(columns: Sequence[ExportColumn], geometry: str) -> pa.Schema:

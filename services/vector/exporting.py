@@ -301,6 +301,8 @@ def _column(name: str, type_: ColumnType, kind: ExportFormat, notes: list[str]) 
         notes.append(f"column {name!r} is a date, and FlatGeobuf has only times: readers see its midnight")
     elif type_ == "timestamp" and kind == "geopackage":
         notes.append(f"column {name!r} has times without a zone, which GeoPackage takes for UTC")
+    elif type_ == "jsonb" and kind == "flatgeobuf":
+        notes.append(f"column {name!r} is jsonb, and is text to readers of FlatGeobuf")
     elif type_ == "timestamptz" and kind == "flatgeobuf":
         notes.append(f"column {name!r} has times in UTC, which readers of FlatGeobuf may not be told")
     return ExportColumn(name=name, type=type_, as_text=as_text or type_ == "time" or type_.endswith("[]"))
@@ -347,6 +349,11 @@ def _noted(seen: Seen, kind: ExportFormat) -> list[str]:
     notes = []
     if kind != "geoparquet" and seen.fine_times:
         notes.append("times are rounded to milliseconds, which are the finest that GDAL keeps")
+    if kind == "geopackage":
+        # SQLite has no such number.
+        notes += [
+            f"column {name!r}: NaN, of which GeoPackage has none, is null" for name in sorted(seen.with_nan)
+        ]
     if kind == "flatgeobuf" and seen.features > gdal_files.INDEXED:
         notes.append(f"has no spatial index, which only files of up to {gdal_files.INDEXED:,} features get")
     return notes

@@ -83,7 +83,7 @@ class Findings:
         codes = wkb.codes(column)
         self.null += int((codes == 0).sum())
         # What cannot be read, and curves, which GEOS does not know, are left to whoever loads.
-        plain = numpy.isin(codes % 1000, list(wkb.FAMILIES)) & ~numpy.isin(codes % 1000, list(wkb.CURVES))
+        plain = numpy.isin(codes % 1000, list(wkb.FAMILIES)) & ~wkb.curved(column, codes)
         places = numpy.flatnonzero((codes > 0) & plain)
         given = column.take(_indexes(places)).to_pylist()
         geometries = shapely.from_wkb(numpy.array(given, dtype=object), on_invalid="ignore")

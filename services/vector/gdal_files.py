@@ -73,10 +73,10 @@ def read(path: Path) -> int:
 
 
 def gdal_type(kind: str) -> str:
-    """What pyogrio calls the type of a geometry column of PostGIS, such as MultiPolygonZM."""
+    """What pyogrio, with `library.UNNAMED`, calls the type of a geometry column of PostGIS."""
     base = kind.removesuffix("M").removesuffix("Z")
     if base == "Geometry":
-        return "Unknown"
+        return f"Unknown {kind.removeprefix(base)}".rstrip()
     if kind.endswith("ZM"):
         return f"Measured 3D {base}"
     if kind.endswith("M"):

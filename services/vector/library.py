@@ -37,6 +37,13 @@ OPTIONS = {
     "OGR_FLATGEOBUF_STREAM_BASE_IMPL": "YES",
 }
 """Of pyogrio's own GDAL, for the whole process. Rasterio's has its options apart."""
+UNNAMED = {1 << 31: "Unknown Z", 2000: "Unknown M", 3000: "Unknown ZM"} | {
+    code + dimensions: name
+    for code, name in ((15, "PolyhedralSurface"), (16, "TIN"), (17, "Triangle"))
+    for dimensions in (0, 1000, 2000, 3000)
+}
+"""Types of layers that GDAL has (OGRwkbGeometryType) and pyogrio has no names for: a file with one such layer
+could not be opened, and none of them be written."""
 _lock = threading.Lock()
 _ready = False
 
@@ -45,12 +52,15 @@ def pyogrio() -> Any:
     """The library, with `OPTIONS` set."""
     global _ready
     import pyogrio as library
-    from pyogrio import _io
+    from pyogrio import _geometry, _io
 
     with _lock:
         if not _ready:
             library.set_gdal_config_options(OPTIONS)
             refuse_requests(_io.__file__)
+            for code, name in UNNAMED.items():
+                _geometry.GEOMETRY_TYPES.setdefault(code, name)
+                _geometry.GEOMETRY_TYPE_CODES.setdefault(name, code)
             # Of pyogrio's own descriptions, which have no M; what it streams has.
             warnings.filterwarnings("ignore", r"Measured \(M\) geometry types")
             _ready = True

@@ -17,11 +17,13 @@ what a crash leaves is what was committed before. In order:
    a. the staging table's row is locked: a second publisher waits, and then finds it gone;
    b. counts are compared: those of tasks, of chunks' rows, of the table, and of the inspection;
    c. a layer that is split by kind of geometry becomes one staging table for each kind, of which each goes
-      through the following, in the order of their names;
+      through the following, in the order of their names; so do empty ones for tables of other kinds that a
+      load which replaces the layer finds, and by an upsert features leave the tables of kinds they were of;
    d. one publisher of a target at a time (an advisory lock of the transaction); keys are checked; replace:
       primary key, GiST index, comments and ANALYZE are made on the staging table, which nobody else reads;
-   e. replace: the old table is dropped, from which moment readers wait, and the staging table takes its
-      schema and name; append, upsert: rows are inserted, and the staging table is dropped;
+   e. replace: the old table is locked, a second at a time, between which its readers have it, for at most
+      some twenty; then it is dropped, readers wait, and the staging table takes its schema and name; append,
+      upsert: rows are inserted, and the staging table is dropped;
    f. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
    g. the task is held, last, because the heartbeat cannot renew what is held; then commit.
 

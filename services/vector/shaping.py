@@ -89,7 +89,8 @@ class Shaper:
 
         given: list[bytes | None] = column.to_pylist()
         reasons: list[str | None] = [None] * len(given)
-        given, linearised = self._linear(given, codes, reasons, linearise)
+        curves = wkb.curved(column, codes)
+        given, linearised = self._linear(given, codes, curves, reasons, linearise)
         geometries, closed = _parsed(given, reasons, close=self._options.repair == "make_valid")
         read = geometries.copy()
         self._without_dimensions(geometries)
@@ -120,11 +121,14 @@ class Shaper:
         return Shaped(made, reasons, counts)
 
     def _linear(
-        self, given: list[bytes | None], codes: Any, reasons: list[str | None], linearise: Linearise
+        self,
+        given: list[bytes | None],
+        codes: Any,
+        curves: Any,
+        reasons: list[str | None],
+        linearise: Linearise,
     ) -> tuple[list[bytes | None], int]:
-        curved = [
-            place for place, code in enumerate(codes.tolist()) if code > 0 and code % 1000 in wkb.CURVES
-        ]
+        curved = curves.nonzero()[0].tolist()
         for place, code in enumerate(codes.tolist()):
             if code < 0 or (code > 0 and code % 1000 not in wkb.FAMILIES):
                 name = wkb.NAMES.get(code % 1000, "unknown kind") if code > 0 else "geometry that is cut off"

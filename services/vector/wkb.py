@@ -48,6 +48,7 @@ FAMILIES: dict[int, Family] = {
     7: "GeometryCollection",
 }
 SINGLE = frozenset({1, 2, 3, 8, 9, 10, 13, 14})
+COLLECTION = 7
 CURVES = range(8, 15)
 EWKB_Z, EWKB_M, EWKB_SRID = 0x80000000, 0x40000000, 0x20000000
 """Bits of PostGIS's and of old software's WKB."""
@@ -86,6 +87,31 @@ def codes(array: pa.Array) -> Any:
     found = numpy.where(found >= 0, iso(found), found)
     found[array.is_null().to_numpy(zero_copy_only=False)] = 0
     return found
+
+
+def curved(array: pa.Array, codes: Any) -> Any:
+    """Which geometries of a binary array, of these `codes`, are curves or collections with some."""
+    import numpy
+
+    found = numpy.isin(codes % 1000, list(CURVES)) & (codes > 0)
+    for place in numpy.flatnonzero((codes > 0) & (codes % 1000 == COLLECTION)).tolist():
+        found[place] = _has_curves(array[place].as_py())
+    return found
+
+
+def _has_curves(collection: bytes) -> bool:
+    import shapely
+
+    parts = [shapely.from_wkb(collection, on_invalid="ignore")]
+    try:
+        while parts:
+            part = parts.pop()
+            if shapely.get_type_id(part) == COLLECTION:
+                parts += shapely.get_parts(part).tolist()
+    except NotImplementedError:
+        # GEOS reads them, and the library has no objects for them.
+        return True
+    return False
 
 
 def lengths_and_orders(array: pa.Array) -> tuple[Any, Any]:

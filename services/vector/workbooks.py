@@ -22,6 +22,10 @@ MAX_XML = 96 * 1024**2
 WORKBOOK = "xl/workbook.xml"
 FROM_1904 = 1462
 """Days between the two days from which Excel counts (ECMA-376, part 1, 18.17.4.1)."""
+EARLY = (-25_568, -25_509)
+"""Excel's days from 1, January 1st of 1900, to before 60, a February 29th that there was not: as GDAL has
+them, in days since 1970, one too early."""
+DAYS = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 HEXADECIMAL = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
@@ -45,18 +49,21 @@ def screen(path: Path, check: Callable[[], None]) -> None:
                 raise PermanentTaskError(f"{name!r} of the workbook cannot be read: {error}"[:500]) from error
 
 
-def days_later(path: Path) -> int:
-    """How many days to add to its dates, which GDAL counts from 1899-12-30 whatever a workbook says."""
+def days_later(path: Path) -> int | None:
+    """How many days to add to its dates, which GDAL counts from 1899-12-30 whatever a workbook says.
+
+    None for OpenDocument, whose dates are no counts.
+    """
     if not zipfile.is_zipfile(path):
-        return 0
+        return None
     with zipfile.ZipFile(path) as archive:
         if WORKBOOK not in archive.namelist():
-            return 0
+            return None
         return FROM_1904 if screening.has_attribute(archive.read(WORKBOOK), "workbookPr", "date1904") else 0
 
 
 def placed(
-    batches: Iterator[pa.RecordBatch], columns: Sequence[int], fid: int, days: int
+    batches: Iterator[pa.RecordBatch], columns: Sequence[int], fid: int, days: int | None
 ) -> Iterator[pa.RecordBatch]:
     """Batches of a sheet with a last column of WKB, made of those of x and y or of the one of texts.
 
@@ -83,22 +90,30 @@ def _filled(batch: pa.RecordBatch, fid: int) -> pa.RecordBatch:
     return batch if something is None else batch.filter(something)
 
 
-def _later(batch: pa.RecordBatch, days: int) -> pa.RecordBatch:
+def _later(batch: pa.RecordBatch, days: int | None) -> pa.RecordBatch:
+    """With its dates so many days later; where that is none, those before Excel's February 29th by one."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as t
 
-    if not days:
+    if days is None:
         return batch
     columns = []
     for column in batch.columns:
-        if t.is_date32(column.type):
-            moved = pc.add(column.cast(pa.int32()), pa.scalar(days, pa.int32())).cast(pa.date32())
-        elif t.is_timestamp(column.type):
-            moved = pc.add(column, pa.scalar(days * 86_400_000, pa.duration("ms"))).cast(column.type)
-        else:
-            moved = column
-        columns.append(moved)
+        if t.is_date32(column.type) or t.is_timestamp(column.type):
+            width, day = (pa.int32(), 1) if t.is_date32(column.type) else (pa.int64(), DAYS[column.type.unit])
+            numbers = column.cast(width)
+            early = pc.and_(
+                pc.greater_equal(numbers, pa.scalar(EARLY[0] * day, width)),
+                pc.less(numbers, pa.scalar(EARLY[1] * day, width)),
+            )
+            added = (
+                pa.scalar(days * day, width)
+                if days
+                else pc.multiply(early.cast(width), pa.scalar(day, width))
+            )
+            column = pc.add(numbers, added).cast(column.type)
+        columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 

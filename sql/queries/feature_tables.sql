@@ -74,6 +74,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('geo.layers ' || %(schema)s || '.'
 -- name: bound_lock_wait
 SELECT set_config('lock_timeout', '20s', true)
 
+-- name: bound_lock_wait_briefly
+SELECT set_config('lock_timeout', '1s', true)
+
+-- name: lock_exclusively
+LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE
+
 -- name: load_of
 -- What was published of a staging table that is no more.
 SELECT result FROM geo.layer_loads WHERE staging = %(name)s ORDER BY target_table
@@ -91,6 +97,19 @@ WHERE ST_GeometryType({geometry}) = ANY (%(types)s::text[])
 
 -- name: fill_part_without
 INSERT INTO {part} ({columns}) SELECT {columns} FROM {staging} WHERE {geometry} IS NULL
+
+-- name: tables_of_layer
+-- Of these tables those that loads of a layer of this title made, and that are there.
+SELECT target_table, geometry_type, key FROM geo.layers
+WHERE target_schema = %(schema)s AND title = %(title)s AND target_table = ANY (%(tables)s::text[])
+  AND to_regclass(format('%%I.%%I', target_schema, target_table)) IS NOT NULL
+
+-- name: delete_of_other_kind
+-- Of features that are loaded anew with a geometry of another kind than these types (null: than none), what the
+-- table of the kind has of them.
+DELETE FROM {target} AS t USING {staging} AS s
+WHERE {same} AND (CASE WHEN %(types)s::text[] IS NULL THEN s.{geometry} IS NOT NULL
+                       ELSE s.{geometry} IS NULL OR ST_GeometryType(s.{geometry}) <> ALL (%(types)s::text[]) END)
 
 -- name: create_schema
 CREATE SCHEMA IF NOT EXISTS {schema}

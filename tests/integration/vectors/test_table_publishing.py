@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -302,6 +304,26 @@ def test_readers_see_the_old_table_until_the_new_one_is_there(yard: Yard, databa
         counts = yard.load(staging, yard.attempt(), [9])
         assert reader.execute("SELECT count(*) FROM features.t").fetchone() == (2,)
     yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
+    assert yard.values("features.t") == [9]
+
+
+def test_while_a_load_waits_for_one_reader_others_read_on(yard: Yard, database_url: str) -> None:
+    first = yard.stage(features=2)
+    yard.tables.publish(first, yard.attempt(stage=5), yard.load(first, yard.attempt(), [1]))
+    staging = yard.stage("replace", features=2)
+    counts = yard.load(staging, yard.attempt(), [9])
+    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'features.t'::regclass AND NOT granted"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as reader:
+        reader.execute("SELECT count(*) FROM features.t")
+        published = pool.submit(yard.tables.publish, staging, yard.attempt(2, stage=5), counts)
+        while not yard.admin.execute(waiting).fetchall():
+            assert not published.done()
+            time.sleep(0.01)
+        # It queues behind the load, which gives way.
+        yard.admin.execute("SET statement_timeout = '4s'")
+        assert yard.values("features.t") == [1]
+        reader.rollback()
+        published.result()
     assert yard.values("features.t") == [9]
 
 

@@ -56,6 +56,32 @@ def test_a_layer_of_several_kinds_is_split_into_tables_whose_counts_add_up(depot
     assert reason == "table features.mixed_point exists, and if_exists is fail"
 
 
+def test_a_feature_of_a_split_layer_is_in_one_table_whatever_kind_it_was_of(depot: Depot) -> None:
+    asked = {"assume_crs": "EPSG:4326", "mixed_geometries": "split", "target_table": "m"}
+    upsert = {**asked, "if_exists": "upsert", "key_columns": ["id"]}
+
+    def ids() -> dict[str, list[int]]:
+        rows = depot.world.rows("SELECT target_table, row_count FROM geo.layers ORDER BY 1")
+        there = {
+            row["target_table"]: sorted(one["id"] for one in depot.rows(row["target_table"])) for row in rows
+        }
+        assert [len(there[row["target_table"]]) for row in rows] == [row["row_count"] for row in rows]
+        return there
+
+    depot.put("a.csv", 'id,wkt\n1,POINT (1 1)\n2,"LINESTRING (0 0, 1 1)"\n3,\n4,POINT (4 4)\n')
+    depot.load(blob="a.csv", **upsert)
+    assert ids() == {"m_line": [2], "m_none": [3], "m_point": [1, 4]}
+    depot.put("b.csv", "id,wkt\n2,POINT (2 2)\n3,POINT (3 3)\n4,\n")
+    depot.load(blob="b.csv", **upsert)
+    assert ids() == {"m_line": [], "m_none": [4], "m_point": [1, 2, 3]}
+    # Another layer's, whatever it is called.
+    depot.put("m_collection.csv", "id,wkt\n9,POINT (9 9)\n")
+    depot.load(blob="m_collection.csv", assume_crs="EPSG:4326")
+    depot.put("c.csv", 'id,wkt\n5,"LINESTRING (0 0, 1 1)"\n')
+    depot.load(blob="c.csv", if_exists="replace", **asked)
+    assert ids() == {"m_collection": [9], "m_line": [5], "m_none": [], "m_point": []}
+
+
 def test_a_table_is_loaded_also_where_there_is_no_catalog_for_its_item(depot: Depot) -> None:
     depot.put("a.csv", "lon,lat\n1,2\n")
     result = depot.load(blob="a.csv", collection_id="tables")

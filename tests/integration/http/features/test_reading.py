@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.fix_catalog import link
-from tests.fix_features import Features
+from tests.fix_features import Features, publish
 
 
 def walk(layers: Features, layer: str, **query: object) -> list[Any]:
@@ -234,7 +234,10 @@ def test_features_come_as_csv_and_by_line(layers: Features) -> None:
     lines = layers.get("/collections/features.places/items", {"Accept": "application/geo+json-seq"})
     assert [one["id"] for one in lines.lines()] == [1, 2, 3, 4]
     assert layers.get("/collections/features.places/items", f="ndjson").lines()[1]["name"] == "Zürich"
-    for accept in ("application/json", "text/html,*/*;q=0.8", "nonsense;q;=,", ""):
+    preferred = {"Accept": "application/geo+json;q=0.5, text/csv; q=0.9"}
+    assert layers.get("/collections/features.places/items", preferred).mimetype == "text/csv; charset=utf-8"
+    weighted = ("text/csv;q=0.1, application/geo+json", "text/csv;q=0", "text/csv;q=x")
+    for accept in ("application/json", "text/html,*/*;q=0.8", "nonsense;q;=,", "", *weighted):
         page = layers.get("/collections/features.places/items", {"Accept": accept}, limit=1)
         assert (page.mimetype, page.json()["type"]) == ("application/geo+json", "FeatureCollection")
 
@@ -286,3 +289,24 @@ def test_links_begin_with_the_address_that_the_proxy_was_asked_and_hold_no_key(l
         hrefs = [one["href"] for one in answer.json()["links"]]
         assert all(href.startswith("https://data.example.org/geo/api/features/") for href in hrefs)
         assert "s3cret" not in answer.text()
+
+
+def test_features_are_found_by_several_keys_of_several_columns(layers: Features) -> None:
+    every = layers.ids("features.codes")
+    assert len(every) == 3
+    assert layers.ids("features.codes", ids=",".join(every[1:])) == every[1:]
+    assert layers.get("/collections/features.codes/items", ids=f"{every[0]},x").status == 404
+
+
+def test_numbers_have_all_their_digits_and_a_parameter_is_no_column(
+    features: Features, database_url: str
+) -> None:
+    rows = [("18446744073709551615", "EPSG:1", "POINT(1 1)"), ("0.1", "EPSG:2", "POINT(2 2)")]
+    publish(database_url, "exact", "number numeric, crs text", rows, key=["number"])
+    path = "/collections/features.exact/items"
+    crs84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+    first, second = features.items("features.exact", crs=crs84)["features"]
+    assert (first["id"], second["properties"]["number"]) == (0.1, 2**64 - 1)
+    assert second["links"][1]["href"].endswith("exact/items/18446744073709551615")
+    for format_ in ("csv", "geojsonseq"):
+        assert "18446744073709551615" in features.get(path, f=format_).text()

@@ -62,6 +62,14 @@ ITEMS: list[tuple[str, str, str]] = [
     ("filter", "pg_sleep(10) = 1", "no operator or function"),
     ("filter", "S_INTERSECTS(name, POINT(1 1))", "refuses this"),
     ("filter", "(" * 3000, "filter: "),
+    ("filter", "NULL", "is no condition"),
+    ("filter", "S_INTERSECTS(geom, POINT EMPTY)", "is no CQL2 text"),
+    ("filter", '{"op": "in", "args": [{"property": "fid"}, 5]}', "refuses this"),
+    (
+        "filter",
+        '{"op": "s_intersects", "args": [{"property": "geom"}, {"bbox": ["1", 2, 3, 4]}]}',
+        "four or six numbers",
+    ),
     ("filter-lang", "cql3", "filter-lang"),
 ]
 
@@ -77,6 +85,8 @@ def test_a_parameter_that_cannot_be_understood_is_refused(
     assert document["status"] == 400
     assert said in document["detail"]
     assert "SELECT" not in document["detail"]
+    if parameter in ("sortby", "geom-column", "datetime-column"):
+        assert [error["field"] for error in document["errors"]] == [parameter]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,17 +73,30 @@ def test_geometries_that_geoparquet_has_no_name_for_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("driver", "extension"), [("GPKG", "gpkg"), ("FlatGeobuf", "fgb")])
-def test_m_values_stay_in_files_that_gdal_writes(tmp_path: Path, driver: str, extension: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("PointZM", "POINT ZM (1 2 3 4)"),
+        # Of any kind: what GDAL does not know of the layer, FlatGeobuf leaves out.
+        ("GeometryZM", "POINT ZM (1 2 3 4)"),
+        ("GeometryZ", "POINT Z (1 2 3)"),
+        ("GeometryM", "POINT M (1 2 4)"),
+        ("Geometry", "POINT (1 2)"),
+    ],
+)
+def test_z_and_m_stay_in_files_that_gdal_writes(
+    tmp_path: Path, driver: str, extension: str, kind: str, shape: str
+) -> None:
     path = tmp_path / f"a.{extension}"
     seen = Seen()
-    given = [(wkb("POINT ZM (1 2 3 4)"), "a")]
+    given = [(wkb(shape), "a")]
     gdal_files.write(
         path,
         driver,
         "the layer",
         SCHEMA,
         (batch for batch, _ in batches(*given, seen=seen)),
-        geometry_type="PointZM",
+        geometry_type=kind,
         crs="EPSG:3857",
         options={},
     )
@@ -91,7 +105,18 @@ def test_m_values_stay_in_files_that_gdal_writes(tmp_path: Path, driver: str, ex
         [row] = reader.read_all().to_pylist()
     assert (about["crs"], row["bbox"]) == ("EPSG:3857", "a")
     geometry = next(value for value in row.values() if isinstance(value, bytes))
-    assert shapely.from_wkb(geometry).wkt == "POINT ZM (1 2 3 4)"
+    assert shapely.from_wkb(geometry).wkt == shape
+
+
+def test_columns_with_numbers_that_are_none_are_known() -> None:
+    column = ExportColumn(name="height", type="double precision", as_text=False)
+    schema = schema_of([column], "geom")
+    seen = Seen()
+    for values in ([1.5, None], [math.inf], [2.5, math.nan]):
+        assert not seen.with_nan
+        [batch] = batches_of(iter((None, value) for value in values), [column], schema, lambda: None)
+        seen.look(batch, bounds_of(batch), [column])
+    assert seen.with_nan == {"height"}
 
 
 def test_what_ends_the_rows_is_told_as_it_was_and_not_as_gdals(tmp_path: Path) -> None:

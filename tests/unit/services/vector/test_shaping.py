@@ -12,6 +12,7 @@ import shapely
 from interfaces.layers import KindTable
 from interfaces.vectors import GeometryOptions
 from services.vector import wkb
+from services.vector.findings import Findings
 from services.vector.shaping import Shaper
 
 from .shapes import ewkb, no_curves, plan, shaped, wkt
@@ -151,6 +152,27 @@ def test_curves_are_handed_to_whoever_knows_them() -> None:
     result = shaper.shape(pyarrow.array([arc]), linearise)
     assert asked == [([arc], 10)]
     assert (wkt(ewkb(result)[0]), result.counts.linearised) == ("MULTILINESTRING ((0 0, 1 1))", 1)
+
+
+@pytest.mark.parametrize("inner", ["{}", "POINT (3 3), GEOMETRYCOLLECTION ({})"])
+def test_collections_with_curves_are_handed_on_too(inner: str) -> None:
+    collection = shapely.to_wkb(
+        shapely.from_wkt(f"GEOMETRYCOLLECTION ({inner.format('CIRCULARSTRING (0 0, 1 1, 2 0)')})")
+    )
+    straight = shapely.to_wkb(shapely.from_wkt("GEOMETRYCOLLECTION (LINESTRING (0 0, 2 0))"))
+    asked: list[bytes] = []
+
+    def linearise(curves: Sequence[bytes], degrees: float) -> list[bytes | None]:
+        asked.extend(curves)
+        return [straight]
+
+    column = pyarrow.array([straight, collection], pyarrow.binary())
+    result = Shaper(plan("GeometryCollection"), "EPSG:4326", GeometryOptions()).shape(column, linearise)
+    assert (asked, result.reasons, result.counts.linearised) == ([collection], [None, None], 1)
+    findings = Findings()
+    batch = pyarrow.record_batch([column], ["geometry"])
+    assert [*findings.examined(iter([batch]), 0, None)] == [batch]
+    assert findings.invalid == 0
 
 
 def test_kinds_of_geometries_are_read_off_their_heads() -> None:

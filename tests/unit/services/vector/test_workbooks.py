@@ -105,6 +105,19 @@ def test_a_sheet_of_texts_only_has_its_names_in_the_first_row_too(tmp_path: Path
     assert read(workbook(tmp_path / "a.xlsx", ("Places", table)))["geometry"] == ["POINT (1 2)"]
 
 
+def test_dates_are_right_before_the_day_that_excel_has_and_1900_has_not(tmp_path: Path) -> None:
+    # GDAL writes them as it reads them: a day after what they are in Excel.
+    days = [dt.date(1899, 12, 31), dt.date(1900, 2, 27), dt.date(1900, 3, 1), dt.date(2024, 5, 1), None]
+    times = [None if day is None else dt.datetime.combine(day, dt.time(18)) for day in days]
+    table = pyarrow.table({"lon": [1.0] * 5, "lat": [2.0] * 5, "day": days, "time": times})
+    right = [dt.date(1900, 1, 1), dt.date(1900, 2, 28), *days[2:]]
+    found = read(workbook(tmp_path / "a.xlsx", ("Places", table)))
+    assert found["day"] == right
+    assert [one and one.date() for one in found["time"]] == right
+    assert {one.time() for one in found["time"] if one} == {dt.time(18)}
+    assert read(workbook(tmp_path / "a.ods", ("Places", table)))["day"] == days
+
+
 def test_dates_are_right_where_they_are_counted_from_1904(tmp_path: Path) -> None:
     path = changed(
         workbook(tmp_path / "a.xlsx", ("Places", PLACES)),

@@ -26,8 +26,13 @@ from services.vector.wrapping import Uncut, wrapped
         ("POINT (190 1)", [(-170, 1, -170, 1)]),
         ("MULTIPOINT ((190 1), (170 2))", [(-170, 1, -170, 1), (170, 2, 170, 2)]),
         ("GEOMETRYCOLLECTION (POINT (190 1), POINT (1 2))", [(-170, 1, -170, 1), (1, 2, 1, 2)]),
-        # Around a pole.
+        # Around a pole: the side that is smaller, whichever way round the ring goes.
         ("POLYGON ((45 40, 135 40, -135 40, -45 40, 45 40))", [(-180, 40, 180, 90)]),
+        ("POLYGON ((45 40, -45 40, -135 40, 135 40, 45 40))", [(-180, 40, 180, 90)]),
+        ("POLYGON ((45 -70, 135 -70, -135 -70, -45 -70, 45 -70))", [(-180, -90, 180, -70)]),
+        ("POLYGON ((45 -70, -45 -70, -135 -70, 135 -70, 45 -70))", [(-180, -90, 180, -70)]),
+        # What is empty in it is no part.
+        ("MULTILINESTRING (EMPTY, (170 0, -170 10))", [(170, 0, 180, 5), (-180, 5, -170, 10)]),
     ],
 )
 def test_parts_are_within_the_longitudes(given: str, made: list[tuple[float, ...]]) -> None:
@@ -64,6 +69,50 @@ def test_holes_stay_where_they_are_on_either_side() -> None:
     assert made.intersects(shapely.Point(172, 0))
 
 
+def test_around_a_pole_holes_say_which_side_is_meant() -> None:
+    ocean = "(45 -70, 135 -70, -135 -70, -45 -70, 45 -70)"
+    made = wrapped(shapely.from_wkt(f"POLYGON ({ocean}, (0 50, 10 50, 10 60, 0 50))"))
+    assert made.bounds == (-180, -70, 180, 90)
+    assert made.area == 360 * 160 - 50
+    band = "(45 -50, 135 -50, -135 -50, -45 -50, 45 -50)"
+    collapsed = "(0 -60, 5 -60, 0 -60, 0 -60)"
+    made = wrapped(
+        shapely.from_wkt(f"POLYGON ({band}, {ocean}, (170 -60, -170 -60, -170 -55, 170 -60), {collapsed})")
+    )
+    assert made.bounds == (-180, -70, 180, -50)
+    assert made.is_valid
+    assert made.area == pytest.approx(360 * 20 - 50)
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        # There and back; across itself; along the antimeridian; over more than one turn.
+        (
+            "LINESTRING (170 0, -170 0, 170 0)",
+            "MULTILINESTRING ((170 0, 180 0), (-180 0, -170 0, -180 0), (180 0, 170 0))",
+        ),
+        (
+            "LINESTRING (160 0, 170 10, 170 0, 160 10, -170 10)",
+            "MULTILINESTRING ((160 0, 170 10, 170 0, 160 10, 180 10), (-180 10, -170 10))",
+        ),
+        (
+            "LINESTRING (170 0, 180 0, 180 5, -170 5)",
+            "MULTILINESTRING ((170 0, 180 0, 180 5), (-180 5, -170 5))",
+        ),
+        ("LINESTRING (180 0, 180 5, -170 5)", "LINESTRING (-180 0, -180 5, -170 5)"),
+        ("LINESTRING (-200 0, 200 0)", "MULTILINESTRING ((160 0, 180 0), (-180 0, 180 0), (-180 0, -160 0))"),
+        (
+            "LINESTRING (-180 0, -180 5, -170 5, 170 5)",
+            "MULTILINESTRING ((-180 0, -180 5, -170 5, -180 5), (180 5, 170 5))",
+        ),
+        ("LINESTRING (200 0, 210 9)", "LINESTRING (-160 0, -150 9)"),
+    ],
+)
+def test_lines_are_cut_in_their_order_and_keep_every_vertex(given: str, made: str) -> None:
+    assert wrapped(shapely.from_wkt(given)).wkt == made
+
+
 def test_z_is_interpolated_where_a_geometry_is_cut() -> None:
     made = wrapped(shapely.from_wkt("LINESTRING Z (170 0 1, -170 10 3)"))
     assert made.wkt == "MULTILINESTRING Z ((170 0 1, 180 5 2), (-180 5 2, -170 10 3))"
@@ -73,6 +122,8 @@ def test_z_is_interpolated_where_a_geometry_is_cut() -> None:
     ("given", "reason"),
     [
         ("LINESTRING M (170 0 1, -170 10 3)", "geometries with M cannot be cut"),
+        ("POLYGON ((170 0, -170 0, 170 0, 170 0))", "nothing is left"),
+        ("LINESTRING (181 0, 181 0)", "nothing is left"),
         (
             "POLYGON Z ((45 40 1, 135 40 1, -135 40 1, -45 40 1, 45 40 1))",
             "such polygons with Z cannot be cut",
