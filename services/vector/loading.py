@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -24,8 +23,9 @@ from interfaces.layers import (
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
+from . import points
 from .areas import area_in
-from .casting import cast
+from .casting import cast, numbers
 from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
 from .files import VectorOpener
 from .inspecting import choose
@@ -210,6 +210,7 @@ class ChunkLoad:
         if at is None:
             return pa.nulls(batch.num_rows, arrow_type(target))
         array, outside = dated(batch.column(at))
+        array, misread = numbers(array, source)
         lost = unread_numbers(array, source) if self._numbers_are_lost else {}
         if self._cast[number]:
             found, unfit = cast(array, source, target)
@@ -217,7 +218,7 @@ class ChunkLoad:
             found, unfit = arrow(array, source, target), {}
         if self._fails and unfit:
             raise PermanentTaskError(f"column_types: {self._named(number, next(iter(unfit.values())))}")
-        for row, reason in (unfit | lost | outside | unstorable(found, target)).items():
+        for row, reason in (unfit | lost | misread | outside | unstorable(found, target)).items():
             reasons[row] = reasons[row] or self._named(number, reason)
         return found
 
@@ -240,8 +241,8 @@ class ChunkLoad:
         texts = [batch.column(place).to_pylist() for place in places]
         for number, lost in enumerate(missing):
             said = [text[number] for text in texts]
-            if lost and any(one not in (None, "") for one in said):
-                reasons[number] = reasons[number] or _unread(names, said)
+            if lost and not all(map(points.is_blank, said)):
+                reasons[number] = reasons[number] or points.unread(names, said)
 
     def _find_misread(self, batch: pa.RecordBatch, reasons: list[str | None]) -> None:
         """Of what is no date GDAL makes one that stands nowhere in the file."""
@@ -258,15 +259,6 @@ class ChunkLoad:
         feature = str(batch.column(fid)[number].as_py()) if fid is not None else str(self._first + place)
         wkb = batch.column(geometry)[number].as_py()
         return Rejected(self._source, self._layer, feature, reason, wkb)
-
-
-def _unread(names: Sequence[str], said: Sequence[Any]) -> str:
-    """Why columns of text made no geometry: one of coordinates has no number, or one of geometries none."""
-    if len(said) == 1:
-        return f"{str(said[0])[:100]!r} cannot be read as a geometry"
-    pairs = zip(names, said, strict=True)
-    name = next((name for name, value in pairs if not isinstance(value, float | int)), names[0])
-    return f"column {name!r} is no number"
 
 
 def _placed(plan: TablePlan, features: Stream) -> list[tuple[int | None, ColumnType, ColumnType]]:
