@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
@@ -16,9 +16,11 @@ from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
 from .parts import Part
+from .surplus import surplus
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 USUAL_NAMES = CsvOptions()
 MAX_LAYERS = 1000
@@ -43,6 +45,13 @@ class Layer:
     spatial: bool
 
 
+class Misread(Protocol):
+    """Looks into the file beside its reader."""
+
+    def rows(self, ids: NDArray[Any]) -> dict[int, str]:
+        """By place among the ids of a batch's features the reason, of those that are read wrong."""
+
+
 @dataclass
 class Stream:
     """Features of a layer, in the order of the file."""
@@ -58,8 +67,8 @@ class Stream:
     text_geometry: list[int] = field(default_factory=list)
     """Columns of text of which GDAL made the geometry: where they say something and it is null, it failed."""
     notes: list[str] = field(default_factory=list)
-    misread: dates.Misread | None = None
-    """Finds dates that are none in the file."""
+    misread: Misread | None = None
+    """Finds what is not as the file has it, such as dates that are none there."""
 
 
 def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
@@ -126,17 +135,15 @@ def stream(
             arguments["datetime_as_string"] = bool(zoned)
             from pyogrio.raw import open_arrow
 
-            with _declared(layer, options, texted, as_text) as numbers:
+            with _declared(layer, options, texted, as_text) as (columns, numbers):
                 meta, capsule = stack.enter_context(
                     open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
                 )
-            if layer.part.driver in workbooks.DRIVERS:
-                assert texted is not None
-                found_ = _of_sheet(layer, capsule, options, texted, area, numbers)
-            else:
-                found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
+            found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
             asked = [name for name in odd_dates if name in found_.names]
-            if asked:
+            if layer.part.driver == "CSV" and not geometry_only:
+                found_.misread = stack.enter_context(surplus(layer.part.path, columns))
+            elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
         if most < WINDOW:
@@ -213,20 +220,20 @@ def _is_placed_here(layer: Layer, texted: texts.TextGeometry | None) -> bool:
 @contextmanager
 def _declared(
     layer: Layer, options: ReadOptions, texted: texts.TextGeometry | None, as_text: Collection[str]
-) -> Iterator[dict[int, ColumnType]]:
-    """By place in a batch the types of columns of numbers that are read as text, where GDAL opens a table.
+) -> Iterator[tuple[list[str], dict[int, ColumnType]]]:
+    """All columns of a table, and by place in a batch the types of those of numbers that are read as text.
 
     Not of one with a condition, which is about what they look like.
     """
     if texted is None:
-        yield {}
+        yield [], {}
         return
     about = described(layer)
     numbers = texts.numbers(about, texted, as_text)
     declared = None
     if layer.part.driver == "CSV" and options.where is None:
         declared = texts.declare(layer.part.path, about, numbers, as_text)
-    yield {FID + 1 + place: kind for place, kind in numbers.items()}
+    yield list(about["fields"]), {FID + 1 + place: kind for place, kind in numbers.items()}
     if declared is not None:
         # Whoever opens it next is to see the types that GDAL finds.
         declared.unlink()
@@ -261,8 +268,13 @@ def _streamed(
     places = _selected(places, [f.name for f in fields], options.columns)
     batches = _told(zones.read(reader, schema) if zoned else reader, layer)
     decimals = [p for p, kind in numbers.items() if kind == "double precision" and _is_text(fields[p])]
-    if decimals and texts.delimiter(layer.part.path) == ";":
+    if decimals and layer.part.driver == "CSV" and texts.delimiter(layer.part.path) == ";":
         batches = points.with_decimal_points(batches, decimals)
+    notes = list(texted.notes) if texted else []
+    if layer.part.driver in workbooks.DRIVERS:
+        days = workbooks.days_later(layer.part.path)
+        batches = workbooks.filled(batches, FID, days)
+        notes += ["its dates are counted from 1904"] if days else []
     if texted is not None and _is_placed_here(layer, texted):
         columns = [[f.name for f in fields].index(name) for name in texted.columns]
         geometry = len(fields)
@@ -277,40 +289,7 @@ def _streamed(
         batches=batches,
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,
-        notes=list(texted.notes) if texted else [],
-    )
-
-
-def _of_sheet(
-    layer: Layer,
-    capsule: Any,
-    options: ReadOptions,
-    texted: texts.TextGeometry,
-    area: Area | None,
-    numbers: Mapping[int, ColumnType],
-) -> Stream:
-    """Rows of a workbook's sheet, which has no geometries but those that are made of its columns."""
-    import pyarrow as pa
-
-    reader = pa.RecordBatchReader.from_stream(capsule)
-    fields = list(reader.schema)
-    names = [f.name for f in fields]
-    columns = [names.index(name) for name in texted.columns]
-    left_out = {FID, *([] if texted.keep else columns)}
-    places = _selected([p for p in range(len(fields)) if p not in left_out], names, options.columns)
-    days = workbooks.days_later(layer.part.path)
-    batches = points.placed(workbooks.filled(_told(reader, layer), FID, days), columns)
-    geometry = len(fields)
-    return Stream(
-        names=[names[place] for place in places],
-        types=[numbers.get(place) or column_type(fields[place]) for place in places],
-        places=places,
-        geometry=geometry,
-        fid=FID,
-        batches=batches if area is None else inside(batches, geometry, area),
-        crs=texted.crs,
-        text_geometry=columns,
-        notes=[*texted.notes, *(["its dates are counted from 1904"] if days else [])],
+        notes=notes,
     )
 
 
