@@ -25,7 +25,7 @@ DATE = re.compile(r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}")
 TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 """https://www.postgresql.org/docs/current/datatype-boolean.html"""
-BITS: dict[ColumnType, int] = {"integer": 31, "bigint": 63}
+BITS: dict[ColumnType, int] = {"smallint": 15, "integer": 31, "bigint": 63}
 NUMERIC: frozenset[ColumnType] = frozenset({"integer", "bigint", "double precision"})
 SHOWN = 100
 SPELLED: dict[ColumnType, str] = {"double precision": "double"}
@@ -199,6 +199,7 @@ def _uuid(value: Any) -> bytes:
 
 CASTS: Mapping[ColumnType, Callable[[Any], Any]] = {
     "text": text_of,
+    "smallint": _integer(BITS["smallint"]),
     "integer": _integer(BITS["integer"]),
     "bigint": _integer(BITS["bigint"]),
     "double precision": _double,

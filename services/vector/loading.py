@@ -23,7 +23,7 @@ from interfaces.layers import (
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import points
+from . import points, xml_values
 from .areas import area_in
 from .casting import cast, numbers
 from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
@@ -246,6 +246,9 @@ class ChunkLoad:
 
     def _find_misread(self, batch: pa.RecordBatch, reasons: list[str | None]) -> None:
         """Of what is no date GDAL makes one that stands nowhere in the file."""
+        if self._features.marked is not None:
+            for row, reason in xml_values.marked(batch.column(self._features.marked)).items():
+                reasons[row] = reason
         if self._features.misread is None:
             return
         assert self._features.fid is not None

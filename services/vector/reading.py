@@ -11,7 +11,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import dates, library, parquet, points, texts, workbooks, zones
+from . import dates, library, parquet, points, texts, workbooks, xml_values, zones
 from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
@@ -69,6 +69,8 @@ class Stream:
     notes: list[str] = field(default_factory=list)
     misread: Misread | None = None
     """Finds what is not as the file has it, such as dates that are none there."""
+    marked: int | None = None
+    """A column of ids, which `xml_values.marked` tells of features that cannot be read."""
 
 
 def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
@@ -85,12 +87,27 @@ def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
         raise PermanentTaskError("the file has no layers")
     if len(found) > MAX_LAYERS:
         raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
+    if part.driver in xml_values.ID_FIELDS:
+        _mark(part, [name for name, _ in found])
     own = part.path.stem
     made = [
         Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV")
         for name, spatial in found
     ]
     return made if part.driver not in workbooks.DRIVERS else [_sheet(one, csv, len(made)) for one in made]
+
+
+def _mark(part: Part, names: Sequence[str]) -> None:
+    """Look for values in a document that GDAL does not read as it has them."""
+    kinds: dict[str, dict[str, ColumnType]] = {}
+    for name in names if part.driver == "GML" else []:
+        about = described(Layer(part, name, name, True))
+        fields = zip(about["fields"], about["ogr_types"], about["ogr_subtypes"], strict=True)
+        known = xml_values.GML_TYPES
+        kinds[name] = {
+            one: known.get(subtype) or known[kind] for one, kind, subtype in fields if kind in known
+        }
+    xml_values.mark(part.path, part.driver, kinds)
 
 
 def _sheet(layer: Layer, csv: CsvOptions, count: int) -> Layer:
@@ -195,7 +212,8 @@ def _asked(
         texted = texts.find_geometry(list(described(layer)["fields"]), options.csv)
     elif options.where is None and (geometry_only or options.columns is not None):
         # With a condition all are read: it may be about any of them.
-        arguments["columns"] = [] if geometry_only else options.columns
+        ids = xml_values.ID_FIELDS.get(layer.part.driver, ())
+        arguments["columns"] = [] if geometry_only else [*(options.columns or ()), *ids]
     if layer.part.driver in ("ESRI Shapefile", "MapInfo File") and options.encoding:
         arguments["encoding"] = options.encoding
     where = options.where
@@ -280,6 +298,7 @@ def _streamed(
         geometry = len(fields)
         batches = points.placed(batches, columns)
         batches = batches if area is None else inside(batches, geometry, area)
+    ids = xml_values.ID_FIELDS.get(layer.part.driver, ())
     return Stream(
         names=[fields[place].name for place in places],
         types=[numbers.get(place) or column_type(fields[place]) for place in places],
@@ -290,6 +309,7 @@ def _streamed(
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,
         notes=notes,
+        marked=next((place for place, f in enumerate(fields) if f.name in ids), None),
     )
 
 
