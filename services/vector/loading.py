@@ -247,7 +247,8 @@ class ChunkLoad:
     def _find_misread(self, batch: pa.RecordBatch, reasons: list[str | None]) -> None:
         """Of what is no date GDAL makes one that stands nowhere in the file."""
         if self._features.marked is not None:
-            for row, reason in xml_values.marked(batch.column(self._features.marked)).items():
+            ids = batch.column(self._features.marked)
+            for row, reason in xml_values.marked(ids, self._features.names).items():
                 reasons[row] = reason
         if self._features.misread is None:
             return

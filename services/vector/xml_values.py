@@ -6,8 +6,9 @@ of coordinates, all without a word. Such features are marked where GDAL hands it
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 BLOCK = 1024**2
 MARK = "\u2060cannot be read: "
-"""Begins the id of a feature that cannot be read as the file has it; the reason follows."""
+"""Begins the id of a feature that cannot be read as the file has it; the reasons follow, as JSON."""
 ID_FIELDS = {"LIBKML": ("id",), "GML": ("gml_id", "fid")}
 """What GDAL calls the id, of drivers whose files are looked into."""
-MAX_WRONG = 100_000
+MAX_WRONG = 200_000
 SHOWN = 100
 PLACEMARK = "Placemark"
 MEMBERS = frozenset({"featureMember", "member", "featureMembers"})
@@ -49,7 +50,8 @@ KML_TYPES: dict[str, ColumnType] = {
 }
 """Of fields of a Schema (KML 2.3, 9.8); others are texts."""
 TIMES: frozenset[ColumnType] = frozenset({"date", "timestamp", "timestamptz"})
-KML_TIMES = frozenset({"when", "begin", "end"})
+KML_TIMES = {"when": "timestamp", "begin": "begin", "end": "end"}
+"""Elements, and what GDAL calls their columns."""
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 TUPLE = rf"{NUMBER}\s*,\s*{NUMBER}(?:\s*,(?:\s*{NUMBER})?)?(?![^\s])"
 COORDINATES: Mapping[str, re.Pattern[str]] = {
@@ -84,9 +86,10 @@ class _Feature:
     layer: str
     start: int
     depth: int
-    reason: str | None = None
-    blank: list[tuple[int, int]] = field(default_factory=list)
-    """From where to where its elements are whose text is wrong."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """By column, "" for the geometry."""
+    blank: list[tuple[int, int, bool]] = field(default_factory=list)
+    """Where its elements begin and end whose text is wrong, and whether they are of the geometry."""
 
 
 class _Values:
@@ -134,18 +137,20 @@ class _Values:
         if feature is None:
             return
         if len(self._path) == feature.depth:
-            if feature.reason is not None:
+            if feature.blank:
                 self.wrong.append(feature)
             self._feature = None
         elif not one.nested:
             text = "".join(one.text)
-            reason = self._wrong(one, text, feature)
-            if reason is not None:
-                feature.reason = feature.reason or reason
-                feature.blank.append((one.start, self.parser.CurrentByteIndex))
+            wrong = self._wrong(one, text, feature)
+            if wrong is not None:
+                column, reason = wrong
+                if reason:
+                    feature.reasons.setdefault(column, reason)
+                feature.blank.append((one.start, self.parser.CurrentByteIndex, not column))
 
-    def _wrong(self, one: _Open, text: str, feature: _Feature) -> str | None:
-        """Why the text of an element is none that is read as it is."""
+    def _wrong(self, one: _Open, text: str, feature: _Feature) -> tuple[str, str] | None:
+        """The column, and why its text is not read as it is; "" where it says nothing."""
         pattern = COORDINATES.get(one.name)
         if pattern is not None:
             if self._is_kml and one.name == "coordinates" and self._path[-1].name == "Point":
@@ -154,12 +159,15 @@ class _Values:
             own_signs = not one.attributes.keys().isdisjoint({"decimal", "cs", "ts"})
             if own_signs or pattern.fullmatch(text):
                 return None
-            return f"its geometry cannot be read: {text.strip()[:SHOWN]!r} are no coordinates"
+            return "", f"its geometry cannot be read: {text.strip()[:SHOWN]!r} are no coordinates"
         name, kind = self._declared(one, feature)
-        if kind is None or not text.strip() or _fits(text, kind):
+        if kind is None or (text.strip() and _fits(text, kind)):
             return None
+        if not text.strip():
+            # GDAL makes 0 of it.
+            return name, ""
         what = "whole date" if kind in TIMES else casting.SPELLED.get(kind, kind)
-        return f"column {name!r}: {text.strip()[:SHOWN]!r} is no {what}"
+        return name, f"column {name!r}: {text.strip()[:SHOWN]!r} is no {what}"
 
     def _declared(self, one: _Open, feature: _Feature) -> tuple[str, ColumnType | None]:
         """The column that an element is, and its type where not every text is one."""
@@ -167,7 +175,7 @@ class _Values:
             direct = len(self._path) == feature.depth + 1
             return one.name, self._types.get(feature.layer, {}).get(one.name) if direct else None
         if one.name in KML_TIMES:
-            return one.name, "timestamp"
+            return KML_TIMES[one.name], "timestamp"
         if one.name != "SimpleData":
             return one.name, None
         schema = self._path[-1].attributes.get("schemaUrl", "").rpartition("#")[2]
@@ -197,7 +205,10 @@ def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]])
         while block := file.read(BLOCK):
             values.parser.Parse(block, False)
             if len(values.wrong) > MAX_WRONG or (marked and values.wrong):
-                raise PermanentTaskError(f"a feature {values.wrong[0].reason}, and so are others")
+                reason = next(
+                    (reason for one in values.wrong for reason in one.reasons.values()), "a number is empty"
+                )
+                raise PermanentTaskError(f"its features cannot be read as they are written: {reason}")
         values.parser.Parse(b"", True)
     if values.wrong:
         made = path.with_name(f"{path.name}.marked")
@@ -208,22 +219,33 @@ def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]])
         path.with_suffix(".gfs").unlink(missing_ok=True)
 
 
-def marked(column: pa.Array) -> dict[int, str]:
-    """By row the reasons in a column of ids."""
+def marked(ids: pa.Array, columns: Collection[str]) -> dict[int, str]:
+    """By row the reason in a column of ids, if it is the geometry's, or one of these columns'."""
     import pyarrow.compute as pc
 
-    rows = pc.indices_nonzero(pc.starts_with(column, MARK)).to_pylist()
-    return {row: column[row].as_py().removeprefix(MARK) for row in rows}
+    found: dict[int, str] = {}
+    for row in pc.indices_nonzero(pc.starts_with(ids, MARK)).to_pylist():
+        reasons: dict[str, str] = json.loads(ids[row].as_py().removeprefix(MARK))
+        asked = [reason for column, reason in reasons.items() if not column or column in columns]
+        if asked:
+            found[row] = asked[0]
+    return found
 
 
 def _rewrite(file: IO[bytes], target: IO[bytes], wrong: list[_Feature]) -> None:
     for feature in wrong:
         _copy(file, target, feature.start)
-        target.write(_with_id(_tag(file), MARK + str(feature.reason)))
-        for start, end in feature.blank:
+        tag = _tag(file)
+        target.write(_with_id(tag, MARK + json.dumps(feature.reasons)) if feature.reasons else tag)
+        for start, end, of_geometry in feature.blank:
             _copy(file, target, start)
-            target.write(_tag(file))
-            file.seek(end)
+            tag = _tag(file)
+            if of_geometry:
+                target.write(tag)
+                file.seek(end)
+            elif not tag.endswith(b"/>"):
+                file.seek(end)
+                _tag(file)
     _copy(file, target, None)
 
 

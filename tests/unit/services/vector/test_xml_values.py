@@ -93,11 +93,19 @@ def test_lines_lose_no_vertex(tmp_path: Path) -> None:
 def test_a_value_that_is_not_of_its_declared_type_is_rejected(
     tmp_path: Path, name: str, value: str, kind: str
 ) -> None:
-    rest = [simple("i", " 5 "), simple("b", "true"), simple("f", "1.5"), simple("t", "abc"), simple("i", "")]
+    rest = [
+        simple("i", " 5 "),
+        simple("b", "true"),
+        simple("f", "1.5"),
+        simple("t", "abc"),
+        simple("i", ""),
+        simple("b", " "),
+    ]
+    rest[-1] = rest[-1].replace("> </SimpleData>", "/>")
     made = written(kml(tmp_path / "a.kml", placemark(simple(name, value)), *map(placemark, rest)))
     assert made.reasons() == {"1": f"column {name!r}: {value!r} is no {kind}"}
-    assert (made.column("i")[0], made.column("b")[1], made.column("f")[2], made.column("t")[3]) == (
-        *(5, True, 1.5, "abc"),
+    assert (made.column("i"), made.column("b")[1], made.column("f")[2], made.column("t")[3]) == (
+        *([5, None, None, None, None, None], True, 1.5, "abc"),
     )
 
 
@@ -112,6 +120,14 @@ def test_a_time_of_which_no_day_is_given_is_rejected(tmp_path: Path, value: str)
         "2024-05-01 00:00:00+00:00",
         "2024-05-01 10:00:00+00:00",
     ]
+
+
+def test_a_column_that_is_left_out_rejects_nothing(tmp_path: Path) -> None:
+    time = "<TimeStamp><when>2024</when></TimeStamp>"
+    path = kml(tmp_path / "a.kml", placemark(f"<name>x</name>{time}"), placemark(time, "y"))
+    made = written(path, columns=["Name"])
+    assert (made.column("name"), list(made.reasons())) == (["x"], ["2"])
+    assert list(written(path, columns=["timestamp"]).reasons()) == ["1", "2"]
 
 
 def test_other_encodings_are_changed_byte_by_byte_or_refused(tmp_path: Path) -> None:
