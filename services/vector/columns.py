@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 TEXTUAL: frozenset[ColumnType] = frozenset({"text", "jsonb", "text[]"})
 OUTSIDE_YEARS = "a time is outside the years 1 to 9999"
 NUL_IN_TEXT, NUL_IN_JSON = "its text has a NUL character", "its JSON has a NUL character"
+NO_NUMBER = "its JSON has NaN or an infinity, which are no numbers there"
+DOUBTFUL = r"\\u0000|NaN|Infinity"
+"""What PostgreSQL does not take in JSON, unless it is text there."""
+NUL_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 WIDER: dict[frozenset[ColumnType], ColumnType] = {
     frozenset({"smallint", "integer"}): "integer",
     frozenset({"smallint", "bigint"}): "bigint",
@@ -233,14 +238,34 @@ def unstorable(array: pa.Array, target: ColumnType) -> dict[int, str]:
 
     if target not in TEXTUAL:
         return {}
-    sign, reason = ("\\u0000", NUL_IN_JSON) if target == "jsonb" else ("\0", NUL_IN_TEXT)
+    if target == "jsonb":
+        found = pc.indices_nonzero(pc.match_substring_regex(array, DOUBTFUL)).to_pylist()
+        reasons = {row: _not_json(array[row].as_py()) for row in found}
+        return {row: reason for row, reason in reasons.items() if reason is not None}
     if target == "text[]":
         parents = pc.list_parent_indices(array)
-        inside = pc.match_substring(pc.list_flatten(array), sign)
+        inside = pc.match_substring(pc.list_flatten(array), "\0")
         rows = pc.unique(pc.filter(parents, inside)).to_pylist()
     else:
-        rows = pc.indices_nonzero(pc.match_substring(array, sign)).to_pylist()
-    return dict.fromkeys(rows, reason)
+        rows = pc.indices_nonzero(pc.match_substring(array, "\0")).to_pylist()
+    return dict.fromkeys(rows, NUL_IN_TEXT)
+
+
+def _not_json(text: str) -> str | None:
+    """Why PostgreSQL takes a text of JSON for none, though Python does not."""
+    if NUL_ESCAPED.search(text):
+        return NUL_IN_JSON
+    try:
+        json.loads(text, parse_constant=_refused)
+    except ValueError:
+        return NO_NUMBER
+    except RecursionError:
+        return None
+    return None
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(name)
 
 
 def _plain(kind: pa.DataType) -> ColumnType | None:
