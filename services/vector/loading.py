@@ -23,12 +23,13 @@ from interfaces.layers import (
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import points, xml_values
+from . import json_text, points, xml_values
 from .areas import area_in
 from .casting import cast, numbers
 from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
 from .files import VectorOpener
 from .inspecting import choose
+from .parts import JSON
 from .preparing import owner_of
 from .reading import Stream, stream
 from .shaping import Shaper
@@ -145,6 +146,7 @@ class ChunkLoad:
         self._null_is_lost = parameters.layer.null_is_lost
         self._shaper = Shaper(plan, parameters.layer.crs, parameters.options)
         self._columns = _placed(plan, features)
+        self._is_json = parameters.layer.driver in JSON
         self._numbers_are_lost = parameters.layer.numbers_are_lost
         self._fails = parameters.options.column_type_errors == "fail"
         self._cast = [column.name in plan.cast for column in plan.columns]
@@ -210,6 +212,8 @@ class ChunkLoad:
         if at is None:
             return pa.nulls(batch.num_rows, arrow_type(target))
         array, outside = dated(batch.column(at))
+        if self._is_json:
+            array = json_text.as_written(array, is_json=source == "jsonb")
         array, misread = numbers(array, source)
         lost = unread_numbers(array, source) if self._numbers_are_lost else {}
         if self._cast[number]:
