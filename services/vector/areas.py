@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 from interfaces.vectors import ReadOptions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EDGE_POINTS = 21
 """Points along each edge that is transformed: a straight edge is a curve in another CRS."""
@@ -48,3 +52,15 @@ def area_in(options: ReadOptions, crs: str) -> Area | None:
     if not all(abs(edge) < float("inf") for edge in bounds):
         raise PermanentTaskError("bbox or polygon is outside of where the layer's CRS is defined")
     return Area(bounds, shape)
+
+
+def inside(batches: Iterator[pa.RecordBatch], geometry: int, area: Area) -> Iterator[pa.RecordBatch]:
+    """What reaches into the area, of a format whose reader has no filter of its own."""
+    import pyarrow as pa
+    import shapely
+
+    shape = shapely.box(*area.bounds) if area.shape is None else area.shape
+    shapely.prepare(shape)
+    for batch in batches:
+        geometries = shapely.from_wkb(batch.column(geometry).to_pylist(), on_invalid="ignore")
+        yield batch.filter(pa.array(shapely.intersects(shape, geometries)))

@@ -25,7 +25,8 @@ DATE = re.compile(r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}")
 TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 """https://www.postgresql.org/docs/current/datatype-boolean.html"""
-BITS: dict[ColumnType, int] = {"integer": 31, "bigint": 63}
+BITS: dict[ColumnType, int] = {"smallint": 15, "integer": 31, "bigint": 63}
+NUMERIC: frozenset[ColumnType] = frozenset({"integer", "bigint", "double precision"})
 SHOWN = 100
 SPELLED: dict[ColumnType, str] = {"double precision": "double"}
 
@@ -50,6 +51,29 @@ def cast(array: pa.Array, source: ColumnType, target: ColumnType) -> tuple[pa.Ar
             reasons[row] = f"{str(plain)[:SHOWN]!r} does not fit into {SPELLED.get(target, target)}"
             found[row] = None
     return pa.array(found, arrow_type(target)), reasons
+
+
+def numbers(array: pa.Array, target: ColumnType) -> tuple[pa.Array, dict[int, str]]:
+    """A column of numbers that is read as text, and by row why one is none; any other as it is.
+
+    Blanks around them, or alone, are nothing.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    if target not in NUMERIC or not (t.is_string(array.type) or t.is_large_string(array.type)):
+        return array, {}
+    trimmed = pc.utf8_trim_whitespace(array)
+    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, trimmed.type), trimmed)
+    try:
+        made = trimmed.cast(arrow_type(target))
+    except pa.ArrowInvalid:
+        return cast(trimmed, "text", target)
+    # Of what is too large Arrow makes an infinity.
+    if target == "double precision" and pc.any(pc.is_inf(made)).as_py():
+        return cast(trimmed, "text", target)
+    return made, {}
 
 
 def _plain(value: Any, source: ColumnType) -> Any:
@@ -175,6 +199,7 @@ def _uuid(value: Any) -> bytes:
 
 CASTS: Mapping[ColumnType, Callable[[Any], Any]] = {
     "text": text_of,
+    "smallint": _integer(BITS["smallint"]),
     "integer": _integer(BITS["integer"]),
     "bigint": _integer(BITS["bigint"]),
     "double precision": _double,

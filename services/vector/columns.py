@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 TEXTUAL: frozenset[ColumnType] = frozenset({"text", "jsonb", "text[]"})
 OUTSIDE_YEARS = "a time is outside the years 1 to 9999"
 NUL_IN_TEXT, NUL_IN_JSON = "its text has a NUL character", "its JSON has a NUL character"
+NO_NUMBER = "its JSON has NaN or an infinity, which are no numbers there"
+LAST_OF_64 = r"(?:^|[^0-9.])(?:922337203685477580[78]|9\.2233720368547758e\+18)(?:[^0-9.]|$)"
+"""And of the first what GDAL makes within JSON."""
+DOUBTFUL = r"\\u0000|NaN|Infinity"
+"""What PostgreSQL does not take in JSON, unless it is text there."""
+NUL_ESCAPED = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 WIDER: dict[frozenset[ColumnType], ColumnType] = {
     frozenset({"smallint", "integer"}): "integer",
     frozenset({"smallint", "bigint"}): "bigint",
@@ -217,14 +224,25 @@ def _not_utf8(error: UnicodeDecodeError) -> str:
 
 def unread_numbers(array: pa.Array, source: ColumnType) -> dict[int, str]:
     """Rows whose number is the last of 64 bits, which readers make of larger ones; and the reason."""
-    if source != "bigint":
-        return {}
     import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.types as t
 
-    last = pa.array([-(2**63), 2**63 - 1], pa.int64())
-    rows = pc.indices_nonzero(pc.is_in(array.cast(pa.int64()), last)).to_pylist()
-    return dict.fromkeys(rows, "the number does not fit into 64 bits")
+    is_list = source.endswith("[]")
+    values = pc.list_flatten(array) if is_list else array
+    if source in ("bigint", "bigint[]"):
+        last = pa.array([-(2**63), 2**63 - 1], pa.int64())
+        found = pc.is_in(values.cast(pa.int64()), last)
+    elif source in ("double precision", "double precision[]"):
+        found = pc.equal(pc.abs(values), float(2**63))
+    elif source == "jsonb" and t.is_string(array.type):
+        found = pc.match_substring_regex(array, LAST_OF_64)
+    else:
+        return {}
+    rows = pc.indices_nonzero(found)
+    if is_list:
+        rows = pc.unique(pc.list_parent_indices(array).take(rows))
+    return dict.fromkeys(rows.to_pylist(), "the number does not fit into 64 bits")
 
 
 def unstorable(array: pa.Array, target: ColumnType) -> dict[int, str]:
@@ -233,14 +251,34 @@ def unstorable(array: pa.Array, target: ColumnType) -> dict[int, str]:
 
     if target not in TEXTUAL:
         return {}
-    sign, reason = ("\\u0000", NUL_IN_JSON) if target == "jsonb" else ("\0", NUL_IN_TEXT)
+    if target == "jsonb":
+        found = pc.indices_nonzero(pc.match_substring_regex(array, DOUBTFUL)).to_pylist()
+        reasons = {row: _not_json(array[row].as_py()) for row in found}
+        return {row: reason for row, reason in reasons.items() if reason is not None}
     if target == "text[]":
         parents = pc.list_parent_indices(array)
-        inside = pc.match_substring(pc.list_flatten(array), sign)
+        inside = pc.match_substring(pc.list_flatten(array), "\0")
         rows = pc.unique(pc.filter(parents, inside)).to_pylist()
     else:
-        rows = pc.indices_nonzero(pc.match_substring(array, sign)).to_pylist()
-    return dict.fromkeys(rows, reason)
+        rows = pc.indices_nonzero(pc.match_substring(array, "\0")).to_pylist()
+    return dict.fromkeys(rows, NUL_IN_TEXT)
+
+
+def _not_json(text: str) -> str | None:
+    """Why PostgreSQL takes a text of JSON for none, though Python does not."""
+    if NUL_ESCAPED.search(text):
+        return NUL_IN_JSON
+    try:
+        json.loads(text, parse_constant=_refused)
+    except ValueError:
+        return NO_NUMBER
+    except RecursionError:
+        return None
+    return None
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(name)
 
 
 def _plain(kind: pa.DataType) -> ColumnType | None:

@@ -73,14 +73,19 @@ class Misread:
     def _is_date(self, value: object) -> bool:
         if isinstance(value, float) and self.julian:
             return True
-        written = WRITTEN.fullmatch(value) if isinstance(value, str) else None
-        if written is None:
-            return value is None
-        try:
-            date(*map(int, written.groups()[:3]))
-        except ValueError:
-            return False
-        return True
+        return is_date(value) if isinstance(value, str) else value is None
+
+
+def is_date(text: str) -> bool:
+    """Whether it is a date, or a time of one, that GDAL reads rightly."""
+    written = WRITTEN.fullmatch(text)
+    if written is None:
+        return False
+    try:
+        date(*map(int, written.groups()[:3]))
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager

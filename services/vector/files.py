@@ -64,6 +64,7 @@ SIDECARS = {
     "gml": frozenset({"xsd"}),
 }
 TEXT_TABLES = (".csv", ".tsv")
+MARKED = (".kml", ".gml")
 COPIES_OF_TEXT = 4
 """A byte of text becomes at most three in UTF-8; and the file as it came is there too."""
 KEPT = frozenset({"gpkg", "sqlite", "fgb", "parquet", "geoparquet"})
@@ -281,7 +282,12 @@ class VectorOpener:
 
 
 def _copies(wanted: _Wanted, encoding: str | None) -> int:
-    """How many times its size a file takes: one of text in another encoding is copied into UTF-8."""
+    """How many times its size a file takes: one of text in another encoding is copied into UTF-8.
+
+    So is one of XML in which features are marked.
+    """
+    if wanted.target.endswith(MARKED):
+        return 2
     if not wanted.target.endswith(TEXT_TABLES):
         return 1
     found = encoding or encodings.marked(wanted.head())

@@ -26,6 +26,7 @@ from .stated_crs import named_crs
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
+LARGE: frozenset[ColumnType] = frozenset({"bigint", "bigint[]", "jsonb"})
 TABLES = workbooks.DRIVERS | {"CSV"}
 """Formats that have no CRS: bbox and polygon are meant in degrees where nothing else is said."""
 
@@ -218,10 +219,11 @@ def _null_is_lost(
 def _numbers_are_lost(
     layer: Layer, types: Sequence[ColumnType], notes: list[str], check: Callable[[], None]
 ) -> bool:
-    if layer.part.driver not in TEXTUAL or "bigint" not in types:
-        return False
-    if not screening.has_larger_numbers(layer.part.path, check):
-        return False
+    if not layer.part.has_larger_numbers:
+        if layer.part.driver not in TEXTUAL or not LARGE.intersection(types):
+            return False
+        if not screening.has_larger_numbers(layer.part.path, check):
+            return False
     notes.append("has whole numbers of more than 64 bits: features with such are rejected")
     return True
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -24,11 +23,13 @@ from interfaces.layers import (
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
+from . import json_text, points, xml_values
 from .areas import area_in
-from .casting import cast
+from .casting import cast, numbers
 from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
 from .files import VectorOpener
 from .inspecting import choose
+from .parts import JSON
 from .preparing import owner_of
 from .reading import Stream, stream
 from .shaping import Shaper
@@ -145,6 +146,7 @@ class ChunkLoad:
         self._null_is_lost = parameters.layer.null_is_lost
         self._shaper = Shaper(plan, parameters.layer.crs, parameters.options)
         self._columns = _placed(plan, features)
+        self._is_json = parameters.layer.driver in JSON
         self._numbers_are_lost = parameters.layer.numbers_are_lost
         self._fails = parameters.options.column_type_errors == "fail"
         self._cast = [column.name in plan.cast for column in plan.columns]
@@ -210,6 +212,9 @@ class ChunkLoad:
         if at is None:
             return pa.nulls(batch.num_rows, arrow_type(target))
         array, outside = dated(batch.column(at))
+        if self._is_json:
+            array = json_text.as_written(array, is_json=source == "jsonb")
+        array, misread = numbers(array, source)
         lost = unread_numbers(array, source) if self._numbers_are_lost else {}
         if self._cast[number]:
             found, unfit = cast(array, source, target)
@@ -217,7 +222,7 @@ class ChunkLoad:
             found, unfit = arrow(array, source, target), {}
         if self._fails and unfit:
             raise PermanentTaskError(f"column_types: {self._named(number, next(iter(unfit.values())))}")
-        for row, reason in (unfit | lost | outside | unstorable(found, target)).items():
+        for row, reason in (unfit | lost | misread | outside | unstorable(found, target)).items():
             reasons[row] = reasons[row] or self._named(number, reason)
         return found
 
@@ -240,11 +245,15 @@ class ChunkLoad:
         texts = [batch.column(place).to_pylist() for place in places]
         for number, lost in enumerate(missing):
             said = [text[number] for text in texts]
-            if lost and any(one not in (None, "") for one in said):
-                reasons[number] = reasons[number] or _unread(names, said)
+            if lost and not all(map(points.is_blank, said)):
+                reasons[number] = reasons[number] or points.unread(names, said)
 
     def _find_misread(self, batch: pa.RecordBatch, reasons: list[str | None]) -> None:
         """Of what is no date GDAL makes one that stands nowhere in the file."""
+        if self._features.marked is not None:
+            ids = batch.column(self._features.marked)
+            for row, reason in xml_values.marked(ids, self._features.names).items():
+                reasons[row] = reason
         if self._features.misread is None:
             return
         assert self._features.fid is not None
@@ -258,15 +267,6 @@ class ChunkLoad:
         feature = str(batch.column(fid)[number].as_py()) if fid is not None else str(self._first + place)
         wkb = batch.column(geometry)[number].as_py()
         return Rejected(self._source, self._layer, feature, reason, wkb)
-
-
-def _unread(names: Sequence[str], said: Sequence[Any]) -> str:
-    """Why columns of text made no geometry: one of coordinates has no number, or one of geometries none."""
-    if len(said) == 1:
-        return f"{str(said[0])[:100]!r} cannot be read as a geometry"
-    pairs = zip(names, said, strict=True)
-    name = next((name for name, value in pairs if not isinstance(value, float | int)), names[0])
-    return f"column {name!r} is no number"
 
 
 def _placed(plan: TablePlan, features: Stream) -> list[tuple[int | None, ColumnType, ColumnType]]:

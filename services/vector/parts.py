@@ -12,6 +12,7 @@ from . import (
     encodings,
     feature_sizes,
     json_records,
+    json_text,
     library,
     parquet_pages,
     screening,
@@ -37,6 +38,8 @@ class Part:
     """What its file, or its member of a zip, is called, without extension."""
     rows_at_a_time: int | None = None
     """That may be read together, where it matters how large they are, attributes too."""
+    has_larger_numbers: bool = False
+    """Has some that do not fit into 64 bits, which `json_text` made the last that do."""
 
     @property
     def shown(self) -> str:
@@ -64,6 +67,8 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None], *, bef
         return replace(part, rows_at_a_time=parquet_pages.rows_at_a_time(part.path, check))
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         part = replace(part, driver="GeoJSONSeq")
+    if part.driver in JSON:
+        part = replace(part, has_larger_numbers=json_text.made_readable(part.path, check))
     screening.refuse_large_document(part.path, part.driver)
     if part.driver == "GeoJSONSeq":
         rows = json_records.rows_of_sequence(part.path, check)

@@ -120,6 +120,9 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
     notes = [f"{one.source.name}: {note}" for one in found for note in one.notes]
     crs = found[0].crs if options.target_crs == "same" else options.target_crs
     assert crs is not None
+    if options.target_crs == "same" and options.dimensions == "xy" and flat(crs) != crs:
+        notes.append(f"{found[0].source.name}: without Z its CRS {crs} becomes {flat(crs)}"[:300])
+        crs = flat(crs)
     srid = srid_of(crs)
     kind = geometry_type(found, options, notes)
     if kind.endswith("M") and any(one.crs != crs for one in found):
@@ -175,6 +178,18 @@ def srid_of(crs: str) -> int:
             f"the CRS {parsed.name[:100]!r} has no code that PostGIS knows: give target_crs"
         )
     return int(authority[1])
+
+
+def flat(crs: str) -> str:
+    """The authority's code of a CRS without its heights; itself where it has none, or that has no code."""
+    from pyproj import CRS
+
+    parsed = CRS.from_user_input(crs)
+    if len(parsed.axis_info) < 3:
+        return crs
+    made = parsed.sub_crs_list[0] if parsed.sub_crs_list else parsed.to_2d()
+    authority = made.to_authority(min_confidence=90)
+    return ":".join(authority) if authority else crs
 
 
 def counted(found: Sequence[LayerFound]) -> dict[str, int]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import dates, library, parquet, texts, workbooks, zones
-from .areas import Area
+from . import dates, library, parquet, points, texts, workbooks, xml_values, zones
+from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
 from .parts import Part
+from .surplus import surplus
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 USUAL_NAMES = CsvOptions()
 MAX_LAYERS = 1000
@@ -43,6 +45,13 @@ class Layer:
     spatial: bool
 
 
+class Misread(Protocol):
+    """Looks into the file beside its reader."""
+
+    def rows(self, ids: NDArray[Any]) -> dict[int, str]:
+        """By place among the ids of a batch's features the reason, of those that are read wrong."""
+
+
 @dataclass
 class Stream:
     """Features of a layer, in the order of the file."""
@@ -58,8 +67,10 @@ class Stream:
     text_geometry: list[int] = field(default_factory=list)
     """Columns of text of which GDAL made the geometry: where they say something and it is null, it failed."""
     notes: list[str] = field(default_factory=list)
-    misread: dates.Misread | None = None
-    """Finds dates that are none in the file."""
+    misread: Misread | None = None
+    """Finds what is not as the file has it, such as dates that are none there."""
+    marked: int | None = None
+    """A column of ids, which `xml_values.marked` tells of features that cannot be read."""
 
 
 def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
@@ -76,12 +87,27 @@ def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
         raise PermanentTaskError("the file has no layers")
     if len(found) > MAX_LAYERS:
         raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
+    if part.driver in xml_values.ID_FIELDS:
+        _mark(part, [name for name, _ in found])
     own = part.path.stem
     made = [
         Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV")
         for name, spatial in found
     ]
     return made if part.driver not in workbooks.DRIVERS else [_sheet(one, csv, len(made)) for one in made]
+
+
+def _mark(part: Part, names: Sequence[str]) -> None:
+    """Look for values in a document that GDAL does not read as it has them."""
+    kinds: dict[str, dict[str, ColumnType]] = {}
+    for name in names if part.driver == "GML" else []:
+        about = described(Layer(part, name, name, True))
+        fields = zip(about["fields"], about["ogr_types"], about["ogr_subtypes"], strict=True)
+        known = xml_values.GML_TYPES
+        kinds[name] = {
+            one: known.get(subtype) or known[kind] for one, kind, subtype in fields if kind in known
+        }
+    xml_values.mark(part.path, part.driver, kinds)
 
 
 def _sheet(layer: Layer, csv: CsvOptions, count: int) -> Layer:
@@ -122,23 +148,19 @@ def stream(
     with ExitStack() as stack:
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):
-            # A condition is about what they look like.
-            if layer.part.driver == "CSV" and as_text and options.where is None:
-                texts.declare_text(layer.part.path, described(layer), as_text)
             arguments, texted = _asked(layer, options, area, chunk, geometry_only)
             arguments["datetime_as_string"] = bool(zoned)
             from pyogrio.raw import open_arrow
 
-            meta, capsule = stack.enter_context(
-                open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
-            )
-            if layer.part.driver in workbooks.DRIVERS:
-                assert texted is not None
-                found_ = _of_sheet(layer, capsule, options, texted, area)
-            else:
-                found_ = _streamed(layer, meta, capsule, options, texted, zoned)
+            with _declared(layer, options, texted, as_text) as (columns, numbers):
+                meta, capsule = stack.enter_context(
+                    open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
+                )
+            found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
             asked = [name for name in odd_dates if name in found_.names]
-            if asked:
+            if layer.part.driver == "CSV" and not geometry_only:
+                found_.misread = stack.enter_context(surplus(layer.part.path, columns))
+            elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
         if most < WINDOW:
@@ -190,7 +212,8 @@ def _asked(
         texted = texts.find_geometry(list(described(layer)["fields"]), options.csv)
     elif options.where is None and (geometry_only or options.columns is not None):
         # With a condition all are read: it may be about any of them.
-        arguments["columns"] = [] if geometry_only else options.columns
+        ids = xml_values.ID_FIELDS.get(layer.part.driver, ())
+        arguments["columns"] = [] if geometry_only else [*(options.columns or ()), *ids]
     if layer.part.driver in ("ESRI Shapefile", "MapInfo File") and options.encoding:
         arguments["encoding"] = options.encoding
     where = options.where
@@ -202,9 +225,36 @@ def _asked(
         arguments["skip_features"] = chunk.skip
     if where is not None:
         arguments["where"] = where
-    if area is not None and layer.part.driver not in workbooks.DRIVERS:
+    if area is not None and not _is_placed_here(layer, texted):
         arguments |= {"bbox": area.bounds} if area.shape is None else {"mask": area.shape}
     return arguments, texted
+
+
+def _is_placed_here(layer: Layer, texted: texts.TextGeometry | None) -> bool:
+    """Whether geometries are made of what GDAL reads: then it has none to filter by."""
+    return texted is not None and (layer.part.driver in workbooks.DRIVERS or len(texted.columns) > 1)
+
+
+@contextmanager
+def _declared(
+    layer: Layer, options: ReadOptions, texted: texts.TextGeometry | None, as_text: Collection[str]
+) -> Iterator[tuple[list[str], dict[int, ColumnType]]]:
+    """All columns of a table, and by place in a batch the types of those of numbers that are read as text.
+
+    Not of one with a condition, which is about what they look like.
+    """
+    if texted is None:
+        yield [], {}
+        return
+    about = described(layer)
+    numbers = texts.numbers(about, texted, as_text)
+    declared = None
+    if layer.part.driver == "CSV" and options.where is None:
+        declared = texts.declare(layer.part.path, about, numbers, as_text)
+    yield list(about["fields"]), {FID + 1 + place: kind for place, kind in numbers.items()}
+    if declared is not None:
+        # Whoever opens it next is to see the types that GDAL finds.
+        declared.unlink()
 
 
 def _key(layer: Layer) -> str:
@@ -219,6 +269,8 @@ def _streamed(
     options: ReadOptions,
     texted: texts.TextGeometry | None,
     zoned: Sequence[str],
+    area: Area | None,
+    numbers: Mapping[int, ColumnType],
 ) -> Stream:
     import pyarrow as pa
 
@@ -232,44 +284,32 @@ def _streamed(
     left_out = {FID, geometry, *([] if texted is None or texted.keep else text_places)}
     places = [place for place in range(len(fields)) if place not in left_out]
     places = _selected(places, [f.name for f in fields], options.columns)
+    batches = _told(zones.read(reader, schema) if zoned else reader, layer)
+    decimals = [p for p, kind in numbers.items() if kind == "double precision" and _is_text(fields[p])]
+    if decimals and layer.part.driver == "CSV" and texts.delimiter(layer.part.path) == ";":
+        batches = points.with_decimal_points(batches, decimals)
+    notes = list(texted.notes) if texted else []
+    if layer.part.driver in workbooks.DRIVERS:
+        days = workbooks.days_later(layer.part.path)
+        batches = workbooks.filled(batches, FID, days)
+        notes += ["its dates are counted from 1904"] if days else []
+    if texted is not None and _is_placed_here(layer, texted):
+        columns = [[f.name for f in fields].index(name) for name in texted.columns]
+        geometry = len(fields)
+        batches = points.placed(batches, columns)
+        batches = batches if area is None else inside(batches, geometry, area)
+    ids = xml_values.ID_FIELDS.get(layer.part.driver, ())
     return Stream(
         names=[fields[place].name for place in places],
-        types=[column_type(fields[place]) for place in places],
+        types=[numbers.get(place) or column_type(fields[place]) for place in places],
         places=places,
         geometry=geometry,
         fid=FID,
-        batches=_told(zones.read(reader, schema) if zoned else reader, layer),
+        batches=batches,
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,
-        notes=list(texted.notes) if texted else [],
-    )
-
-
-def _of_sheet(
-    layer: Layer, capsule: Any, options: ReadOptions, texted: texts.TextGeometry, area: Area | None
-) -> Stream:
-    """Rows of a workbook's sheet, which has no geometries but those that are made of its columns."""
-    import pyarrow as pa
-
-    reader = pa.RecordBatchReader.from_stream(capsule)
-    fields = list(reader.schema)
-    names = [f.name for f in fields]
-    columns = [names.index(name) for name in texted.columns]
-    left_out = {FID, *([] if texted.keep else columns)}
-    places = _selected([p for p in range(len(fields)) if p not in left_out], names, options.columns)
-    days = workbooks.days_later(layer.part.path)
-    batches = workbooks.placed(_told(reader, layer), columns, FID, days)
-    geometry = len(fields)
-    return Stream(
-        names=[names[place] for place in places],
-        types=[column_type(fields[place]) for place in places],
-        places=places,
-        geometry=geometry,
-        fid=FID,
-        batches=batches if area is None else _inside(batches, geometry, area),
-        crs=texted.crs,
-        text_geometry=columns,
-        notes=[*texted.notes, *(["its dates are counted from 1904"] if days else [])],
+        notes=notes,
+        marked=next((place for place, f in enumerate(fields) if f.name in ids), None),
     )
 
 
@@ -283,21 +323,9 @@ def _from_parquet(found: parquet.Found, options: ReadOptions, area: Area | None)
         places=places,
         geometry=found.geometry,
         fid=None,
-        batches=found.batches if area is None else _inside(found.batches, found.geometry, area),
+        batches=found.batches if area is None else inside(found.batches, found.geometry, area),
         crs=short_crs(found.crs),
     )
-
-
-def _inside(batches: Iterator[pa.RecordBatch], geometry: int, area: Area) -> Iterator[pa.RecordBatch]:
-    """What reaches into the area, of a format whose reader has no filter of its own."""
-    import pyarrow as pa
-    import shapely
-
-    shape = shapely.box(*area.bounds) if area.shape is None else area.shape
-    shapely.prepare(shape)
-    for batch in batches:
-        geometries = shapely.from_wkb(batch.column(geometry).to_pylist(), on_invalid="ignore")
-        yield batch.filter(pa.array(shapely.intersects(shape, geometries)))
 
 
 def _selected(places: list[int], names: Sequence[str], wanted: list[str] | None) -> list[int]:
@@ -354,6 +382,10 @@ def _told(batches: Iterable[pa.RecordBatch], layer: Layer) -> Iterator[pa.Record
 
 def _is_wkb(field_: pa.Field) -> bool:
     return (field_.metadata or {}).get(b"ARROW:extension:name") == WKB
+
+
+def _is_text(field_: pa.Field) -> bool:
+    return column_type(field_) == "text"
 
 
 def _path(part: Part) -> str:

@@ -14,6 +14,7 @@ from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
 from . import ewkb, generalising, mending, plain, wkb, wrapping
+from .preparing import flat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +56,9 @@ class Shaper:
         self._base, self._z, self._m = _dimensions(plan.geometry_type)
         # Of a layer that is split, by kind; else one for all.
         self._bases = [_dimensions(kind.geometry_type)[0] for kind in plan.kinds if kind.kind != "none"]
-        self._transform = _transformation(crs, plan.crs)
+        # Without heights the same coordinates, whose digits a transformation would not keep.
+        same = not self._z and flat(crs) == plan.crs
+        self._transform = None if same else _transformation(crs, plan.crs)
         self._from_degrees = _is_geographic(crs)
         self._to_degrees = _is_geographic(plan.crs)
         self._crs = plan.crs if len(plan.crs) < 30 else f"SRID {plan.srid}"

@@ -23,6 +23,8 @@ BLOCK = 1024**2
 HEAD_BYTES = 64 * 1024
 LONGEST = 16 * 1024
 """Bytes of such a member, which may be WKT."""
+NONE, SEVERAL = "names no CRS", "names several CRS"
+"""Begin what is said of a layer without a CRS to go by."""
 MOST_SPELLINGS = 20
 """Of one CRS in a file, each of which is asked about."""
 FORMS = frozenset({"name", "epsg", "ogc"})
@@ -39,10 +41,35 @@ NAMES_OF_WGS84 = re.compile(
 def named_crs(layer: Layer, check: Callable[[], None]) -> tuple[str | None, str]:
     """The CRS of a layer, None where it names none that can be gone by; and what to say of it then."""
     own = own_crs(layer)
+    if own is None and layer.part.driver == "GML":
+        return None, _several(layer.part.path, check)
     said = _misread(layer.part.path, own, check) if layer.part.driver in JSON else None
     if said is None:
-        return own, "names no CRS"
-    return None, f"names no CRS that all of it can be read in: a crs says {said}"
+        return own, NONE
+    return None, f"{NONE} that all of it can be read in: a crs says {said}"
+
+
+SRS_NAME = re.compile(rb"""\ssrsName\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+LONGEST_NAME = 1024
+
+
+def _several(path: Path, check: Callable[[], None]) -> str:
+    """What to say of a GML of which GDAL knows no CRS: which ones its geometries name."""
+    names: dict[str, None] = {}
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            check()
+            text = rest + block
+            for match in SRS_NAME.finditer(text):
+                name = (match[1] or match[2] or b"").decode("utf-8", "replace")
+                if len(names) < MOST_SPELLINGS:
+                    names.setdefault(name)
+            rest = text[-LONGEST_NAME:]
+    if not names:
+        return NONE
+    shown = ", ".join(map(repr, names))[:300]
+    return f"{SEVERAL}, {shown}" if len(names) > 1 else f"{NONE} but in its geometries, {shown}"
 
 
 def _misread(path: Path, read_as: str | None, check: Callable[[], None]) -> str | None:

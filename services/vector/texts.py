@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from interfaces.errors import PermanentTaskError
+from interfaces.layers import ColumnType
 from interfaces.vectors import CsvOptions
 
 from .naming import safe_name
@@ -80,41 +82,79 @@ def open_options(driver: str, geometry: TextGeometry | None) -> dict[str, str]:
     if driver != "CSV":
         return {}
     options = {"AUTODETECT_TYPE": "YES", "AUTODETECT_SIZE_LIMIT": "0", "EMPTY_STRING_AS_NULL": "YES"}
-    if geometry is None:
+    if geometry is None or len(geometry.columns) > 1:
         return options
     if any("," in name or "*" in name for name in geometry.columns):
-        raise PermanentTaskError("csv: a column of coordinates has a comma or an asterisk in its name")
-    options["KEEP_GEOM_COLUMNS"] = "YES"
-    if len(geometry.columns) == 1:
-        options["GEOM_POSSIBLE_NAMES"] = geometry.columns[0]
-    else:
-        options["X_POSSIBLE_NAMES"], options["Y_POSSIBLE_NAMES"] = geometry.columns
-    return options
+        raise PermanentTaskError("csv: the column of geometries has a comma or an asterisk in its name")
+    return options | {"KEEP_GEOM_COLUMNS": "YES", "GEOM_POSSIBLE_NAMES": geometry.columns[0]}
 
 
-DECLARED = {
-    "OFTInteger": "Integer",
-    "OFTInteger64": "Integer64",
-    "OFTReal": "Real",
-    "OFTDate": "Date",
-    "OFTTime": "Time",
-    "OFTDateTime": "DateTime",
-}
+QUOTED = re.compile(r'"(?:[^"]|"")*"?')
+DELIMITERS = ",;\t|"
+"""Of which GDAL takes the one that the first line has most of, and of several the first."""
+HEADER_BYTES = 64 * 1024
+
+
+def delimiter(path: Path) -> str:
+    """What is between the values of a table of text in UTF-8, as GDAL finds it."""
+    with path.open("rb") as file:
+        lines = file.read(HEADER_BYTES).lstrip(b"\r\n").splitlines()
+    first = QUOTED.sub("", lines[0].decode("utf-8", "replace")) if lines else ""
+    return max(DELIMITERS, key=first.count)
+
+
+DECLARED = {"OFTDate": "Date", "OFTTime": "Time", "OFTDateTime": "DateTime"}
 """Names of types in a .csvt (https://gdal.org/en/stable/drivers/vector/csv.html); others are texts."""
+NUMBERS: dict[str, ColumnType] = {
+    "OFTInteger": "integer",
+    "OFTInteger64": "bigint",
+    "OFTReal": "double precision",
+}
+BOOLEAN = "OFSTBoolean"
 
 
-def declare_text(path: Path, described: Mapping[str, Any], columns: Collection[str]) -> None:
+def numbers(
+    described: Mapping[str, Any], geometry: TextGeometry, as_text: Collection[str]
+) -> dict[int, ColumnType]:
+    """By place the types of the columns of numbers of a table, as GDAL found them; coordinates are such.
+
+    Not of those that are to be read as text, called as the file has them, or as the table will.
+    """
+    coordinates = geometry.columns if len(geometry.columns) > 1 else ()
+    found: dict[int, ColumnType] = {}
+    for place, (name, kind, subtype) in enumerate(_fields(described)):
+        if _is_one_of(name, as_text):
+            continue
+        if name in coordinates:
+            found[place] = "double precision"
+        elif kind in NUMBERS and subtype != BOOLEAN:
+            found[place] = NUMBERS[kind]
+    return found
+
+
+def declare(
+    path: Path, described: Mapping[str, Any], numbers: Collection[int], as_text: Collection[str]
+) -> Path:
     """Write the types of a CSV beside it, as GDAL found them, but text for some: whose digits and signs stay.
 
-    `columns` are called as the file has them, or as the table will.
+    Of numbers too: with a blank before or after them they are null to GDAL.
     """
     declared = []
-    fields = zip(described["fields"], described["ogr_types"], described["ogr_subtypes"], strict=True)
-    for name, kind, subtype in fields:
-        boolean = "(Boolean)" if subtype == "OFSTBoolean" else ""
-        text = name in columns or safe_name(str(name), "") in columns
-        declared.append("String" if text else f"{DECLARED.get(kind, 'String')}{boolean}")
-    path.with_suffix(".csvt").write_text(",".join(f'"{one}"' for one in declared) + "\n")
+    for place, (name, kind, subtype) in enumerate(_fields(described)):
+        text = place in numbers or _is_one_of(name, as_text)
+        boolean = subtype == BOOLEAN and not text
+        declared.append("Integer(Boolean)" if boolean else "String" if text else DECLARED.get(kind, "String"))
+    types = path.with_suffix(".csvt")
+    types.write_text(",".join(f'"{one}"' for one in declared) + "\n")
+    return types
+
+
+def _fields(described: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    return zip(described["fields"], described["ogr_types"], described["ogr_subtypes"], strict=True)
+
+
+def _is_one_of(name: str, columns: Collection[str]) -> bool:
+    return name in columns or safe_name(str(name), "") in columns
 
 
 def _column(names: Sequence[str], wanted: str, parameter: str) -> str:

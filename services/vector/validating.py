@@ -24,7 +24,7 @@ from .inspecting import choose, inspected, target
 from .loading import ChunkLoad, LayerToLoad, LoadChunkParameters
 from .preparing import GENERATED_KEY, GEOMETRY, merged, planned
 from .reading import Layer, stream
-from .stated_crs import named_crs
+from .stated_crs import NONE, SEVERAL, named_crs
 
 UNKNOWN_CRS = (
     'ENGCRS["unknown",EDATUM["unknown"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
@@ -249,7 +249,7 @@ def _found(
             found = inspected(layer, opened.source, assumed, context.check)
         except PermanentTaskError:
             raise error from None
-        notes = [note for note in found.notes if not note.startswith("names no CRS")]
+        notes = [note for note in found.notes if not note.startswith((NONE, SEVERAL))]
         return found.model_copy(update={"crs": UNKNOWN_CRS, "notes": notes}), error.detail
 
 

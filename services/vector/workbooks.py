@@ -1,12 +1,11 @@
-"""Spreadsheets, whose sheets are tables: looked into before GDAL opens them, and given geometries after."""
+"""Spreadsheets, whose sheets are tables: looked into before GDAL opens them, and their rows after."""
 
 from __future__ import annotations
 
-import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from interfaces.errors import PermanentTaskError
 from services.budget import size_text
@@ -26,7 +25,6 @@ EARLY = (-25_568, -25_509)
 """Excel's days from 1, January 1st of 1900, to before 60, a February 29th that there was not: as GDAL has
 them, in days since 1970, one too early."""
 DAYS = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
-HEXADECIMAL = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 def screen(path: Path, check: Callable[[], None]) -> None:
@@ -62,21 +60,10 @@ def days_later(path: Path) -> int | None:
         return FROM_1904 if screening.has_attribute(archive.read(WORKBOOK), "workbookPr", "date1904") else 0
 
 
-def placed(
-    batches: Iterator[pa.RecordBatch], columns: Sequence[int], fid: int, days: int | None
-) -> Iterator[pa.RecordBatch]:
-    """Batches of a sheet with a last column of WKB, made of those of x and y or of the one of texts.
-
-    Rows with nothing in them, which a sheet may have any number of, are left out.
-    """
-    import pyarrow as pa
-
-    for given in batches:
-        batch = _later(_filled(given, fid), days)
-        taken = [batch.column(place) for place in columns]
-        made = _from_texts(taken[0]) if len(taken) == 1 else _points(*taken)
-        names = [*batch.schema.names, "geometry"]
-        yield pa.RecordBatch.from_arrays([*batch.columns, pa.array(made, pa.binary())], names)
+def filled(batches: Iterator[pa.RecordBatch], fid: int, days: int | None) -> Iterator[pa.RecordBatch]:
+    """Batches of a sheet without rows with nothing in them, of which it may have any number."""
+    for batch in batches:
+        yield _later(_filled(batch, fid), days)
 
 
 def _filled(batch: pa.RecordBatch, fid: int) -> pa.RecordBatch:
@@ -115,42 +102,3 @@ def _later(batch: pa.RecordBatch, days: int | None) -> pa.RecordBatch:
             column = pc.add(numbers, added).cast(column.type)
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
-
-
-def _points(x: pa.Array, y: pa.Array) -> list[bytes | None]:
-    """Null where one of them is no number."""
-    import numpy
-    import shapely
-
-    xs, ys = numpy.array(_numbers(x)), numpy.array(_numbers(y))
-    there = numpy.isfinite(xs) & numpy.isfinite(ys)
-    made = numpy.full(len(xs), None, dtype=object)
-    made[there] = shapely.to_wkb(shapely.points(xs[there], ys[there]))
-    found: list[bytes | None] = made.tolist()
-    return found
-
-
-def _numbers(column: pa.Array) -> list[float]:
-    """NaN for what is none."""
-    found = []
-    for value in column.to_pylist():
-        try:
-            found.append(float(value))
-        except (TypeError, ValueError):
-            found.append(float("nan"))
-    return found
-
-
-def _from_texts(column: pa.Array) -> list[bytes | None]:
-    return [_geometry(value.strip()) if isinstance(value, str) else None for value in column.to_pylist()]
-
-
-def _geometry(text: str) -> bytes | None:
-    """WKT, hexadecimal WKB or GeoJSON as WKB; None for anything else."""
-    import shapely
-
-    if HEXADECIMAL.fullmatch(text):
-        return bytes.fromhex(text)
-    read: Callable[..., Any] = shapely.from_geojson if text.startswith("{") else shapely.from_wkt
-    made = read(text, on_invalid="ignore")
-    return None if made is None else bytes(shapely.to_wkb(made, flavor="iso"))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import shapely
 
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import Attribute, Chunk, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
-from services.vector.preparing import kind_tables, planned
+from services.vector.preparing import flat, kind_tables, planned
+
+from .loads import found_in, written
 
 Tables = list[tuple[str, str]]
 
@@ -42,6 +47,34 @@ def test_what_has_no_geometry_has_a_table_where_it_is_kept_or_made() -> None:
     # Nothing tells kinds apart: one table, as without splitting.
     assert split({"null": 1}) == []
     assert split({"1": 1, "2": 1}, mixed_geometries="geometry") == []
+
+
+@pytest.mark.parametrize(
+    ("crs", "made"),
+    [
+        ("EPSG:4979", "EPSG:4326"),
+        ("EPSG:7415", "EPSG:28992"),
+        ("EPSG:25832", "EPSG:25832"),
+        ("OGC:CRS84h", "OGC:CRS84h"),
+    ],
+)
+def test_a_crs_without_heights_is_that_of_its_two_dimensions(crs: str, made: str) -> None:
+    assert flat(crs) == made
+
+
+def test_geometries_without_their_z_have_no_crs_of_heights(tmp_path: Path) -> None:
+    path, place = tmp_path / "a.geojson", [11.123456789012345, 48.1, 500]
+    shape = {"type": "Point", "coordinates": place}
+    path.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": shape}))
+    found = found_in(path)
+    assert planned("a", [found], LoadOptions()).srid == 4979
+    plan = planned("a", [found], LoadOptions(dimensions="xy"))
+    assert (plan.srid, plan.geometry_type) == (4326, "MultiPoint")
+    assert plan.notes == ["a.geojson: without Z its CRS EPSG:4979 becomes EPSG:4326"]
+    [geometry] = written(path, dimensions="xy").column("geom")
+    # To the last digit, which a transformation would change.
+    assert shapely.get_coordinates(shapely.from_wkb(geometry)).tolist() == [place[:2]]
+    assert planned("a", [found], LoadOptions(dimensions="xy", target_crs="EPSG:4979")).srid == 4979
 
 
 def test_names_of_the_tables_fit() -> None:

@@ -130,3 +130,31 @@ def test_a_geopackage_that_says_it_has_no_crs_has_none(tmp_path: Path, number: i
     with pytest.raises(PermanentTaskError, match="names no CRS: give assume_crs"):
         found_in(path)
     assert found_in(path, assume_crs="EPSG:25832").crs == "EPSG:25832"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["EPSG:25832", "EPSG:25833"], "names several CRS, 'EPSG:25832', 'EPSG:25833': give assume_crs"),
+        (["EPSG:25832", ""], "names several CRS, 'EPSG:25832', '': give assume_crs"),
+        ([None, None], "names no CRS: give assume_crs"),
+    ],
+)
+def test_a_gml_whose_geometries_name_several_crs_says_which(
+    tmp_path: Path, names: list[str | None], said: str
+) -> None:
+    path = tmp_path / "a.gml"
+    members = "".join(
+        f'<gml:featureMember><o:a gml:id="a.{number}"><o:geom><gml:Point'
+        f"{'' if name is None else f' srsName={chr(34)}{name}{chr(34)}'}><gml:pos>1 2</gml:pos></gml:Point>"
+        "</o:geom></o:a></gml:featureMember>"
+        for number, name in enumerate(names)
+    )
+    spaces = 'xmlns:o="http://o.example/" xmlns:gml="http://www.opengis.net/gml/3.2"'
+    path.write_text(f"<o:FeatureCollection {spaces}>{members}</o:FeatureCollection>")
+    with pytest.raises(PermanentTaskError) as refused:
+        found_in(path)
+    assert refused.value.detail.endswith(said)
+    assert found_in(path, assume_crs="EPSG:25832").notes == [
+        said.replace(": give assume_crs", ": EPSG:25832 is assumed")
+    ]

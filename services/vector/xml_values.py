@@ -1,0 +1,275 @@
+"""Values in KML and GML that GDAL reads as others: coordinates, numbers and times that are none.
+
+It makes 0 of a number that is none, nothing of a year that is no day, and half a point, or no feature at all,
+of coordinates, all without a word. Such features are marked where GDAL hands it on: in their id.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import ColumnType
+
+from . import casting, dates
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK = 1024**2
+MARK = "\u2060cannot be read: "
+"""Begins the id of a feature that cannot be read as the file has it; the reasons follow, as JSON."""
+ID_FIELDS = {"LIBKML": ("id",), "GML": ("gml_id", "fid")}
+"""What GDAL calls the id, of drivers whose files are looked into."""
+MAX_WRONG = 200_000
+SHOWN = 100
+PLACEMARK = "Placemark"
+MEMBERS = frozenset({"featureMember", "member", "featureMembers"})
+GML_TYPES: dict[str, ColumnType] = {
+    "OFTInteger": "integer",
+    "OFTInteger64": "bigint",
+    "OFTReal": "double precision",
+    "OFTDate": "date",
+    "OFTDateTime": "timestamp",
+    "OFSTBoolean": "boolean",
+    "OFSTInt16": "smallint",
+}
+"""Of GDAL, types and subtypes of fields that not every text fits into."""
+KML_TYPES: dict[str, ColumnType] = {
+    **dict.fromkeys(("int", "short", "ushort"), "integer"),
+    "uint": "bigint",
+    **dict.fromkeys(("float", "double"), "double precision"),
+    **dict.fromkeys(("bool", "boolean"), "boolean"),
+}
+"""Of fields of a Schema (KML 2.3, 9.8); others are texts."""
+TIMES: frozenset[ColumnType] = frozenset({"date", "timestamp", "timestamptz"})
+KML_TIMES = {"when": "timestamp", "begin": "begin", "end": "end"}
+"""Elements, and what GDAL calls their columns."""
+NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+TUPLE = rf"{NUMBER}\s*,\s*{NUMBER}(?:\s*,(?:\s*{NUMBER})?)?(?![^\s])"
+COORDINATES: Mapping[str, re.Pattern[str]] = {
+    "coordinates": re.compile(rf"(?:\s*{TUPLE})*\s*"),
+    "pos": re.compile(rf"\s*(?:{NUMBER}(?:\s+{NUMBER}){{1,2}})?\s*"),
+    "posList": re.compile(rf"\s*(?:{NUMBER}(?:\s+{NUMBER})+)?\s*"),
+    "coord": re.compile(rf"\s*(?:{NUMBER}(?:\s+{NUMBER}){{1,2}})?\s*"),
+}
+"""By element the text that it may have: none is an empty geometry. Of GML 2 `coord` has others within."""
+POINT = re.compile(rf"\s*(?:{TUPLE})?\s*")
+TAG = re.compile(rb"""<[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
+OWN_ID = re.compile(rb"""\s(?P<name>(?:\w+:)?id|fid)\s*=\s*(?:"[^"]*"|'[^']*')""")
+LONGEST_TAG = 64 * 1024
+
+
+@dataclass
+class _Open:
+    """An element that is open."""
+
+    name: str
+    start: int
+    attributes: dict[str, str]
+    text: list[str] = field(default_factory=list)
+    nested: bool = False
+    """Has elements within."""
+
+
+@dataclass
+class _Feature:
+    """The one that is open, or was wrong."""
+
+    layer: str
+    start: int
+    depth: int
+    reasons: dict[str, str] = field(default_factory=dict)
+    """By column, "" for the geometry."""
+    blank: list[tuple[int, int, bool]] = field(default_factory=list)
+    """Where its elements begin and end whose text is wrong, and whether they are of the geometry."""
+
+
+class _Values:
+    """Goes through a document."""
+
+    def __init__(self, driver: str, types: Mapping[str, Mapping[str, ColumnType]]) -> None:
+        self._is_kml = driver == "LIBKML"
+        self._types = types
+        self._schemas: dict[str, dict[str, ColumnType]] = {}
+        self._path: list[_Open] = []
+        self._feature: _Feature | None = None
+        self.wrong: list[_Feature] = []
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._said
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        local = name.rpartition(":")[2]
+        start = self.parser.CurrentByteIndex
+        if self._path:
+            self._path[-1].nested = True
+        if self._feature is None and self._begins_feature(local):
+            self._feature = _Feature(local, start, len(self._path))
+        if self._is_kml and local == "SimpleField" and self._path:
+            kind = KML_TYPES.get(attributes.get("type", "").lower())
+            if kind is not None:
+                declared = self._schemas.setdefault(self._path[-1].attributes.get("id", ""), {})
+                declared[attributes.get("name", "")] = kind
+        self._path.append(_Open(local, start, attributes))
+
+    def _begins_feature(self, local: str) -> bool:
+        if self._is_kml:
+            return local == PLACEMARK
+        return bool(self._path) and self._path[-1].name in MEMBERS
+
+    def _said(self, text: str) -> None:
+        if self._feature is not None:
+            self._path[-1].text.append(text)
+
+    def _end(self, _: str) -> None:
+        one = self._path.pop()
+        feature = self._feature
+        if feature is None:
+            return
+        if len(self._path) == feature.depth:
+            if feature.blank:
+                self.wrong.append(feature)
+            self._feature = None
+        elif not one.nested:
+            text = "".join(one.text)
+            wrong = self._wrong(one, text, feature)
+            if wrong is not None:
+                column, reason = wrong
+                if reason:
+                    feature.reasons.setdefault(column, reason)
+                feature.blank.append((one.start, self.parser.CurrentByteIndex, not column))
+
+    def _wrong(self, one: _Open, text: str, feature: _Feature) -> tuple[str, str] | None:
+        """The column, and why its text is not read as it is; "" where it says nothing."""
+        pattern = COORDINATES.get(one.name)
+        if pattern is not None:
+            if self._is_kml and one.name == "coordinates" and self._path[-1].name == "Point":
+                pattern = POINT
+            # Other signs than usual (GML 2, decimal, cs and ts) are GDAL's to read.
+            own_signs = not one.attributes.keys().isdisjoint({"decimal", "cs", "ts"})
+            if own_signs or pattern.fullmatch(text):
+                return None
+            return "", f"its geometry cannot be read: {text.strip()[:SHOWN]!r} are no coordinates"
+        name, kind = self._declared(one, feature)
+        if kind is None or (text.strip() and _fits(text, kind)):
+            return None
+        if not text.strip():
+            # GDAL makes 0 of it.
+            return name, ""
+        what = "whole date" if kind in TIMES else casting.SPELLED.get(kind, kind)
+        return name, f"column {name!r}: {text.strip()[:SHOWN]!r} is no {what}"
+
+    def _declared(self, one: _Open, feature: _Feature) -> tuple[str, ColumnType | None]:
+        """The column that an element is, and its type where not every text is one."""
+        if not self._is_kml:
+            direct = len(self._path) == feature.depth + 1
+            return one.name, self._types.get(feature.layer, {}).get(one.name) if direct else None
+        if one.name in KML_TIMES:
+            return KML_TIMES[one.name], "timestamp"
+        if one.name != "SimpleData":
+            return one.name, None
+        schema = self._path[-1].attributes.get("schemaUrl", "").rpartition("#")[2]
+        name = one.attributes.get("name", "")
+        return name, self._schemas.get(schema, {}).get(name)
+
+
+def _fits(text: str, kind: ColumnType) -> bool:
+    if kind in TIMES:
+        return dates.is_date(text)
+    try:
+        casting.CASTS[kind](text)
+    except (ValueError, ArithmeticError):
+        return False
+    return True
+
+
+def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]]) -> None:
+    """Give features with values that are read as others an id that says so, and take those values out.
+
+    `types` are those of a GML's layers, by name and column. Raises `PermanentTaskError` where that cannot be.
+    """
+    values = _Values(driver, types)
+    with path.open("rb") as file:
+        marked = file.read(2) in (b"\xff\xfe", b"\xfe\xff")
+        file.seek(0)
+        while block := file.read(BLOCK):
+            values.parser.Parse(block, False)
+            if len(values.wrong) > MAX_WRONG or (marked and values.wrong):
+                reason = next(
+                    (reason for one in values.wrong for reason in one.reasons.values()), "a number is empty"
+                )
+                raise PermanentTaskError(f"its features cannot be read as they are written: {reason}")
+        values.parser.Parse(b"", True)
+    if values.wrong:
+        made = path.with_name(f"{path.name}.marked")
+        with path.open("rb") as file, made.open("wb") as target:
+            _rewrite(file, target, values.wrong)
+        made.replace(path)
+        # What GDAL noted of the file as it was.
+        path.with_suffix(".gfs").unlink(missing_ok=True)
+
+
+def marked(ids: pa.Array, columns: Collection[str]) -> dict[int, str]:
+    """By row the reason in a column of ids, if it is the geometry's, or one of these columns'."""
+    import pyarrow.compute as pc
+
+    found: dict[int, str] = {}
+    for row in pc.indices_nonzero(pc.starts_with(ids, MARK)).to_pylist():
+        reasons: dict[str, str] = json.loads(ids[row].as_py().removeprefix(MARK))
+        asked = [reason for column, reason in reasons.items() if not column or column in columns]
+        if asked:
+            found[row] = asked[0]
+    return found
+
+
+def _rewrite(file: IO[bytes], target: IO[bytes], wrong: list[_Feature]) -> None:
+    for feature in wrong:
+        _copy(file, target, feature.start)
+        tag = _tag(file)
+        target.write(_with_id(tag, MARK + json.dumps(feature.reasons)) if feature.reasons else tag)
+        for start, end, of_geometry in feature.blank:
+            _copy(file, target, start)
+            tag = _tag(file)
+            if of_geometry:
+                target.write(tag)
+                file.seek(end)
+            elif not tag.endswith(b"/>"):
+                file.seek(end)
+                _tag(file)
+    _copy(file, target, None)
+
+
+def _copy(file: IO[bytes], target: IO[bytes], until: int | None) -> None:
+    while until is None or file.tell() < until:
+        block = file.read(BLOCK if until is None else min(BLOCK, until - file.tell()))
+        if not block:
+            return
+        target.write(block)
+
+
+def _tag(file: IO[bytes]) -> bytes:
+    """The tag that the file is at, and is after then."""
+    place = file.tell()
+    found = TAG.match(file.read(LONGEST_TAG))
+    if found is None:
+        raise PermanentTaskError(f"the XML cannot be read: a tag has more than {LONGEST_TAG} bytes")
+    file.seek(place + found.end())
+    return found[0]
+
+
+def _with_id(tag: bytes, said: str) -> bytes:
+    known = OWN_ID.search(tag)
+    name = known["name"].decode() if known else "id" if PLACEMARK.encode() in tag else "fid"
+    bare = tag if known is None else tag[: known.start()] + tag[known.end() :]
+    own = f" {name}={quoteattr(said)}>".encode("ascii", "xmlcharrefreplace")
+    return bare.removesuffix(b">") + own

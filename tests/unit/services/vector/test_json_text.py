@@ -1,0 +1,75 @@
+"""U+0000 and numbers of more than 64 bits in GeoJSON, which GDAL cuts at, or refuses the whole file for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.vector.json_text import made_readable
+
+from .loads import found_in, nothing, written
+
+POINT = {"type": "Point", "coordinates": [1, 2]}
+LARGE = "column 'v': the number does not fit into 64 bits"
+
+
+def file(path: Path, values: list[Any]) -> Path:
+    features = [{"type": "Feature", "geometry": POINT, "properties": {"v": value}} for value in values]
+    if path.suffix == ".geojsonl":
+        path.write_text("".join(json.dumps(one) + "\n" for one in features))
+    else:
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+@pytest.mark.parametrize("extension", ["geojson", "geojsonl"])
+@pytest.mark.parametrize(
+    ("bad", "good", "what"),
+    [
+        ("a\0b", "\\u0000", "text"),
+        (["a\0"], ["b", "\ufffd"], "text"),
+        ({"a": "\0"}, {"a": "\\\\u0000"}, "JSON"),
+    ],
+)
+def test_a_text_with_u0000_rejects_its_feature(
+    tmp_path: Path, extension: str, bad: Any, good: Any, what: str
+) -> None:
+    made = written(file(tmp_path / f"a.{extension}", [bad, good, None]))
+    assert made.reasons() == {"0": f"column 'v': its {what} has a NUL character"}
+    read = [json.loads(one) if what == "JSON" and one else one for one in made.column("v")]
+    assert read == [good, None]
+
+
+@pytest.mark.parametrize("extension", ["geojson", "geojsonl"])
+@pytest.mark.parametrize("large", [2**63, 2**64 - 1, -(2**63) - 1])
+@pytest.mark.parametrize(
+    "form", [lambda n: n, lambda n: [n], lambda n: {"a": n}], ids=["one", "list", "nested"]
+)
+def test_a_number_of_more_than_64_bits_rejects_its_feature(
+    tmp_path: Path, extension: str, large: int, form: Any
+) -> None:
+    made = written(file(tmp_path / f"a.{extension}", [form(large), form(5)]))
+    assert made.reasons() == {"0": LARGE}
+    found = made.column("v")[0]
+    assert (json.loads(found) if isinstance(found, str) else found) == form(5)
+
+
+def test_numbers_in_texts_and_floating_point_numbers_stay_as_they_are(tmp_path: Path) -> None:
+    path = file(tmp_path / "a.geojson", [f'"{2**63}, {2**63}'])
+    assert written(path).column("v") == [f'"{2**63}, {2**63}']
+    made = written(file(tmp_path / "b.geojson", [float(2**62), 9.5e18, 10**22, 0.5]))
+    assert made.column("v") == [2.0**62, 9.5e18, 1e22, 0.5]
+    mixed = written(file(tmp_path / "c.geojson", [2**63, 0.5]))
+    assert (mixed.reasons(), mixed.column("v")) == ({"0": LARGE}, [0.5])
+
+
+def test_a_file_without_either_is_not_changed(tmp_path: Path) -> None:
+    path = file(tmp_path / "a.geojson", [2**63 - 1, -(2**63), "\\u0000"])
+    before = path.read_bytes()
+    assert not made_readable(path, nothing)
+    assert path.read_bytes() == before
+    assert found_in(path).notes == []
+    assert written(path).counts.rejected == 0

@@ -1,0 +1,102 @@
+"""Tables whose geometries are made of columns of coordinates: what is no number, and what is around one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyogrio
+import pytest
+import shapely
+
+from .loads import found_in, written
+
+SIGNS = "48°07'N"
+ROWS = [
+    ("11.5", "48", None),
+    (" 11.5 ", "\t48.3", None),
+    ("", "", None),
+    (" ", "", None),
+    ("11", SIGNS, f"column 'lat': {SIGNS!r} does not fit into double"),
+    ("abc", "def", "column 'lon': 'abc' does not fit into double"),
+    ("11", "", "column 'lat' has no coordinate"),
+    ("nan", "48", "column 'lon': 'nan' is no number"),
+    ("1,5", "48", "column 'lon': '1,5' does not fit into double"),
+    ("1e999", "48", "column 'lon': '1e999' does not fit into double"),
+]
+REASONS = {number: reason for number, (_, _, reason) in enumerate(ROWS) if reason is not None}
+
+
+def csv(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+def table(path: Path) -> Path:
+    """A file of `ROWS`."""
+    if path.suffix == ".csv":
+        lines = [f'{number},"{lon}","{lat}"' for number, (lon, lat, _) in enumerate(ROWS)]
+        return csv(path, "\n".join(["id,lon,lat", *lines]) + "\n")
+    lons, lats, _ = zip(*ROWS, strict=True)
+    columns: dict[str, Any] = {"id": range(len(ROWS)), "lon": lons, "lat": lats}
+    pyogrio.write_arrow(pyarrow.table(columns), path, driver=path.suffix[1:].upper(), layer="a")
+    return path
+
+
+@pytest.mark.parametrize("extension", ["csv", "xlsx", "ods"])
+def test_coordinates_are_numbers_or_their_feature_is_rejected_with_what_they_are(
+    tmp_path: Path, extension: str
+) -> None:
+    made = written(table(tmp_path / f"a.{extension}"))
+    first = 1 if extension == "csv" else 2
+    assert made.reasons() == {str(number + first): reason for number, reason in REASONS.items()}
+    assert (made.counts.read, made.counts.loaded) == (len(ROWS), len(ROWS) - len(REASONS))
+    shapes = [one and shapely.from_wkb(one).geoms[0].wkt for one in made.column("geom")]
+    assert shapes == ["POINT (11.5 48)", "POINT (11.5 48.3)", None, None]
+    assert (made.column("lon"), made.column("lat")) == ([11.5, 11.5, None, None], [48, 48.3, None, None])
+
+
+def test_null_geometries_of_no_coordinates_go_by_policy(tmp_path: Path) -> None:
+    made = written(csv(tmp_path / "a.csv", "lon,lat\n1,2\n ,\n"), null_geometries="reject")
+    assert made.reasons() == {"2": "the feature has no geometry"}
+
+
+def test_numbers_of_a_table_of_text_keep_their_values_with_blanks_around_them(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", "lon,lat,n,x\n1,2, 5 , 1.5 \n1,2,,2.5\n")
+    assert [one.type for one in found_in(path).fields[2:]] == ["integer", "double precision"]
+    made = written(path)
+    assert (made.column("n"), made.column("x")) == ([5, None], [1.5, 2.5])
+
+
+def test_a_comma_is_a_decimal_one_where_semicolons_separate(tmp_path: Path) -> None:
+    made = written(csv(tmp_path / "a.csv", "lon;lat;n\n1,5;2; 3,25 \n1;2,5;4\n1.234,5;2;1\n"))
+    assert (made.column("lon"), made.column("n")) == ([1.5, 1.0], [3.25, 4.0])
+    assert made.reasons() == {"3": "column 'lon': '1.234,5' does not fit into double"}
+
+
+def test_coordinates_may_be_asked_for_as_text(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", "lon,lat\n1.50,2\neast,2\n")
+    made = written(path, column_types={"lon": "text"})
+    assert made.column("lon") == ["1.50"]
+    assert made.reasons() == {"2": "column 'lon': 'east' is no number"}
+
+
+def test_a_condition_is_about_numbers(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", "lon,lat,n\n1,2,9\n1,2,10\nwest,2,11\n")
+    made = written(path, where="n > 9")
+    assert (made.column("n"), made.column("lon")) == ([10], [1.0])
+    assert made.reasons() == {"3": "column 'lon': 'west' does not fit into double"}
+
+
+@pytest.mark.parametrize("extension", ["csv", "xlsx"])
+def test_texts_that_are_no_geometry_are_rejected_and_blank_ones_are_none(
+    tmp_path: Path, extension: str
+) -> None:
+    texts = ["POINT (1 2)", "POINT (1 2", "  ", None]
+    path, driver = tmp_path / f"a.{extension}", extension.upper()
+    columns = {"id": range(4), "wkt": pyarrow.array(texts)}
+    pyogrio.write_arrow(pyarrow.table(columns), path, driver=driver, layer="a")
+    made = written(path, assume_crs="EPSG:4326")
+    assert list(made.reasons().values()) == ["'POINT (1 2' cannot be read as a geometry"]
+    assert [one is None for one in made.column("geom")] == [False, True, True]
