@@ -6,13 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from interfaces.errors import PermanentTaskError
-
 from . import (
     encodings,
     feature_sizes,
     json_records,
-    library,
     parquet_pages,
     screening,
     sqlite_screening,
@@ -85,7 +82,8 @@ def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
 def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> int | None:
     """How many rows may be read together, where the file tells it and was not asked before."""
     if part.driver in DATABASES:
-        _screen_database(part, check, before=before)
+        sqlite_screening.screen_sqlite(part.path)
+        return None if before else sqlite_screening.rows_at_a_time(part.path, check)
     if before:
         return None
     rows = feature_sizes.rows_at_a_time(part.path, part.driver, check)
@@ -98,17 +96,6 @@ def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> i
     if part.driver in JSON:
         screening.refuse_linked_crs(part.path, check)
     return rows
-
-
-def _screen_database(part: Part, check: Callable[[], None], *, before: bool) -> None:
-    sqlite_screening.screen_sqlite(part.path)
-    most = library.MAX_FEATURE_BYTES
-    if (
-        not before
-        and part.path.stat().st_size > most
-        and sqlite_screening.has_larger_values(part.path, most, check)
-    ):
-        raise PermanentTaskError(library.TOO_LARGE)
 
 
 def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:
