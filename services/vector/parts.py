@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import (
+    chunking,
     encodings,
     feature_sizes,
     json_records,
@@ -15,6 +16,7 @@ from . import (
     sqlite_screening,
     text_records,
     workbooks,
+    xml_records,
 )
 
 DATABASES = frozenset({"GPKG", "SQLite"})
@@ -88,14 +90,23 @@ def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> i
         return None
     rows = feature_sizes.rows_at_a_time(part.path, part.driver, check)
     if part.driver in XML:
-        for file in (part.path, part.path.with_suffix(".xsd")):
-            if file.exists():
-                screening.screen_xml(file, check)
+        rows = _screen_xml(part, check)
     if part.driver in workbooks.DRIVERS:
         workbooks.screen(part.path, check)
     if part.driver in JSON:
         screening.refuse_linked_crs(part.path, check)
     return rows
+
+
+def _screen_xml(part: Part, check: Callable[[], None]) -> int | None:
+    schema = part.path.with_suffix(".xsd")
+    if schema.exists():
+        screening.screen_xml(schema, check)
+    # A document that is read as a whole is bounded as such.
+    streamed = part.driver != "LIBKML" and part.path.stat().st_size > chunking.TOGETHER
+    records = xml_records.Records() if streamed else None
+    screening.screen_xml(part.path, check, records)
+    return records.rows if records else None
 
 
 def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:
