@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ BOUNDED = frozenset({"GPKG"})
 """Formats whose readers end a batch that takes too much memory, whatever is asked for (`library.OPTIONS`)."""
 TOGETHER = 16 * 1024**2
 """Bytes of a file at most that are read at a time, but for one feature: of attributes GDAL has no bound."""
+BESIDE = 4 * 1024**2
+"""Bytes that are read beside one row that is larger by itself."""
 JOINED_BYTES = 8 * 1024**2
 """Of rows that are read a few at a time, and put together for those who go through them."""
 
@@ -152,6 +154,16 @@ class Together:
 def rows_of(largest: int) -> int:
     """How many features may be read together, were each as large as the largest, bytes with attributes."""
     return max(1, min(MOST_FEATURES, TOGETHER // max(largest, 1)))
+
+
+def rows_of_largest(sizes: Sequence[int]) -> int:
+    """How many rows may be read together, whichever these are: `sizes` has the largest, falling, in bytes."""
+    left = max(TOGETHER, sizes[0] + BESIDE) if sizes else 0
+    for rows, size in enumerate(sizes):
+        left -= size
+        if left < 0:
+            return rows
+    return MOST_FEATURES
 
 
 def joined(pieces: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

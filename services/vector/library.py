@@ -32,6 +32,8 @@ OPTIONS = {
     # A batch ends at so much of a column; for one larger feature most drivers fail.
     "OGR_ARROW_MEM_LIMIT": str(MAX_FEATURE_BYTES),
     "OGR_SQLITE_LOAD_EXTENSIONS": "",
+    # Else it has several batches of a GeoPackage in memory, for more work in all and little less time.
+    "OGR_GPKG_NUM_THREADS": "1",
     "GML_SKIP_RESOLVE_ELEMS": "ALL",
     # The driver's own way of streaming makes nonsense of null geometries, and of what follows them.
     "OGR_FLATGEOBUF_STREAM_BASE_IMPL": "YES",

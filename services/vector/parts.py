@@ -6,19 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from interfaces.errors import PermanentTaskError
-
 from . import (
+    chunking,
     encodings,
     feature_sizes,
     json_records,
     json_text,
-    library,
     parquet_pages,
     screening,
     sqlite_screening,
     text_records,
     workbooks,
+    xml_records,
 )
 
 DATABASES = frozenset({"GPKG", "SQLite"})
@@ -90,14 +89,13 @@ def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
 def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> int | None:
     """How many rows may be read together, where the file tells it and was not asked before."""
     if part.driver in DATABASES:
-        _screen_database(part, check, before=before)
+        sqlite_screening.screen_sqlite(part.path)
+        return None if before else sqlite_screening.rows_at_a_time(part.path, check)
     if before:
         return None
     rows = feature_sizes.rows_at_a_time(part.path, part.driver, check)
     if part.driver in XML:
-        for file in (part.path, part.path.with_suffix(".xsd")):
-            if file.exists():
-                screening.screen_xml(file, check)
+        rows = _screen_xml(part, check)
     if part.driver in workbooks.DRIVERS:
         workbooks.screen(part.path, check)
     if part.driver in JSON:
@@ -105,15 +103,15 @@ def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> i
     return rows
 
 
-def _screen_database(part: Part, check: Callable[[], None], *, before: bool) -> None:
-    sqlite_screening.screen_sqlite(part.path)
-    most = library.MAX_FEATURE_BYTES
-    if (
-        not before
-        and part.path.stat().st_size > most
-        and sqlite_screening.has_larger_values(part.path, most, check)
-    ):
-        raise PermanentTaskError(library.TOO_LARGE)
+def _screen_xml(part: Part, check: Callable[[], None]) -> int | None:
+    schema = part.path.with_suffix(".xsd")
+    if schema.exists():
+        screening.screen_xml(schema, check)
+    # A document that is read as a whole is bounded as such.
+    streamed = part.driver != "LIBKML" and part.path.stat().st_size > chunking.TOGETHER
+    records = xml_records.Records() if streamed else None
+    screening.screen_xml(part.path, check, records)
+    return records.rows if records else None
 
 
 def _in_utf8(part: Part, encoding: str, check: Callable[[], None]) -> Part:

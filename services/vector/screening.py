@@ -13,6 +13,7 @@ from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
+from .xml_records import Records
 
 HEAD_BYTES = 4096
 NAMED_BY_CRS = "the file is refused: its CRS names a file that PROJ would read"
@@ -89,23 +90,18 @@ def _link(text: str) -> str | None:
     return name if asked else None
 
 
-def screen_xml(path: Path, check: Callable[[], None]) -> None:
-    """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML."""
+def screen_xml(path: Path, check: Callable[[], None], records: Records | None = None) -> None:
+    """Raise `PermanentTaskError` for entities, for links that a reader would follow, and for bad XML.
+
+    `records` are told of its elements.
+    """
     with path.open("rb") as file:
-        screen_xml_of(file, check)
+        screen_xml_of(file, check, records)
 
 
-def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
+def screen_xml_of(file: IO[bytes], check: Callable[[], None], records: Records | None = None) -> None:
     """The same of an open file."""
-    parser = expat.ParserCreate()
-
-    def entity(name: str, *_: Any) -> None:
-        raise PermanentTaskError(f"the XML is refused: it declares the entity {name[:100]!r}")
-
-    def doctype(_: str, system_id: str | None, public_id: str | None, __: bool) -> None:
-        if system_id is not None or public_id is not None:
-            raise PermanentTaskError("the XML is refused: it refers to a document type elsewhere")
-
+    parser = _refusing()
     before = 0
 
     def start(name: str, _: dict[str, str]) -> None:
@@ -115,20 +111,41 @@ def screen_xml_of(file: IO[bytes], check: Callable[[], None]) -> None:
         if parser.CurrentByteIndex - before > MAX_FEATURE_BYTES:
             raise PermanentTaskError(TOO_LARGE)
         before = parser.CurrentByteIndex
+        if records is not None:
+            records.start(name, before)
 
-    parser.EntityDeclHandler = entity
-    parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = start
+    if records is not None:
+        known = records
+        parser.EndElementHandler = lambda _: known.end(parser.CurrentByteIndex)
     try:
         while block := file.read(BLOCK):
             check()
             parser.Parse(block, False)
+            if records is not None:
+                records.look(file.tell())
             # Of one element: it is in memory as a whole.
             if file.tell() - before > MAX_FEATURE_BYTES + BLOCK:
                 raise PermanentTaskError(TOO_LARGE)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise PermanentTaskError(f"the XML cannot be read: {error}") from error
+
+
+def _refusing() -> expat.XMLParserType:
+    """A parser that takes no entities, and no document type elsewhere."""
+
+    def entity(name: str, *_: Any) -> None:
+        raise PermanentTaskError(f"the XML is refused: it declares the entity {name[:100]!r}")
+
+    def doctype(_: str, system_id: str | None, public_id: str | None, __: bool) -> None:
+        if system_id is not None or public_id is not None:
+            raise PermanentTaskError("the XML is refused: it refers to a document type elsewhere")
+
+    parser = expat.ParserCreate()
+    parser.EntityDeclHandler = entity
+    parser.StartDoctypeDeclHandler = doctype
+    return parser
 
 
 def has_attribute(xml: bytes, element: str, attribute: str) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from interfaces import crs_references
 from interfaces.errors import PermanentTaskError
 
+from .chunking import MOST_FEATURES, TOGETHER, rows_of_largest
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
 from .screening import NAMED_BY_CRS
 
@@ -34,13 +35,21 @@ GEOMETRY_COLUMNS = """
 SELECT g.table_name, g.column_name FROM gpkg_geometry_columns g
 JOIN sqlite_master m ON lower(m.name) = lower(g.table_name) AND m.type = 'table'
 """
+FEATURES = """
+SELECT m.name FROM gpkg_geometry_columns g
+JOIN sqlite_master m ON lower(m.name) = lower(g.table_name) AND m.type IN ('table', 'view')
+"""
 TABLES = """
 SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'
-AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'idx_%' AND name NOT LIKE 'rtree_%'
+AND name NOT GLOB 'sqlite_*'
 """
-LARGER = "SELECT 1 FROM {table} NOT INDEXED WHERE {tests} LIMIT 1"
-IS_LARGER = "length({column}) > {size:d}"
-"""Of numbers it is that of their text, which is short, and sooner known than that they are numbers."""
+VIEWS = "SELECT name FROM sqlite_master WHERE type = 'view'"
+LARGEST = "SELECT {sizes} FROM {table} NOT INDEXED ORDER BY 1 DESC LIMIT {rows:d}"
+SIZE = (
+    """CASE typeof({0}) WHEN 'text' THEN length(CAST({0} AS BLOB)) WHEN 'blob' THEN length({0}) ELSE 8 END"""
+)
+"""Bytes of a value. Of a blob SQLite knows it without reading it; of a text `length` counts characters, and
+only up to the first that is zero."""
 NULLS = "SELECT count(*) FROM {table} WHERE {column} IS NULL"
 COUNTED = "SELECT count(*) FROM {table}"
 ROWS = "SELECT * FROM {table}"
@@ -64,7 +73,7 @@ MAY_GROW = re.compile(
 )
 """By which a value may be larger than those that it is made of, and twice as large at each step."""
 GENERATED = re.compile(r"\bAS\s*\(", re.IGNORECASE)
-"""A column that is computed: it is not among those whose values `has_larger_values` looks at."""
+"""A column that is computed: it is not among those whose values `rows_at_a_time` looks at."""
 UNKNOWN = "no such function"
 FROM = re.compile(r"\bFROM\b(.*?)(\bWHERE\b|\bGROUP\b|\bORDER\b|\bLIMIT\b|$)", re.IGNORECASE | re.DOTALL)
 SELECT = re.compile(r"\b(SELECT|VALUES|JOIN|UNION)\b", re.IGNORECASE)
@@ -209,36 +218,60 @@ def looked_over(path: Path, layer: str, check: Callable[[], None]) -> tuple[int,
     return int(rows), {name: count for name, count in zip(tests, found, strict=True) if count}
 
 
-def has_larger_values(path: Path, size: int, check: Callable[[], None]) -> bool:
-    """Whether a table with features has a value of more bytes. None of those is read, only how long it is."""
+def rows_at_a_time(path: Path, check: Callable[[], None]) -> int | None:
+    """How many rows of any layer may be read together, in whatever order; None for a small file.
+
+    As many as if the largest ones followed one another: a condition, an index or a view may bring them
+    together. Raises `PermanentTaskError` for one that would not be read within bounds of memory.
+    """
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+            # A view may have a row of a table any number of times.
+            if path.stat().st_size <= TOGETHER and not database.execute(VIEWS).fetchone():
+                return None
             # What it raises ends the query, and whoever goes on asks again.
             database.set_progress_handler(check, SQLITE_STEPS)
             # Of a text SQLite must read all to tell its length: then it says that it may not.
-            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(size, LEAST_LENGTH))
-            return any(_has_larger(database, table, size) for table in _tables(database))
-    except sqlite3.DataError:
-        return True
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(MAX_FEATURE_BYTES, LEAST_LENGTH))
+            return min((_rows_of(database, name) for name in _layers(database)), default=None)
+    except sqlite3.DataError as error:
+        raise PermanentTaskError(TOO_LARGE) from error
     except sqlite3.Error:
         # GDAL says what is wrong with it.
-        return False
+        return None
 
 
-def _tables(database: sqlite3.Connection) -> list[str]:
-    """Those of a GeoPackage that have features; else all."""
+def _layers(database: sqlite3.Connection) -> list[str]:
+    """What has features in a GeoPackage; else all tables and views."""
     try:
-        found = database.execute(GEOMETRY_COLUMNS).fetchall()
+        found = database.execute(FEATURES).fetchall()
     except sqlite3.OperationalError:
-        found = database.execute(TABLES).fetchall()
-    return [str(row[0]) for row in found]
+        found = database.execute(TABLES).fetchall() + database.execute(VIEWS).fetchall()
+    return [str(name) for (name,) in found]
 
 
-def _has_larger(database: sqlite3.Connection, table: str, size: int) -> bool:
-    columns = database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
-    tests = [IS_LARGER.format(column=_quoted(column[1]), size=size) for column in columns]
-    query = LARGER.format(table=_quoted(table), tests=" OR ".join(tests))
-    return database.execute(query).fetchone() is not None
+def _rows_of(database: sqlite3.Connection, layer: str) -> int:
+    try:
+        found = _largest(database, layer)
+    except sqlite3.OperationalError as error:
+        tables = [str(name) for (name,) in database.execute(TABLES)]
+        if UNKNOWN not in str(error) or layer in tables:
+            raise
+        # A view that asks GDAL has the columns of one table, and its rows (`_is_simple`).
+        return min((_rows_of(database, table) for table in tables), default=MOST_FEATURES)
+    if found and found[0] > MAX_FEATURE_BYTES:
+        raise PermanentTaskError(TOO_LARGE)
+    return rows_of_largest(found)
+
+
+def _largest(database: sqlite3.Connection, layer: str) -> list[int]:
+    """Bytes of the largest rows of a table or view, falling."""
+    columns = database.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
+    # An id is nothing but a number, whatever there is in its place.
+    counted = [str(name) for _, name, kind, *_, key in columns if not (key and kind.upper() == "INTEGER")]
+    sizes = " + ".join(map(SIZE.format, map(_quoted, counted)))
+    query = LARGEST.format(sizes=sizes or 0, table=_quoted(layer), rows=MOST_FEATURES)
+    return [int(size) for (size,) in database.execute(query)]
 
 
 def _quoted(name: object) -> str:

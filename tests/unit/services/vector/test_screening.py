@@ -227,33 +227,6 @@ def test_documents_that_must_be_in_memory_as_a_whole_are_bounded(
         screening.refuse_large_document(path, driver)
 
 
-def test_large_values_of_a_geopackage_are_found_without_reading_them(tmp_path: Path) -> None:
-    path = tmp_path / "a.gpkg"
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(
-            """
-            CREATE TABLE gpkg_geometry_columns (table_name, column_name);
-            CREATE TABLE "a ""b" ("g""h" blob);
-            CREATE VIEW endless AS WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
-            SELECT x AS g FROM n;
-            INSERT INTO gpkg_geometry_columns VALUES ('endless', 'g'), ('A "b', 'g"h'), ('none', 'g');
-            INSERT INTO "a ""b" VALUES (zeroblob(1000)), (NULL), (zeroblob(2000));
-            """
-        )
-    assert sqlite_screening.has_larger_values(path, 1999, nothing)
-    assert not sqlite_screening.has_larger_values(path, 2000, nothing)
-
-
-@pytest.mark.parametrize(("size", "larger"), [(1_100_000, True), (1_000_000, False)])
-def test_a_large_text_in_any_column_of_a_database_is_found(tmp_path: Path, size: int, larger: bool) -> None:
-    path = tmp_path / "a.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE a (geom blob, n integer)")
-        database.execute("INSERT INTO a VALUES (zeroblob(9), 1), (NULL, ?)", ["x" * size])
-        database.commit()
-    assert sqlite_screening.has_larger_values(path, 1_050_000, nothing) is larger
-
-
 def test_a_view_of_more_rows_than_anybody_reads_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
