@@ -23,7 +23,7 @@ from interfaces.layers import (
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import json_text, points, xml_values
+from . import json_text, points, wkb, xml_values
 from .areas import area_in
 from .casting import cast, numbers
 from .columns import arrow, arrow_type, dated, unread_numbers, unstorable
@@ -265,8 +265,10 @@ class ChunkLoad:
         fid, geometry = self._features.fid, self._features.geometry
         assert geometry is not None
         feature = str(batch.column(fid)[number].as_py()) if fid is not None else str(self._first + place)
-        wkb = batch.column(geometry)[number].as_py()
-        return Rejected(self._source, self._layer, feature, reason, wkb)
+        read: bytes | None = batch.column(geometry)[number].as_py()
+        if read is not None and (reason.endswith(xml_values.NO_COORDINATES) or not wkb.is_whole(read)):
+            read = None
+        return Rejected(self._source, self._layer, feature, reason, read)
 
 
 def _placed(plan: TablePlan, features: Stream) -> list[tuple[int | None, ColumnType, ColumnType]]:

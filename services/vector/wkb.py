@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ FAMILIES: dict[int, Family] = {
 }
 SINGLE = frozenset({1, 2, 3, 8, 9, 10, 13, 14})
 COLLECTION = 7
+OF_VERTICES, OF_RINGS = frozenset({2, 8, 13}), frozenset({3, 17})
+"""Kinds that have vertices, and lists of them; others but points have geometries."""
+MAX_NESTED = 32
 CURVES = range(8, 15)
 EWKB_Z, EWKB_M, EWKB_SRID = 0x80000000, 0x40000000, 0x20000000
 """Bits of PostGIS's and of old software's WKB."""
@@ -112,6 +116,40 @@ def _has_curves(collection: bytes) -> bool:
         # GEOS reads them, and the library has no objects for them.
         return True
     return False
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether it is WKB of any kind of geometry, with all that its counts say and nothing after it."""
+    try:
+        return _end(data, 0, MAX_NESTED) == len(data)
+    except (struct.error, ValueError):
+        return False
+
+
+def _end(data: bytes, at: int, nested: int) -> int:
+    """Where the geometry that begins there ends. Raises `ValueError` or `struct.error` if none does."""
+    if data[at : at + 1] not in (b"\0", b"\1") or not nested:
+        raise ValueError(at)
+    order = "<" if data[at] else ">"
+    [code] = struct.unpack_from(f"{order}I", data, at + 1)
+    at += 9 if code & EWKB_SRID else 5
+    kind, dimensions = iso(code) % 1000, iso(code) // 1000
+    vertex = 8 * (2, 3, 3, 4)[dimensions] if dimensions < 4 else 0
+    if kind not in NAMES or not vertex:
+        raise ValueError(code)
+    if kind == 1:
+        return at + vertex
+    [count] = struct.unpack_from(f"{order}I", data, at)
+    at += 4
+    if kind in OF_VERTICES:
+        return int(at + count * vertex)
+    for _ in range(count):
+        if kind in OF_RINGS:
+            [vertices] = struct.unpack_from(f"{order}I", data, at)
+            at += 4 + vertices * vertex
+        else:
+            at = _end(data, at, nested - 1)
+    return at
 
 
 def lengths_and_orders(array: pa.Array) -> tuple[Any, Any]:

@@ -28,6 +28,7 @@ MARK = "\u2060cannot be read: "
 """Begins the id of a feature that cannot be read as the file has it; the reasons follow, as JSON."""
 ID_FIELDS = {"LIBKML": ("id",), "GML": ("gml_id", "fid")}
 """What GDAL calls the id, of drivers whose files are looked into."""
+NO_COORDINATES = "are no coordinates"
 MAX_WRONG = 200_000
 SHOWN = 100
 PLACEMARK = "Placemark"
@@ -159,7 +160,7 @@ class _Values:
             own_signs = not one.attributes.keys().isdisjoint({"decimal", "cs", "ts"})
             if own_signs or pattern.fullmatch(text):
                 return None
-            return "", f"its geometry cannot be read: {text.strip()[:SHOWN]!r} are no coordinates"
+            return "", f"its geometry cannot be read: {text.strip()[:SHOWN]!r} {NO_COORDINATES}"
         name, kind = self._declared(one, feature)
         if kind is None or (text.strip() and _fits(text, kind)):
             return None

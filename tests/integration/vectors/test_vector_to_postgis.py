@@ -343,7 +343,7 @@ def test_text_that_is_no_geometry_is_rejected_and_not_taken_for_null(depot: Depo
     depot.load(blob="b.csv", assume_crs="EPSG:4326")
     reasons = depot.world.rows("SELECT layer, reason FROM geo.rejected_features ORDER BY layer")
     assert [(row["layer"], row["reason"]) for row in reasons] == [
-        ("a", "column 'lon' is no number"),
+        ("a", "column 'lon': 'east' does not fit into double"),
         ("b", "'POINT (a b)' cannot be read as a geometry"),
     ]
 
