@@ -11,6 +11,7 @@ from interfaces.errors import PermanentTaskError
 from services.budget import size_text
 
 from . import archives, screening, texts
+from .shared_texts import SharedTexts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 DRIVERS = texts.WORKBOOKS
 MAX_XML = 96 * 1024**2
 """Bytes of a workbook's XML: GDAL keeps its sheets in memory, in about twice as many."""
+TIMES_ITS_SIZE = 2
+MAX_MEMORY = 224 * 1024**2
+"""Bytes that sheets may take, with a copy of each text for each cell of Excel's that shares it."""
+SHARING = (".xlsx", ".xlsm")
 WORKBOOK = "xl/workbook.xml"
 FROM_1904 = 1462
 """Days between the two days from which Excel counts (ECMA-376, part 1, 18.17.4.1)."""
@@ -45,6 +50,20 @@ def screen(path: Path, check: Callable[[], None]) -> None:
             except archives.WRONG_ZIP as error:
                 name = member.filename[:200]
                 raise PermanentTaskError(f"{name!r} of the workbook cannot be read: {error}"[:500]) from error
+        if path.suffix in SHARING:
+            shared = SharedTexts()
+            for member in parts:
+                with archive.open(member) as part:
+                    shared.look(part, check)
+            _refuse_copies(shared.copied, size)
+
+
+def _refuse_copies(copied: int, size: int) -> None:
+    if copied + TIMES_ITS_SIZE * size > MAX_MEMORY:
+        raise PermanentTaskError(
+            f"the workbook has {size_text(copied)} of texts, counted for each cell that has one, and its "
+            f"sheets would take more than {size_text(MAX_MEMORY)} of memory: save them as CSV"
+        )
 
 
 def days_later(path: Path) -> int | None:

@@ -29,10 +29,6 @@ DRIVERS = {
     "mif": "MapInfo File",
     "sqlite": "SQLite",
     "gml": "GML",
-    "kml": "LIBKML",
-    "gdb": "OpenFileGDB",
-    "ods": "ODS",
-    "xlsx": "XLSX",
 }
 TEXTS = ("first", "second", "third")
 CRS = {"primary_column": "geom", "version": "1.1.0", "columns": {"geom": {"encoding": "WKB"}}}

@@ -32,7 +32,7 @@ LARGE = [
 ]
 """Format, features, corners of each: some 2 GB, but for Parquet, which compresses them."""
 TOGETHER = ("gpkg", "fgb", "geojsonl", "parquet")
-TEXTS = ("gpkg", "sqlite", "fgb", "geojsonl", "geojson", "gml", "gdb")
+TEXTS = ("gpkg", "sqlite", "fgb", "geojsonl", "geojson", "gml")
 
 
 @pytest.mark.parametrize(("kind", "features", "corners"), LARGE, ids=lambda value: str(value))

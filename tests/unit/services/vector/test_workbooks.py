@@ -168,3 +168,21 @@ def test_what_is_no_workbook_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"id,lon,lat")
     with pytest.raises(PermanentTaskError, match="is not a zip file that can be read"):
         workbooks.screen(path, nothing)
+
+
+def test_a_text_that_many_cells_share_is_counted_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbooks, "MAX_MEMORY", 500_000)
+    numbers = [1.5] * 200
+    for name, text, refused in (("a", "é" * 2_500, True), ("b", "short", False)):
+        table = pyarrow.table({"lon": numbers, "lat": numbers, "said": [text] * 200})
+        path = workbook(tmp_path / f"{name}.xlsx", ("Places", table))
+        assert path.stat().st_size < 20_000
+        if refused:
+            with pytest.raises(
+                PermanentTaskError, match=r"the workbook has 970\.\d KiB of texts, counted for"
+            ):
+                workbooks.screen(path, nothing)
+        else:
+            workbooks.screen(path, nothing)
