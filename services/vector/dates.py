@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from interfaces.layers import ColumnType
+
 from .sqlite_screening import SQLITE_STEPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+KINDS: frozenset[ColumnType] = frozenset({"date", "timestamp", "timestamptz"})
 TYPES = frozenset({"DATE", "DATETIME", "TIMESTAMP"})
 ODD = """({0} IS NOT NULL AND (typeof({0}) <> 'text'
 OR {0} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
@@ -35,6 +38,7 @@ WRITTEN = re.compile(
     r"(?:[T ]([01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d*)?)?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?\s*"
 )
 """What GDAL reads rightly."""
+DAY = re.compile(r"\s*(\d{4})[-/](\d\d)[-/](\d\d)")
 SHOWN = 100
 
 
@@ -74,6 +78,18 @@ class Misread:
         if isinstance(value, float) and self.julian:
             return True
         return is_date(value) if isinstance(value, str) else value is None
+
+
+def is_no_day(text: str) -> bool:
+    """Whether it begins with a day that no calendar has, of which GDAL makes one of the next month."""
+    written = DAY.match(text)
+    if written is None:
+        return False
+    try:
+        date(*map(int, written.groups()))
+    except ValueError:
+        return True
+    return False
 
 
 def is_date(text: str) -> bool:

@@ -152,14 +152,16 @@ def stream(
             arguments["datetime_as_string"] = bool(zoned)
             from pyogrio.raw import open_arrow
 
-            with _declared(layer, options, texted, as_text) as (columns, numbers):
+            with _declared(layer, options, texted, as_text) as (about, numbers):
                 meta, capsule = stack.enter_context(
                     open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
                 )
             found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
             asked = [name for name in odd_dates if name in found_.names]
             if layer.part.driver == "CSV" and not geometry_only:
-                found_.misread = stack.enter_context(surplus(layer.part.path, columns))
+                every = zip(found_.places, found_.names, found_.types, strict=True)
+                days = {place - FID - 1: name for place, name, kind in every if kind in dates.KINDS}
+                found_.misread = stack.enter_context(surplus(layer.part.path, about["fields"], days))
             elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
@@ -238,20 +240,20 @@ def _is_placed_here(layer: Layer, texted: texts.TextGeometry | None) -> bool:
 @contextmanager
 def _declared(
     layer: Layer, options: ReadOptions, texted: texts.TextGeometry | None, as_text: Collection[str]
-) -> Iterator[tuple[list[str], dict[int, ColumnType]]]:
-    """All columns of a table, and by place in a batch the types of those of numbers that are read as text.
+) -> Iterator[tuple[dict[str, Any], dict[int, ColumnType]]]:
+    """What GDAL says of a table, and by place in a batch the types of those of numbers that are read as text.
 
     Not of one with a condition, which is about what they look like.
     """
     if texted is None:
-        yield [], {}
+        yield {}, {}
         return
     about = described(layer)
     numbers = texts.numbers(about, texted, as_text)
     declared = None
     if layer.part.driver == "CSV" and options.where is None:
         declared = texts.declare(layer.part.path, about, numbers, as_text)
-    yield list(about["fields"]), {FID + 1 + place: kind for place, kind in numbers.items()}
+    yield about, {FID + 1 + place: kind for place, kind in numbers.items()}
     if declared is not None:
         # Whoever opens it next is to see the types that GDAL finds.
         declared.unlink()

@@ -1,14 +1,18 @@
-"""Rows of a table of text with more values than it has columns, which GDAL leaves out without a word."""
+"""Rows of a table of text with more values than it has columns, or with days that are in no calendar.
+
+GDAL leaves out the ones, and makes others of the others, without a word.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import dates
 from .library import MAX_FEATURE_BYTES
 from .texts import delimiter
 
@@ -26,6 +30,8 @@ class Surplus:
 
     rows_: Iterator[list[str]]
     columns: int
+    days: Mapping[int, str]
+    """The names of columns of dates and times, by place."""
     number: int = 0
     """Of the row that was read last."""
 
@@ -36,22 +42,31 @@ class Surplus:
         found: dict[int, str] = {}
         while self.number < last and (row := next(self.rows_, None)) is not None:
             self.number += 1
-            over = row[self.columns :]
-            if self.number in places and any(over):
-                found[places[self.number]] = (
-                    f"the row has {len(row)} values for {self.columns} columns, and there is none for "
-                    f"{next(filter(None, over))[:SHOWN]!r}"
-                )
+            reason = self._wrong(row) if self.number in places else None
+            if reason is not None:
+                found[places[self.number]] = reason
         return found
+
+    def _wrong(self, row: list[str]) -> str | None:
+        over = next(filter(None, row[self.columns :]), None)
+        if over is not None:
+            return (
+                f"the row has {len(row)} values for {self.columns} columns, and there is none for "
+                f"{over[:SHOWN]!r}"
+            )
+        for place, name in self.days.items():
+            if place < len(row) and dates.is_no_day(row[place]):
+                return f"column {name!r}: {row[place][:SHOWN]!r} is no date"
+        return None
 
 
 @contextmanager
-def surplus(path: Path, names: Sequence[str]) -> Iterator[Surplus]:
+def surplus(path: Path, names: Sequence[str], days: Mapping[int, str]) -> Iterator[Surplus]:
     """What finds such rows of a table in UTF-8 with these columns, while the block runs."""
     csv.field_size_limit(MAX_FEATURE_BYTES)
     # A quote that no quote closes, or another sign, is as GDAL has it.
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = (row for row in csv.reader(file, delimiter=delimiter(path)) if row)
-        if names[:1] != [NUMBERED]:
+        if names[0] != NUMBERED:
             next(rows, None)
-        yield Surplus(rows, len(names))
+        yield Surplus(rows, len(names), days)

@@ -50,7 +50,6 @@ KML_TYPES: dict[str, ColumnType] = {
     **dict.fromkeys(("bool", "boolean"), "boolean"),
 }
 """Of fields of a Schema (KML 2.3, 9.8); others are texts."""
-TIMES: frozenset[ColumnType] = frozenset({"date", "timestamp", "timestamptz"})
 KML_TIMES = {"when": "timestamp", "begin": "begin", "end": "end"}
 """Elements, and what GDAL calls their columns."""
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -167,7 +166,7 @@ class _Values:
         if not text.strip():
             # GDAL makes 0 of it.
             return name, ""
-        what = "whole date" if kind in TIMES else casting.SPELLED.get(kind, kind)
+        what = "whole date" if kind in dates.KINDS else casting.SPELLED.get(kind, kind)
         return name, f"column {name!r}: {text.strip()[:SHOWN]!r} is no {what}"
 
     def _declared(self, one: _Open, feature: _Feature) -> tuple[str, ColumnType | None]:
@@ -185,7 +184,7 @@ class _Values:
 
 
 def _fits(text: str, kind: ColumnType) -> bool:
-    if kind in TIMES:
+    if kind in dates.KINDS:
         return dates.is_date(text)
     try:
         casting.CASTS[kind](text)

@@ -44,3 +44,16 @@ def test_a_table_without_names_has_its_first_row_looked_at_too(tmp_path: Path) -
     path.write_text("1,2\n1,2,3\n")
     made = written(path, csv={"x": "field_1", "y": "field_2"}, assume_crs="EPSG:4326")
     assert list(made.reasons()) == ["2"]
+
+
+def test_a_day_that_is_in_no_calendar_rejects_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "lon,lat,d,t\n1,2,2024-02-30,\n1,2,,2024/02/31 10:00\n1,2,2024-02-29,2024-02-29 10:00\n1\n"
+    )
+    reasons = {"1": "column 'd': '2024-02-30' is no date", "2": "column 't': '2024/02/31 10:00' is no date"}
+    made = written(path)
+    assert made.reasons() == reasons | {"4": "column 'lat' has no coordinate"}
+    assert [str(one) for one in made.column("d")] == ["2024-02-29"]
+    # As a text it is what it is.
+    assert written(path, column_types={"d": "text"}).column("d") == ["2024-02-30", "2024-02-29"]
