@@ -1,6 +1,6 @@
 """Values in KML and GML that GDAL reads as others: coordinates, numbers and times that are none.
 
-It makes 0 of a number that is none, nothing of a year that is no day, and half a point, or no feature at all,
+It makes 0 of a number that is none, nothing of a year, and half a point, or no feature at all,
 of coordinates, all without a word. Such features are marked where GDAL hands it on: in their id.
 """
 
@@ -52,6 +52,8 @@ KML_TYPES: dict[str, ColumnType] = {
 """Of fields of a Schema (KML 2.3, 9.8); others are texts."""
 KML_TIMES = {"when": "timestamp", "begin": "begin", "end": "end"}
 """Elements, and what GDAL calls their columns."""
+PERIOD = re.compile(r"\s*(?P<year>[0-9]{4})(?:-(?P<month>0[1-9]|1[0-2]))?\s*")
+"""A year or a month, which KML has for times too (gYear and gYearMonth). GDAL reads days only."""
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 TUPLE = rf"{NUMBER}\s*,\s*{NUMBER}(?:\s*,(?:\s*{NUMBER})?)?(?![^\s])"
 COORDINATES: Mapping[str, re.Pattern[str]] = {
@@ -88,8 +90,8 @@ class _Feature:
     depth: int
     reasons: dict[str, str] = field(default_factory=dict)
     """By column, "" for the geometry."""
-    blank: list[tuple[int, int, bool]] = field(default_factory=list)
-    """Where its elements begin and end whose text is wrong, and whether they are of the geometry."""
+    changes: list[tuple[int, int, str | None]] = field(default_factory=list)
+    """Where elements begin and end whose text is not for GDAL, and what to put there; None: no element."""
 
 
 class _Values:
@@ -137,17 +139,21 @@ class _Values:
         if feature is None:
             return
         if len(self._path) == feature.depth:
-            if feature.blank:
+            if feature.changes:
                 self.wrong.append(feature)
             self._feature = None
         elif not one.nested:
             text = "".join(one.text)
+            place = one.start, self.parser.CurrentByteIndex
+            if self._is_kml and one.name in KML_TIMES and (period := PERIOD.fullmatch(text)):
+                feature.changes.append((*place, f"{period['year']}-{period['month'] or '01'}-01"))
+                return
             wrong = self._wrong(one, text, feature)
             if wrong is not None:
                 column, reason = wrong
                 if reason:
                     feature.reasons.setdefault(column, reason)
-                feature.blank.append((one.start, self.parser.CurrentByteIndex, not column))
+                feature.changes.append((*place, None if column else ""))
 
     def _wrong(self, one: _Open, text: str, feature: _Feature) -> tuple[str, str] | None:
         """The column, and why its text is not read as it is; "" where it says nothing."""
@@ -206,7 +212,8 @@ def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]])
             values.parser.Parse(block, False)
             if len(values.wrong) > MAX_WRONG or (marked and values.wrong):
                 reason = next(
-                    (reason for one in values.wrong for reason in one.reasons.values()), "a number is empty"
+                    (reason for one in values.wrong for reason in one.reasons.values()),
+                    "numbers are empty, or times have no day",
                 )
                 raise PermanentTaskError(f"its features cannot be read as they are written: {reason}")
         values.parser.Parse(b"", True)
@@ -237,11 +244,11 @@ def _rewrite(file: IO[bytes], target: IO[bytes], wrong: list[_Feature]) -> None:
         _copy(file, target, feature.start)
         tag = _tag(file)
         target.write(_with_id(tag, MARK + json.dumps(feature.reasons)) if feature.reasons else tag)
-        for start, end, of_geometry in feature.blank:
+        for start, end, put in feature.changes:
             _copy(file, target, start)
             tag = _tag(file)
-            if of_geometry:
-                target.write(tag)
+            if put is not None:
+                target.write(tag + put.encode("ascii"))
                 file.seek(end)
             elif not tag.endswith(b"/>"):
                 file.seek(end)

@@ -109,7 +109,7 @@ def test_a_value_that_is_not_of_its_declared_type_is_rejected(
     )
 
 
-@pytest.mark.parametrize("value", ["2024", "2024-05", "noon", "2024-02-30"])
+@pytest.mark.parametrize("value", ["24", "2024-13", "noon", "2024-02-30"])
 def test_a_time_of_which_no_day_is_given_is_rejected(tmp_path: Path, value: str) -> None:
     times = [
         f"<TimeSpan><begin>{one}</begin></TimeSpan>" for one in (value, "2024-05-01", "2024-05-01T10:00:00Z")
@@ -122,8 +122,19 @@ def test_a_time_of_which_no_day_is_given_is_rejected(tmp_path: Path, value: str)
     ]
 
 
+def test_a_year_or_a_month_is_its_first_day(tmp_path: Path) -> None:
+    spans = [
+        "<TimeSpan><begin>1959</begin><end> 1960-07 </end></TimeSpan>",
+        "<TimeSpan><begin>1959-02-03</begin></TimeSpan>",
+    ]
+    made = written(kml(tmp_path / "a.kml", *map(placemark, spans)))
+    assert made.reasons() == {}
+    assert [str(one)[:10] for one in made.column("begin")] == ["1959-01-01", "1959-02-03"]
+    assert [str(one)[:10] for one in made.column("end_")] == ["1960-07-01", "None"]
+
+
 def test_a_column_that_is_left_out_rejects_nothing(tmp_path: Path) -> None:
-    time = "<TimeStamp><when>2024</when></TimeStamp>"
+    time = "<TimeStamp><when>noon</when></TimeStamp>"
     path = kml(tmp_path / "a.kml", placemark(f"<name>x</name>{time}"), placemark(time, "y"))
     made = written(path, columns=["Name"])
     assert (made.column("name"), list(made.reasons())) == (["x"], ["2"])
