@@ -103,6 +103,11 @@ def fitted_profile(profile: CogProfile, width: int, height: int) -> tuple[CogPro
     return changed, [f"{note}, {why}" for note in notes]
 
 
+def overview_block(block_size: int) -> int:
+    """Pixels on a side of the blocks that GDAL gives overviews, where the full resolution has these."""
+    return block_size if block_size in BLOCK_SIZES else OTHER_OVERVIEW_BLOCK
+
+
 def untiled_level(width: int, height: int, block_size: int, count: int) -> int | None:
     """The first level, 0 for full resolution, that rio-cogeo takes for untiled.
 
@@ -111,7 +116,7 @@ def untiled_level(width: int, height: int, block_size: int, count: int) -> int |
     """
     for level in range(count + 1):
         factor = 2**level
-        block = block_size if level == 0 or block_size in BLOCK_SIZES else OTHER_OVERVIEW_BLOCK
+        block = block_size if level == 0 else overview_block(block_size)
         widths = {max(width // factor, 1), -(-width // factor)}
         if block in widths and max(*widths, -(-height // factor)) > STRICT_SIDE:
             return level
