@@ -57,7 +57,8 @@ def creation_options(profile: CogProfile, pixels: Pixels, overviews: OverviewRes
         "COMPRESS": compression.upper(),
         "BLOCKSIZE": str(profile.block_size),
         "BIGTIFF": profile.bigtiff.upper(),
-        "OVERVIEW_RESAMPLING": overviews.upper(),
+        # GDAL's names have no underscores: CUBICSPLINE.
+        "OVERVIEW_RESAMPLING": overviews.upper().replace("_", ""),
         **_overview_options(profile, pixels, overviews),
     }
     if compression in PREDICTED:
