@@ -198,8 +198,8 @@ def test_an_icc_profile_is_kept(tmp_path: Path) -> None:
 
 def test_control_points_are_kept_where_that_is_asked(tmp_path: Path) -> None:
     points = [
-        GroundControlPoint(row=r, col=c, x=10 + c / 100, y=50 - r / 100, z=1.0)
-        for r, c in ((0, 0), (0, 600), (700, 0))
+        GroundControlPoint(row=r, col=c, x=10 + c / 700, y=50 - r / 700, z=1 / 3)
+        for r, c in ((0, 1 / 3), (1 / 7, 600), (700, 0))
     ]
     path = write_raster(tmp_path / "a.tif", BIG, crs=None, transform=None)
     with rasterio.open(path, "r+") as dataset:
