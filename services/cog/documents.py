@@ -21,6 +21,7 @@ from interfaces.rasters import Scaling
 
 from . import domains
 from .alpha import alpha_as_mask
+from .precision import in_full
 from .virtual import Window, gdal_type, number
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def of_source(dataset: DatasetReader, scratch: Path) -> Element:
     for name in root.iter("SourceFilename") if dataset.driver != "VRT" else ():
         name.text = dataset.name
         name.set("relativeToVRT", "0")
+    in_full(root, dataset)
     # How the source stores its pixels says nothing about how the output does.
     _remove_metadata(root, "IMAGE_STRUCTURE")
     for band in root.findall(BAND):

@@ -27,6 +27,8 @@ from interfaces.conversions import ConversionPlan
 from interfaces.errors import ContractViolation, PermanentTaskError
 from repositories.ahead import ahead
 
+from .profile import overview_block
+
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
@@ -84,9 +86,15 @@ def tile_encoding(plan: ConversionPlan) -> tuple[dict[str, str], dict[str, str]]
 
 
 def shared_factors(plan: ConversionPlan, factors: list[int]) -> list[int]:
-    """The factors of overviews of which a block shows one tile only; 1 is the full resolution."""
+    """The factors of overviews of which a block shows one tile only; 1 is the full resolution.
+
+    Of blocks whose sides are no power of two, only that one: GDAL gives overviews others, so that their
+    blocks are not counted as those of the full resolution are.
+    """
     block = int(plan.creation["BLOCKSIZE"])
     assert plan.tile_size is not None
+    if overview_block(block) != block:
+        return [1]
     return [factor for factor in (1, *factors) if plan.tile_size % (block * factor) == 0]
 
 

@@ -234,7 +234,10 @@ def _is_nan(value: float | None) -> bool:
 
 def _metadata_notes(dataset: DatasetReader) -> list[str]:
     lost = lost_domains(dataset)
-    return [f"metadata of these domains is not kept: {', '.join(lost[:MAX_LISTED])}"] if lost else []
+    notes = [f"metadata of these domains is not kept: {', '.join(lost[:MAX_LISTED])}"] if lost else []
+    if dataset.driver == "GTiff" and (pages := len(dataset.subdatasets)) > 1:
+        notes.append(f"only the first of {pages} rasters in the file is converted")
+    return notes
 
 
 def _bands(dataset: DatasetReader, options: CogOptions) -> _Bands:

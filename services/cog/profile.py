@@ -57,7 +57,8 @@ def creation_options(profile: CogProfile, pixels: Pixels, overviews: OverviewRes
         "COMPRESS": compression.upper(),
         "BLOCKSIZE": str(profile.block_size),
         "BIGTIFF": profile.bigtiff.upper(),
-        "OVERVIEW_RESAMPLING": overviews.upper(),
+        # GDAL's names have no underscores: CUBICSPLINE.
+        "OVERVIEW_RESAMPLING": overviews.upper().replace("_", ""),
         **_overview_options(profile, pixels, overviews),
     }
     if compression in PREDICTED:
@@ -103,6 +104,11 @@ def fitted_profile(profile: CogProfile, width: int, height: int) -> tuple[CogPro
     return changed, [f"{note}, {why}" for note in notes]
 
 
+def overview_block(block_size: int) -> int:
+    """Pixels on a side of the blocks that GDAL gives overviews, where the full resolution has these."""
+    return block_size if block_size in BLOCK_SIZES else OTHER_OVERVIEW_BLOCK
+
+
 def untiled_level(width: int, height: int, block_size: int, count: int) -> int | None:
     """The first level, 0 for full resolution, that rio-cogeo takes for untiled.
 
@@ -111,7 +117,7 @@ def untiled_level(width: int, height: int, block_size: int, count: int) -> int |
     """
     for level in range(count + 1):
         factor = 2**level
-        block = block_size if level == 0 or block_size in BLOCK_SIZES else OTHER_OVERVIEW_BLOCK
+        block = block_size if level == 0 else overview_block(block_size)
         widths = {max(width // factor, 1), -(-width // factor)}
         if block in widths and max(*widths, -(-height // factor)) > STRICT_SIDE:
             return level

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy
 import pytest
@@ -16,12 +17,21 @@ from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
 from interfaces.errors import ContractViolation, PermanentTaskError, TaskCancelled
+from interfaces.rasters import OverviewResampling
 from services.cog.conversion import convert
 from tests.unit.services.rasters import write_raster
 
 from .making import cog_of, make, plan_of
 
 BIG = numpy.arange(700 * 600, dtype="uint16").reshape(1, 700, 600)
+
+
+@pytest.mark.parametrize("resampling", get_args(OverviewResampling))
+def test_overviews_are_made_by_each_resampling_that_can_be_asked_for(tmp_path: Path, resampling: str) -> None:
+    path = write_raster(tmp_path / "a.tif", BIG)
+
+    with cog_of(path, profile={"overview_resampling": resampling}) as cog:
+        assert cog.overviews(1) == [2]
 
 
 DATA_TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
@@ -188,8 +198,8 @@ def test_an_icc_profile_is_kept(tmp_path: Path) -> None:
 
 def test_control_points_are_kept_where_that_is_asked(tmp_path: Path) -> None:
     points = [
-        GroundControlPoint(row=r, col=c, x=10 + c / 100, y=50 - r / 100, z=1.0)
-        for r, c in ((0, 0), (0, 600), (700, 0))
+        GroundControlPoint(row=r, col=c, x=10 + c / 700, y=50 - r / 700, z=1 / 3)
+        for r, c in ((0, 1 / 3), (1 / 7, 600), (700, 0))
     ]
     path = write_raster(tmp_path / "a.tif", BIG, crs=None, transform=None)
     with rasterio.open(path, "r+") as dataset:

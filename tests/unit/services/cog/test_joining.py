@@ -115,6 +115,23 @@ def test_a_cog_of_tiles_is_byte_for_byte_what_gdal_writes_over_them(
     validate(str(target))
 
 
+def test_blocks_that_are_no_power_of_two_are_taken_without_those_of_overviews(
+    tmp_path: Path, written_by_gdal: Any, compressed_again: list[bool]
+) -> None:
+    """Which GDAL makes of 128 pixels then."""
+    path = raster(tmp_path / "a.tif")
+    plan = planned(path, block_size=144).model_copy(update={"tile_size": 288})
+    tiles = tiles_of(tmp_path, plan, path)
+    target = tmp_path / "joined.tif"
+
+    assemble(plan, [str(tile) for tile in tiles], str(target), threads=1)
+
+    assert conversion.shared_factors(plan) == [1]
+    assert compressed_again == [False]
+    assert target.read_bytes() == written_by_gdal(plan, tiles, tmp_path / "written.tif")
+    validate(str(target))
+
+
 def test_the_last_pixels_of_overviews_are_made_of_what_is_left(tmp_path: Path) -> None:
     data = numpy.full((1, 1101, 1301), 9, "uint8")
     path = write_raster(tmp_path / "a.tif", data)

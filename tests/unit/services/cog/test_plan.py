@@ -164,6 +164,17 @@ def test_nodata_without_a_number_in_json(tmp_path: Path, value: float, said: str
     assert type(plan).model_validate_json(plan.model_dump_json()) == plan
 
 
+def test_pages_that_are_not_converted_are_noted(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", BIG)
+    note = "only the first of 2 rasters in the file is converted"
+    assert note not in plan_of(path).notes
+
+    rasterio.shutil.copy(path, path.with_name("b.tif"), driver="GTiff")
+    rasterio.shutil.copy(path, path.with_name("b.tif"), driver="GTiff", APPEND_SUBDATASET="YES")
+
+    assert note in plan_of(path.with_name("b.tif")).notes
+
+
 def test_nodata_and_alpha_together_are_noted(tmp_path: Path) -> None:
     path = write_raster(
         tmp_path / "a.tif", numpy.ones((4, 33, 32), "uint8"), nodata=0, photometric="rgb", alpha="yes"

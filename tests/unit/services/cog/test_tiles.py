@@ -116,11 +116,12 @@ def test_everything_that_a_raster_says_goes_through_tiles(tmp_path: Path) -> Non
         dataset.update_tags(AREA_OR_POINT="Point", mine="yes")
         dataset.update_tags(2, STATISTICS_MAXIMUM="59", wavelength="0.6")
         dataset.descriptions = ("one", None, "three")
-        dataset.scales, dataset.offsets, dataset.units = (0.5,) * 3, (1.0,) * 3, ("m",) * 3
+        dataset.scales, dataset.offsets, dataset.units = (0.1 + 0.2,) * 3, (1 / 7,) * 3, ("m",) * 3
 
     whole, tiled = both(path)
 
     with rasterio.open(whole) as one, rasterio.open(tiled) as other:
+        assert (one.scales, one.offsets) == ((0.1 + 0.2,) * 3, (1 / 7,) * 3)
         assert other.tags() == {**one.tags(), "A": "b"}
         for name in (
             "crs",
