@@ -26,6 +26,7 @@ from services.cog.plan import plan_conversion
 from services.cog.sources import opened
 from services.cog.validation import describe_cog, validate
 from services.gdal_session import DRIVERS, READING, WHOLE_DRIVERS
+from tests.unit.services.rasters import write_raster
 
 GDAL_VALIDATOR = Path(
     "/usr/lib/python3/dist-packages/osgeo_utils/samples/validate_cloud_optimized_geotiff.py"
@@ -217,15 +218,42 @@ def test_what_values_are(outcomes: list[Outcome], corpus: Path, file: str, conte
     assert outcome.plan.content == content
 
 
-def test_gdals_own_validator_agrees(outcomes: list[Outcome]) -> None:
+def gdals_codes(cogs: list[Path]) -> tuple[list[str], str]:
+    """The validator's code for each, "0" for a valid one, and what it says. Skips where there is none."""
     if not GDAL_VALIDATOR.exists():
         pytest.skip("apt-get install gdal-bin python3-gdal brings GDAL's validator")
-    made = [each for each in outcomes if each.cog is not None]
-    command = ["/usr/bin/python3", "-c", VALIDATE, *(str(each.cog) for each in made)]
+    command = ["/usr/bin/python3", "-c", VALIDATE, *map(str, cogs)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    codes = zip(made, answer.stdout.split(), strict=True)
-    assert [each.source for each, code in codes if code != "0"] == [], answer.stderr
+    return answer.stdout.split(), answer.stderr
+
+
+def test_gdals_own_validator_agrees(outcomes: list[Outcome]) -> None:
+    made = [(each.source, each.cog) for each in outcomes if each.cog is not None]
+    codes, said = gdals_codes([cog for _, cog in made])
+    assert [source for (source, _), code in zip(made, codes, strict=True) if code != "0"] == [], said
+
+
+def test_gdals_own_validator_agrees_about_cogs_of_tiles(tmp_path: Path) -> None:
+    """Whose blocks it did not write in their places."""
+    pixels = numpy.random.default_rng(1).integers(0, 60, (2, 1101, 1300), "uint16")
+    pixels[:, :600, :600] = 0
+    source = write_raster(tmp_path / "source.tif", pixels, nodata=0)
+    asked: list[tuple[int, dict[str, Any]]] = [
+        (512, {"block_size": 128}),
+        (512, {"block_size": 256, "compression": "none", "bigtiff": "yes"}),
+        (512, {"block_size": 512, "compression": "zstd"}),
+        (288, {"block_size": 144, "compression": "lzw"}),
+    ]
+
+    made = [
+        outcome_of(source, tmp_path / f"{number}.tif", tile_size=size, profile=profile)
+        for number, (size, profile) in enumerate(asked)
+    ]
+
+    assert [each.reason for each in made] == [""] * len(asked)
+    codes, said = gdals_codes([tmp_path / f"{number}.tif" for number in range(len(asked))])
+    assert codes == ["0"] * len(asked), said
 
 
 def test_overviews_of_a_factor_of_one_are_made_anew(outcomes: list[Outcome], corpus: Path) -> None:
