@@ -244,7 +244,8 @@ class RasterOpener:
     ) -> Iterator[Reachable]:
         from rasterio.io import MemoryFile
 
-        content = self._blobs.read(container, blob.name)
+        # No more than was looked at: whoever replaced it may have put something huge there.
+        content = self._blobs.read(container, blob.name, 0, blob.size)
         _refuse_references(content[: raster_signatures.HEAD_BYTES], content, drivers)
         # GDAL tells some formats by the name alone, such as N10W110.hgt.
         last = blob.name.rpartition("/")[2]

@@ -119,7 +119,8 @@ class ConvertRaster:
         plan = parameters.plan
         with self._room(plan, plan.estimate.scratch_bytes, context) as folder:
             target = folder / "cog.tif"
-            with self._reached(plan, sources, folder) as paths:
+            in_memory = IN_MEMORY_BYTES if plan.mosaic is None else 0
+            with self._reached(plan, sources, folder, in_memory) as paths:
                 conversion.convert(
                     plan,
                     paths,
@@ -146,7 +147,8 @@ class ConvertRaster:
         sources = unchanged_sources(self._blobs, plan)
         with self._room(plan, tile_bytes(plan), context) as folder:
             target = folder / "tile.tif"
-            with self._reached(plan, sources, folder) as paths:
+            # By ranges: the other tiles need the rest of it.
+            with self._reached(plan, sources, folder, 0) as paths:
                 # One thread: its neighbours are converted at the same time.
                 joins = conversion.convert_tile(
                     plan, paths, tile, str(target), threads=1, check=context.check
@@ -196,15 +198,15 @@ class ConvertRaster:
 
     @contextmanager
     def _reached(
-        self, plan: ConversionPlan, sources: list[BlobProperties], folder: Path
+        self, plan: ConversionPlan, sources: list[BlobProperties], folder: Path, in_memory: int
     ) -> Iterator[list[str]]:
         """Paths under which GDAL reads the sources; its errors are told from storage's.
 
-        `folder` has room for a source that must be copied first: its size is in the estimate.
+        A source of at most `in_memory` bytes is fetched at once. `folder` has room for one that must be
+        copied first: its size is in the estimate.
         """
         pairs = [(source.container, blob) for source, blob in zip(plan.sources, sources, strict=True)]
         options = self._resources.gdal_options
-        in_memory = IN_MEMORY_BYTES if plan.mosaic is None else 0
         with (
             readable(sources[0].name),
             self._opener.together(

@@ -15,6 +15,7 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 from interfaces.errors import PermanentTaskError
+from repositories.blobs import AzureBlobRepository
 from services.cog import conversion
 
 from .conftest import Workshop
@@ -153,11 +154,24 @@ def test_two_rasters_with_one_name_are_refused_together(workshop: Workshop, make
 
 
 def test_a_large_raster_is_converted_in_tiles_and_put_together(
-    workshop: Workshop, make_raster: MakeRaster, tmp_path: Path
+    workshop: Workshop, make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = make_raster(size=(2300, 1700), count=2, dtype="uint16", nodata=0)
     workshop.put("large.tif", content)
-    job = workshop.run(blob="large.tif", chunk_threshold=1_000_000, profile={"block_size": 256})
+    fetched: list[int] = []
+    read = AzureBlobRepository.read
+
+    def counted(*asked: Any, **named: Any) -> bytes:
+        found = read(*asked, **named)
+        if asked[2] == "large.tif":
+            fetched.append(len(found))
+        return found
+
+    with monkeypatch.context() as during:
+        during.setattr(AzureBlobRepository, "read", counted)
+        job = workshop.run(blob="large.tif", chunk_threshold=1_000_000, profile={"block_size": 256})
+    # Each tile reads what it needs.
+    assert max(fetched, default=0) < len(content)
     assert job["status"] == "completed", job["error"]
     [inspected] = workshop.results(job, 2)
     assert inspected["tiles"] > 1
