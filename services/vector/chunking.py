@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappush, heapreplace
 from typing import TYPE_CHECKING
 
 from interfaces.layers import Chunk
@@ -126,21 +127,37 @@ def chunks(seen: Seen, driver: str, size: int, *, whole: bool) -> list[Chunk]:
     return made
 
 
+@dataclass(frozen=True)
+class Bound:
+    """How many features of a file may be read together, at least one."""
+
+    rows: int
+    """That follow one another in it."""
+    chosen: int
+    """Whichever they are: a filter may leave the largest only."""
+
+
 class Together:
-    """How many features may be read together, wherever: their sizes are told in the order of the file."""
+    """Finds that: the sizes of all features are told in the order of the file."""
 
     def __init__(self) -> None:
         self._rows = MOST_FEATURES
         self._sizes: deque[int] = deque()
         self._size = 0
+        self._largest: list[int] = []
+        """A heap: of each batch of `MOST_FEATURES`, none is larger than these."""
 
     @property
-    def rows(self) -> int:
-        """One, where it is as large as that by itself."""
-        return max(1, self._rows)
+    def bound(self) -> Bound:
+        """As far as sizes were told."""
+        return Bound(max(1, self._rows), rows_of_largest(sorted(self._largest, reverse=True)))
 
     def add(self, size: int) -> None:
         """The next one, with its attributes, bytes."""
+        if len(self._largest) < MOST_FEATURES:
+            heappush(self._largest, size)
+        elif size > self._largest[0]:
+            heapreplace(self._largest, size)
         self._sizes.append(size)
         self._size += size
         while self._size > TOGETHER:

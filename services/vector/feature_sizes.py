@@ -9,7 +9,7 @@ from pathlib import Path
 from interfaces.errors import PermanentTaskError
 
 from . import mapinfo_sizes
-from .chunking import Together, rows_of
+from .chunking import Bound, Together, rows_of
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
 from .text_records import longest
 
@@ -38,7 +38,7 @@ FREE_BYTES = 9 * 1024**2
 """Of a file, in which no feature is too large."""
 
 
-def rows_at_a_time(path: Path, driver: str, check: Callable[[], None]) -> int | None:
+def rows_at_a_time(path: Path, driver: str, check: Callable[[], None]) -> Bound | None:
     """How many features may be read together, of a file that is not small and tells their sizes; else None.
 
     Raises `PermanentTaskError` for a file with a feature that would not be read within bounds of memory.
@@ -47,18 +47,19 @@ def rows_at_a_time(path: Path, driver: str, check: Callable[[], None]) -> int | 
     if driver == "OpenFileGDB":
         for table in path.glob("*.gdbtable"):
             _look_through_geodatabase(table, together, check)
-        return together.rows
+        return together.bound
     if driver == "MapInfo File" and path.suffix == ".tab":
         objects, index = path.with_suffix(".map"), path.with_suffix(".id")
         if objects.exists() and index.exists() and objects.stat().st_size > FREE_BYTES:
             mapinfo_sizes.look_through_objects(index, together, check)
-        return together.rows
+        return together.bound
     if driver == "MapInfo File":
         # Of two files, which need not be of much the same size.
         coordinates = _longest(path, MIF_OBJECT, check)
         if coordinates > MIF_BYTES:
             raise PermanentTaskError(TOO_LARGE)
-        return rows_of(max(coordinates, _longest(path.with_suffix(".mid"), LINE_END, check)))
+        rows = rows_of(max(coordinates, _longest(path.with_suffix(".mid"), LINE_END, check)))
+        return Bound(rows, rows)
     if path.stat().st_size <= FREE_BYTES:
         return None
     if driver == "FlatGeobuf":
@@ -68,7 +69,7 @@ def rows_at_a_time(path: Path, driver: str, check: Callable[[], None]) -> int | 
         _look_through_index(path.with_suffix(".shx"), check)
     else:
         return None
-    return together.rows
+    return together.bound
 
 
 def _hop(

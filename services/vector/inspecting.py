@@ -20,7 +20,7 @@ from .areas import Area, area_in
 from .chunking import Seen
 from .files import Opened, VectorOpener
 from .naming import safe_name
-from .parts import DATABASES
+from .parts import DATABASES, at_most
 from .reading import Layer, layers, short_crs, stream, zoned_times
 from .stated_crs import named_crs
 
@@ -157,7 +157,7 @@ def inspected(
         fields=[Attribute(name=name, type=kind) for name, kind in zip(names, types, strict=True)],
         geometry_types=dict(seen.types),
         features=seen.features,
-        batch_features=_batch_features(layer, source, seen),
+        batch_features=_batch_features(layer, source, seen, filtered=filtered),
         encoding=options.encoding,
         null_is_lost=_null_is_lost(layer, seen, filtered, notes, check),
         chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
@@ -168,10 +168,9 @@ def inspected(
     )
 
 
-def _batch_features(layer: Layer, source: SourceFile, seen: Seen) -> int:
+def _batch_features(layer: Layer, source: SourceFile, seen: Seen, *, filtered: bool) -> int:
     """How many to read at a time, by whoever has the file and has not looked into it once more too."""
-    found = chunking.safe_batch(source.size, seen)
-    return min(found, layer.part.rows_at_a_time or found)
+    return at_most(layer.part, chunking.safe_batch(source.size, seen), filtered=filtered)
 
 
 def _area(layer: Layer, options: LoadOptions, crs: str | None, said: str) -> Area | None:

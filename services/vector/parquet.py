@@ -46,7 +46,7 @@ def opened(part: Part, batch: int, skip: int, geometry_only: bool) -> Iterator[F
             names = [name for name in schema.names if name not in boxes]
         if names is not None:
             schema = pyarrow.schema([schema.field(name) for name in names])
-        most = min(batch, part.rows_at_a_time or batch)
+        most = min(batch, part.together.rows if part.together else batch)
         rows = (
             joined(_rows(file, most, skip, names), batch) if most < batch else _rows(file, batch, skip, names)
         )

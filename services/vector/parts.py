@@ -19,6 +19,7 @@ from . import (
     workbooks,
     xml_records,
 )
+from .chunking import Bound
 
 DATABASES = frozenset({"GPKG", "SQLite"})
 WITHOUT_CRS = frozenset({".shp", ".shx", ".dbf"})
@@ -35,8 +36,8 @@ class Part:
     driver: str
     title: str
     """What its file, or its member of a zip, is called, without extension."""
-    rows_at_a_time: int | None = None
-    """That may be read together, where it matters how large they are, attributes too."""
+    together: Bound | None = None
+    """How many rows may be read so, where it matters how large they are, attributes too."""
     has_larger_numbers: bool = False
     """Has some that do not fit into 64 bits, which `json_text` made the last that do."""
 
@@ -44,6 +45,13 @@ class Part:
     def shown(self) -> str:
         """Its name in messages."""
         return f"{self.title}{self.path.suffix}"
+
+
+def at_most(part: Part, rows: int, *, filtered: bool) -> int:
+    """So many rows, or as few as may be read together, of all or of those that a filter leaves."""
+    if part.together is None:
+        return rows
+    return min(rows, part.together.chosen if filtered else part.together.rows)
 
 
 def screened(part: Part, encoding: str | None, check: Callable[[], None], *, before: bool = False) -> Part:
@@ -55,25 +63,25 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None], *, bef
     if not before:
         _refuse_crs_of_files(part, check)
     if part.path.is_dir():
-        return replace(part, rows_at_a_time=feature_sizes.rows_at_a_time(part.path, part.driver, check))
+        return replace(part, together=feature_sizes.rows_at_a_time(part.path, part.driver, check))
     screening.refuse_references(part.path)
-    rows = _screen_content(part, check, before=before)
+    together = _screen_content(part, check, before=before)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
         table = part if foreign is None else _in_utf8(part, foreign, check)
-        return replace(table, rows_at_a_time=text_records.rows_at_a_time(table.path, check))
+        return replace(table, together=text_records.rows_at_a_time(table.path, check))
     if part.driver == "Parquet":
-        return replace(part, rows_at_a_time=parquet_pages.rows_at_a_time(part.path, check))
+        return replace(part, together=_any(parquet_pages.rows_at_a_time(part.path, check)))
     if part.driver == "GeoJSON" and screening.is_json_sequence(part.path):
         part = replace(part, driver="GeoJSONSeq")
     if part.driver in JSON:
         part = replace(part, has_larger_numbers=json_text.made_readable(part.path, check))
     screening.refuse_large_document(part.path, part.driver)
     if part.driver == "GeoJSONSeq":
-        rows = json_records.rows_of_sequence(part.path, check)
+        together = _any(json_records.rows_of_sequence(part.path, check))
     elif part.driver == "GeoJSON":
-        rows = json_records.rows_of_collection(part.path, check)
-    return replace(part, rows_at_a_time=rows)
+        together = _any(json_records.rows_of_collection(part.path, check))
+    return replace(part, together=together)
 
 
 def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
@@ -86,21 +94,26 @@ def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
             screening.refuse_crs_of_files(file, check)
 
 
-def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> int | None:
+def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> Bound | None:
     """How many rows may be read together, where the file tells it and was not asked before."""
     if part.driver in DATABASES:
         sqlite_screening.screen_sqlite(part.path)
-        return None if before else sqlite_screening.rows_at_a_time(part.path, check)
+        return None if before else _any(sqlite_screening.rows_at_a_time(part.path, check))
     if before:
         return None
-    rows = feature_sizes.rows_at_a_time(part.path, part.driver, check)
+    together = feature_sizes.rows_at_a_time(part.path, part.driver, check)
     if part.driver in XML:
-        rows = _screen_xml(part, check)
+        together = _any(_screen_xml(part, check))
     if part.driver in workbooks.DRIVERS:
         workbooks.screen(part.path, check)
     if part.driver in JSON:
         screening.refuse_linked_crs(part.path, check)
-    return rows
+    return together
+
+
+def _any(rows: int | None) -> Bound | None:
+    """That many rows, whichever they are."""
+    return None if rows is None else Bound(rows, rows)
 
 
 def _screen_xml(part: Part, check: Callable[[], None]) -> int | None:

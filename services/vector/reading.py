@@ -15,7 +15,7 @@ from . import dates, library, parquet, points, texts, workbooks, xml_values, zon
 from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
-from .parts import Part
+from .parts import Part, at_most
 from .surplus import surplus
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def stream(
             yield _from_parquet(found, options, area)
         return
     path = str(layer.part.path)
-    most = min(batch, layer.part.rows_at_a_time or batch)
+    filtered = options.where is not None or area is not None
+    most = at_most(layer.part, batch, filtered=filtered)
     with ExitStack() as stack:
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):
@@ -361,7 +362,8 @@ def zoned_times(
         arguments, _ = _asked(layer, wanted, area, None, False)
         from pyogrio.raw import open_arrow
 
-        arguments |= {"datetime_as_string": True, "read_geometry": False, "batch_size": batch}
+        most = at_most(layer.part, batch, filtered=options.where is not None or area is not None)
+        arguments |= {"datetime_as_string": True, "read_geometry": False, "batch_size": most}
         with open_arrow(_path(layer.part), **arguments) as (_, capsule):
             import pyarrow as pa
 

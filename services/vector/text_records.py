@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 
+from .chunking import Bound, rows_of
 from .library import MAX_FEATURE_BYTES
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MARK = b"\xef\xbb\xbf"
 QUOTE, LINE_FEED, RETURN = b'"\n\r'
 
 
-def rows_at_a_time(path: Path, check: Callable[[], None]) -> int | None:
+def rows_at_a_time(path: Path, check: Callable[[], None]) -> Bound | None:
     """How many rows may be read together, where some are so large that it matters.
 
     Raises `PermanentTaskError` for a line that is too long, and for a record that is, over many lines.
@@ -51,7 +52,8 @@ def rows_at_a_time(path: Path, check: Callable[[], None]) -> int | None:
                     "quotes: subdivide or simplify what is in it, or close the quote"
                 )
             block = file.read(BLOCK)
-    return lengths.fewest(max(TOGETHER, -(-lengths.record // BLOCK) + BESIDE))
+    rows = lengths.fewest(max(TOGETHER, -(-lengths.record // BLOCK) + BESIDE))
+    return None if rows is None else Bound(rows, min(rows, rows_of(lengths.record)))
 
 
 class _Lengths:

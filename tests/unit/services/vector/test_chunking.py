@@ -92,7 +92,28 @@ def test_so_many_are_read_together_as_are_not_too_large_anywhere(
     found = chunking.Together()
     for size in sizes:
         found.add(size)
-    assert found.rows == rows
+    assert found.bound.rows == rows
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [
+        ([1] * 50, chunking.MOST_FEATURES),
+        ([30, *[1] * 99] * 5, 3),
+        ([300, *[1] * 99] * 5, 1),
+        ([300, *[1] * 30], 5),
+    ],
+)
+def test_a_filter_may_bring_the_largest_together(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], rows: int
+) -> None:
+    monkeypatch.setattr(chunking, "TOGETHER", 100)
+    monkeypatch.setattr(chunking, "BESIDE", 4)
+    monkeypatch.setattr(chunking, "MOST_FEATURES", 200)
+    found = chunking.Together()
+    for size in sizes:
+        found.add(size)
+    assert found.bound.chosen == min(rows, 200)
 
 
 def test_batches_that_are_joined_are_no_larger_than_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

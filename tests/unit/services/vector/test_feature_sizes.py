@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pyarrow
@@ -12,11 +13,14 @@ import pytest
 import shapely
 
 from interfaces.errors import PermanentTaskError
+from interfaces.vectors import LoadOptions
 from services.vector import chunking, feature_sizes, json_records, library, screening
+from services.vector.areas import Area
 from services.vector.feature_sizes import rows_at_a_time
 from services.vector.files import DRIVERS
 from services.vector.losses import _lines
 from services.vector.parts import Part, screened
+from services.vector.reading import layers, stream
 from tests.unit.services.vector.loads import found_in
 
 MEGABYTE = 1024**2
@@ -54,6 +58,32 @@ def test_the_features_of_a_flatgeobuf_are_found_behind_any_index(
     path = made(tmp_path / "b.fgb", [30] * (count - 1) + [700], SPATIAL_INDEX=index)
     with pytest.raises(PermanentTaskError, match="one feature is larger than 32 MiB"):
         rows_at_a_time(path, "FlatGeobuf", nothing)
+
+
+def test_fewer_are_read_together_where_a_filter_leaves_the_largest_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunking, "TOGETHER", 20_000)
+    monkeypatch.setattr(chunking, "BESIDE", 0)
+    path = made(tmp_path / "a.fgb", ([500] + [30] * 60) * 5, SPATIAL_INDEX="NO")
+    asked: list[int] = []
+    opened = pyogrio.raw.open_arrow
+
+    def open_arrow(*arguments: Any, batch_size: int, **named: Any) -> Any:
+        asked.append(batch_size)
+        return opened(*arguments, batch_size=batch_size, **named)
+
+    monkeypatch.setattr(pyogrio.raw, "open_arrow", open_arrow)
+    [layer] = layers(screened(Part(path, "FlatGeobuf", "a"), None, nothing))
+    area = Area((-180.0, -90.0, 180.0, 90.0), None)
+    for options in (LoadOptions(), LoadOptions(where="1 = 1")):
+        with stream(layer, options, batch=1000) as found:
+            assert sum(batch.num_rows for batch in found.batches) == 305
+    with stream(layer, LoadOptions(), batch=1000, area=area, geometry_only=True) as found:
+        assert sum(batch.num_rows for batch in found.batches) == 305
+    follow, *chosen = asked
+    assert follow > 20
+    assert chosen == [2, 2]
 
 
 def test_the_records_of_a_shapefile_are_looked_at_and_its_index_too(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_one_that_is_too_large_is_refused_near_its_place(
     else:
         path.write_text("\n".join(features))
     part = Part(path, "GeoJSON", "a")
-    assert screened(part, None, nothing).rows_at_a_time
+    assert screened(part, None, nothing).together
     monkeypatch.setattr(json_records, "BLOCK", 1000)
     monkeypatch.setattr(json_records, "MAX_FEATURE_BYTES", 4000)
     with pytest.raises(PermanentTaskError, match=r"near (feature|record) 2: one feature is larger than 32"):

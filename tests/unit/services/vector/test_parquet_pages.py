@@ -16,6 +16,7 @@ import shapely
 from interfaces.errors import PermanentTaskError
 from interfaces.vectors import ReadOptions
 from services.vector import parquet_pages
+from services.vector.chunking import Bound
 from services.vector.parquet_pages import rows_at_a_time
 from services.vector.parts import Part, screened
 from services.vector.reading import layers, stream
@@ -117,8 +118,8 @@ def test_of_a_large_value_that_is_written_once_few_are_read_at_a_time(
     column = zeros(60, 2 * MIB) if not options else pyarrow.array([b"\0" * 2 * MIB] * 60)
     path = made(tmp_path / "a.parquet", 60, column, dictionary_pagesize_limit=9 * MIB, **options)
     part = screened(Part(path, "Parquet", "a"), None, nothing)
-    assert part.rows_at_a_time is not None
-    assert part.rows_at_a_time < 16
+    assert part.together is not None
+    assert part.together.rows < 16
     [layer] = layers(part)
     with stream(layer, ReadOptions(), batch=50) as features:
         rows = [batch.num_rows for batch in features.batches]
@@ -128,7 +129,7 @@ def test_of_a_large_value_that_is_written_once_few_are_read_at_a_time(
 
 def test_rows_that_are_read_a_few_at_a_time_come_together_and_in_order(tmp_path: Path) -> None:
     path = made(tmp_path / "a.parquet", 100, pyarrow.array(range(100)))
-    [layer] = layers(Part(path, "Parquet", "a", rows_at_a_time=7))
+    [layer] = layers(Part(path, "Parquet", "a", together=Bound(7, 7)))
     with stream(layer, ReadOptions(), batch=50) as features:
         batches = list(features.batches)
     assert [value for one in batches for value in one.column(1).to_pylist()] == list(range(100))

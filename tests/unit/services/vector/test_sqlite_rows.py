@@ -16,7 +16,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import SourceFile
 from interfaces.vectors import LoadOptions
 from services.vector import chunking, inspecting, parts, reading, sqlite_screening
-from services.vector.chunking import MOST_FEATURES, rows_of_largest
+from services.vector.chunking import MOST_FEATURES, Bound, rows_of_largest
 from services.vector.sqlite_screening import rows_at_a_time
 
 MEGABYTE = 1024**2
@@ -128,7 +128,7 @@ def test_no_more_rows_than_that_are_read_at_a_time_by_whoever_reads(
     asked = {"geometry_name": "geom", "geometry_type": "Point", "crs": "EPSG:4326"}
     pyogrio.write_arrow(table, path, driver=driver, **asked)
     part = parts.screened(parts.Part(path, driver, "a"), None, nothing)
-    assert part.rows_at_a_time == 5
+    assert part.together == Bound(5, 5)
     [layer] = reading.layers(part)
     source = SourceFile(container="bronze", name=path.name, etag="1", size=path.stat().st_size)
     assert inspecting.inspected(layer, source, LoadOptions(), nothing).batch_features == 5

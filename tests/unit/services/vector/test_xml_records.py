@@ -24,7 +24,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def rows(path: Path, xml: str, driver: str = "GML") -> int | None:
     path.write_text(f'<?xml version="1.0"?>{xml}')
-    return screened(Part(path, driver, "a"), None, nothing).rows_at_a_time
+    found = screened(Part(path, driver, "a"), None, nothing).together
+    return None if found is None else found.rows
 
 
 def feature(size: int, name: str = "road") -> str:
