@@ -5,42 +5,109 @@ It ends a text at U+0000 without a word, and refuses the whole file for a number
 
 from __future__ import annotations
 
-import mmap
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+from .text_records import LINE_FEED, QUOTE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u(0000)")
+WRITTEN_NUL = b"\\u0000"
 MARK, MARKED = b"fdd0", "\ufdd0"
 """Of what is no character (Unicode 16, 23.7): it stands for U+0000 on the way."""
-LARGE = re.compile(rb"(?<![0-9.])(?:9[0-9]{18}|1[0-9]{19})(?![0-9.eE])")
-TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![0-9.])(-?(?:9[0-9]{18}|1[0-9]{19}))(?![0-9.eE])', re.DOTALL)
+LARGE = re.compile(rb"(?<![0-9.])(-?(?:9[0-9]{18}|1[0-9]{19}))(?![0-9.eE])")
 LAST, FIRST = b"9223372036854775807", b"-9223372036854775808"
 """Of 64 bits: what numbers become that do not fit into them, and are told by (`columns.unread_numbers`)."""
+DIGITS = bytes(ord("0") if chr(sign) in "0123456789" else ord(" ") for sign in range(256))
+MANY_DIGITS = b"0" * 19
+ESCAPE = re.compile(rb"\\.", re.DOTALL)
+BREAK = re.compile(rb"[\s,:\[\]{}\"][^\s,:\[\]{}\"]*\Z")
+"""The last place where no number and no escape goes on."""
+BLOCK = 1024**2
+LONGEST = 64 * 1024
+"""Bytes without such a place, but within a text."""
 
 
 def made_readable(path: Path, check: Callable[[], None]) -> bool:
-    """Change the file; whether it has such numbers. `check` is called before, and may raise."""
-    check()
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as text:
-        if text.find(b"\\u0000") >= 0:
-            for match in NUL.finditer(text):
-                text[match.start(1) : match.end(1)] = MARK
-        if LARGE.search(text) is None:
+    """Change the file; whether it has such numbers. `check` is called in between, and may raise."""
+    with path.open("rb") as file:
+        if not any(_may_have_some(piece) for _, piece in _pieces(file, check)):
             return False
+    numbers = _Numbers()
+    with path.open("rb") as file, path.open("r+b") as changed:
+        for place, piece in _pieces(file, check):
+            for start, put in (*_nulls(piece), *numbers.found(piece)):
+                changed.seek(place + start)
+                changed.write(put)
+    return numbers.any
+
+
+def _may_have_some(piece: bytes) -> bool:
+    return WRITTEN_NUL in piece or MANY_DIGITS in piece.translate(DIGITS)
+
+
+def _pieces(file: IO[bytes], check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
+    """Where each begins, and itself: none ends within a number or an escape."""
+    place, rest = 0, b""
+    while block := file.read(BLOCK):
         check()
-        found = False
-        for match in TOKEN.finditer(text):
-            number = match[1]
-            if number is None or -(2**63) <= int(number) < 2**63 or int(number) >= 2**64:
-                continue
-            found = True
-            text[match.start(1) : match.end(1)] = (FIRST if number[:1] == b"-" else LAST).ljust(len(number))
-        return found
+        whole = rest + block
+        found = BREAK.search(whole, max(0, len(whole) - LONGEST))
+        if found is None and len(whole) < LONGEST:
+            rest = whole
+            continue
+        end = found.start() + 1 if found else len(whole) - len(_escape(whole))
+        yield place, whole[:end]
+        place, rest = place + end, whole[end:]
+    if rest:
+        yield place, rest
+
+
+def _escape(whole: bytes) -> bytes:
+    """What an escape may have begun with at the end, with all backslashes before it."""
+    start = whole.rfind(b"\\", len(whole) - len(WRITTEN_NUL))
+    return b"" if start < 0 else whole[len(whole[:start].rstrip(b"\\")) :]
+
+
+def _nulls(piece: bytes) -> Iterator[tuple[int, bytes]]:
+    if WRITTEN_NUL in piece:
+        for match in NUL.finditer(piece):
+            yield match.start(1), MARK
+
+
+class _Numbers:
+    """Finds them outside of texts, piece by piece. A text ends at the end of its line, closed or not."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._inside = False
+
+    def found(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
+        """Where such numbers begin, and what is put there."""
+        import numpy
+
+        plain = ESCAPE.sub(b"  ", piece) if b"\\" in piece else piece
+        signs = numpy.frombuffer(plain, numpy.uint8)
+        quotes, lines = numpy.flatnonzero(signs == QUOTE), numpy.flatnonzero(signs == LINE_FEED)
+
+        def inside(place: int) -> bool:
+            line = int(numpy.searchsorted(lines, place))
+            begun = int(numpy.searchsorted(quotes, lines[line - 1])) if line else 0
+            count = int(numpy.searchsorted(quotes, place)) - begun
+            return (count + (self._inside and not line)) % 2 == 1
+
+        if MANY_DIGITS in plain.translate(DIGITS):
+            for match in LARGE.finditer(plain):
+                number = match[1]
+                if -(2**63) <= int(number) < 2**63 or int(number) >= 2**64 or inside(match.start(1)):
+                    continue
+                self.any = True
+                yield match.start(1), (FIRST if number[:1] == b"-" else LAST).ljust(len(number))
+        self._inside = inside(len(plain))
 
 
 def as_written(array: pa.Array, *, is_json: bool) -> pa.Array:

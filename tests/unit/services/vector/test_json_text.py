@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.vector import json_text
 from services.vector.json_text import made_readable
 
 from .loads import found_in, nothing, written
@@ -73,3 +75,28 @@ def test_a_file_without_either_is_not_changed(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     assert found_in(path).notes == []
     assert written(path).counts.rejected == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_it_is_the_same_however_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    parts = ['"', '"', "\\\\", '\\"', "\\u0000", "\\n", ",", " ", "\n", "abc", "[", "é", "0.", "e5"]
+    parts += [str(2**63), str(2**63 - 1), str(-(2**63) - 1), str(2**64), str(2**63) + "0", "-5"]
+    text = "".join(chance.choices(parts, k=60)).encode()
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.write_bytes(text)
+    cut.write_bytes(text)
+    found = made_readable(whole, nothing)
+    monkeypatch.setattr(json_text, "BLOCK", chance.randint(1, 9))
+    monkeypatch.setattr(json_text, "LONGEST", 10_000)
+    assert made_readable(cut, nothing) == found
+    assert cut.read_bytes() == whole.read_bytes()
+
+
+def test_a_text_that_is_never_closed_ends_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojsonl"
+    path.write_text(f'{{"a": "\n{2**63}\n{{"b": "{2**63}"}}\n')
+    assert made_readable(path, nothing)
+    assert path.read_text() == f'{{"a": "\n{2**63 - 1}\n{{"b": "{2**63}"}}\n'
