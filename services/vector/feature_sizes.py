@@ -11,6 +11,7 @@ from interfaces.errors import PermanentTaskError
 from . import mapinfo_sizes
 from .chunking import Bound, Together, rows_of
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
+from .mapped import Mapped
 from .text_records import longest
 
 BLOCK = 1024**2
@@ -30,6 +31,8 @@ MIF_BYTES = 2 * MAX_FEATURE_BYTES
 GDB_INDEX_HEADER = 16
 GDB_INDEX_BLOCK = 1024
 """Rows."""
+GDB_ROWS = 8 * 1024
+"""That are looked at together: a page of memory each, at most."""
 GDB_ROW = MAX_FEATURE_BYTES // 2
 """Bytes: coordinates are packed into at least an eighth of what they take in memory."""
 UNPACKED = 4
@@ -192,16 +195,18 @@ def _look_through_geodatabase(path: Path, together: Together, check: Callable[[]
         width = _little(head[12:16])
         if width not in (4, 5, 6):
             return
-        data = numpy.memmap(path, numpy.uint8, mode="r")
+        rows = Mapped(path)
+        data = rows.data
         # After the places other things follow.
         left = _little(head[4:8]) * GDB_INDEX_BLOCK * width
-        while block := file.read(min(left, BLOCK // width * width)):
+        while block := file.read(min(left, GDB_ROWS * width)):
             left -= len(block)
             check()
             whole = numpy.frombuffer(block, numpy.uint8)[: len(block) // width * width].reshape(-1, width)
             places = whole @ (256 ** numpy.arange(width, dtype=numpy.int64))
             places = places[(places > 0) & (places + 4 <= len(data))]
             sizes = sum(data[places + byte].astype(numpy.int64) << 8 * byte for byte in range(4))
+            rows.forget()
             if len(places) and int(numpy.max(sizes)) > GDB_ROW:
                 raise PermanentTaskError(
                     f"a row of the File Geodatabase has more than {GDB_ROW // 1024**2} MiB: subdivide or "

@@ -16,11 +16,12 @@ from interfaces.errors import PermanentTaskError
 
 from .chunking import Together
 from .library import MAX_FEATURE_BYTES, TOO_LARGE
+from .mapped import Mapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PLACES = 256 * 1024
+PLACES = 32 * 1024
 """Bytes of a `.id` that are looked at together, four for each feature."""
 BLOCK_SIZE = 0x106
 """Where the head of a `.map` tells it; the least is that of the head itself."""
@@ -49,8 +50,8 @@ def look_through_objects(path: Path, together: Together, check: Callable[[], Non
     """
     import numpy
 
-    data = numpy.memmap(path.with_suffix(".map"), numpy.uint8, mode="r")
-    objects = _Objects(data, check)
+    objects_file = Mapped(path.with_suffix(".map"))
+    objects = _Objects(objects_file.data, check)
     if objects.block < LEAST_BLOCK:
         return
     before = 0
@@ -59,6 +60,7 @@ def look_through_objects(path: Path, together: Together, check: Callable[[], Non
             check()
             places = numpy.frombuffer(entries, "<u4", len(entries) // 4).astype(numpy.int64)
             sizes = objects.sizes(places)
+            objects_file.forget()
             large = numpy.flatnonzero(sizes > MAX_FEATURE_BYTES)
             if len(large):
                 raise PermanentTaskError(f"feature {before + int(large[0]) + 1}: {TOO_LARGE}")
