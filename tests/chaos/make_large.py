@@ -68,11 +68,11 @@ def combs(ids: Any, corners: int) -> Any:
 
 
 def made(kind: str, path: Path, every: Iterator[pyarrow.Table]) -> None:
-    """Write them all; `parquet` in one row group."""
+    """Write them all; `parquet` in one row group, of pages that one polygon after the other fits into."""
     if kind == "parquet":
         whole = pyarrow.concat_tables(every).combine_chunks()
         schema = whole.schema.with_metadata({"geo": json.dumps(CRS)})
-        with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd", write_batch_size=64) as writer:
             writer.write_table(whole.cast(schema), row_group_size=len(whole))
     elif kind == "geojsonl":
         with path.open("w") as file:
