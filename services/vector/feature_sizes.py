@@ -31,8 +31,8 @@ MIF_BYTES = 2 * MAX_FEATURE_BYTES
 GDB_INDEX_HEADER = 16
 GDB_INDEX_BLOCK = 1024
 """Rows."""
-GDB_ROWS = 8 * 1024
-"""That are looked at together: a page of memory each, at most."""
+GDB_ROWS = 1024
+"""That are looked at together: Linux maps some 64 KiB around each."""
 GDB_ROW = MAX_FEATURE_BYTES // 2
 """Bytes: coordinates are packed into at least an eighth of what they take in memory."""
 UNPACKED = 4

@@ -21,8 +21,9 @@ from .mapped import Mapped
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PLACES = 32 * 1024
-"""Bytes of a `.id` that are looked at together, four for each feature."""
+PLACES = 4 * 1024
+"""Bytes of a `.id` that are looked at together, four for each feature: Linux maps some 64 KiB around each
+place of the `.map`."""
 BLOCK_SIZE = 0x106
 """Where the head of a `.map` tells it; the least is that of the head itself."""
 LEAST_BLOCK = 512
