@@ -182,7 +182,7 @@ class ReadOptions(JobParameters):
     assume_crs: Annotated[Crs, Field(description="CRS of layers that name none")] | None = None
     chunk_features: Annotated[
         int, Field(ge=1000, le=10_000_000, description="Features that one task loads at most")
-    ] = 50_000
+    ] = 100_000
 
     @model_validator(mode="after")
     def _one_area(self) -> Self:

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from interfaces.layers import Chunk
@@ -51,6 +52,8 @@ class Seen:
 
     chunk_features: int
     """That are asked for at most."""
+    before: int = 0
+    """Features of the layer that come before those that are looked at."""
     types: Counter[str] = field(default_factory=Counter)
     features: int = 0
     fids: list[int] = field(default_factory=list)
@@ -101,8 +104,24 @@ class Seen:
             self.fids.pop()
         rising = bool((numbers[1:] > numbers[:-1]).all()) and (last is None or numbers[0] > last)
         self.rising = self.rising and rising
-        self.fids += numbers[-self.features % self.step :: self.step].tolist()
+        self.fids += numbers[-(self.before + self.features) % self.step :: self.step].tolist()
         self.fids.append(int(numbers[-1]))
+
+
+def joined_seen(parts: Sequence[Seen]) -> Seen:
+    """Of all features of a layer what was found in parts of it, in their order, of which none is empty."""
+    types: Counter[str] = Counter()
+    for part in parts:
+        types += part.types
+    return Seen(
+        parts[0].chunk_features,
+        types=types,
+        features=sum(part.features for part in parts),
+        fids=[*chain.from_iterable(part.fids[:-1] for part in parts), *parts[-1].fids[-1:]],
+        rising=all(part.rising for part in parts),
+        largest=max(part.largest for part in parts),
+        densest=max(part.densest for part in parts),
+    )
 
 
 def chunks(seen: Seen, driver: str, size: int, *, whole: bool) -> list[Chunk]:

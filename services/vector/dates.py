@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from interfaces.layers import ColumnType
 
-from .sqlite_screening import SQLITE_STEPS
+from .sqlite_screening import SQLITE_STEPS, opened, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,10 +58,10 @@ class Misread:
         if not len(ids):
             return {}
         query = MISREAD.format(
-            key=_quoted(self.key),
-            columns=", ".join(map(_quoted, self.columns)),
-            table=_quoted(self.layer),
-            tests=" OR ".join(ODD.format(_quoted(name)) for name in self.columns),
+            key=quoted(self.key),
+            columns=", ".join(map(quoted, self.columns)),
+            table=quoted(self.layer),
+            tests=" OR ".join(ODD.format(quoted(name)) for name in self.columns),
         )
         places = {number: place for place, number in enumerate(ids.tolist())}
         found: dict[int, str] = {}
@@ -109,7 +108,7 @@ def misread(
     path: Path, layer: str, key: str, columns: Sequence[str], check: Callable[[], None] | None = None
 ) -> Iterator[Misread]:
     """What finds such values, while the block runs. `check` is called in between, and ends it by raising."""
-    with closing(_opened(path)) as database:
+    with closing(opened(path)) as database:
         database.set_progress_handler(check, SQLITE_STEPS)
         julian = database.execute(GEOPACKAGE).fetchone() is None
         yield Misread(database, layer, key, columns, julian)
@@ -121,22 +120,14 @@ def odd(path: Path, layer: str, names: Sequence[str], check: Callable[[], None])
     Only columns of these names. Of what cannot be asked, nothing: GDAL says what is wrong with it.
     """
     try:
-        with closing(_opened(path)) as database:
+        with closing(opened(path)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
-            every = database.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
+            every = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
             columns = [str(one[1]) for one in every if str(one[2]).upper() in TYPES and one[1] in names]
             if not columns:
                 return {}
-            sums = ", ".join(f"sum({ODD.format(_quoted(name))})" for name in columns)
-            counts = database.execute(COUNTED.format(sums=sums, table=_quoted(layer))).fetchone()
+            sums = ", ".join(f"sum({ODD.format(quoted(name))})" for name in columns)
+            counts = database.execute(COUNTED.format(sums=sums, table=quoted(layer))).fetchone()
     except sqlite3.Error:
         return {}
     return {name: count for name, count in zip(columns, counts, strict=True) if count}
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from pydantic import JsonValue
 
@@ -15,14 +13,15 @@ from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import chunking, dates, encodings, library, losses, screening, sqlite_screening, wkb, workbooks
+from . import chunking, encodings, library, losses, screening, sqlite_screening, wkb, workbooks
 from .areas import Area, area_in
 from .chunking import Seen
 from .files import Opened, VectorOpener
 from .naming import safe_name
-from .parts import DATABASES, at_most
+from .parts import at_most
 from .reading import Layer, layers, short_crs, stream, zoned_times
 from .stated_crs import named_crs
+from .surveying import surveyed
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
@@ -126,13 +125,8 @@ def inspected(
     types = ["timestamptz" if name in zoned else kind for name, kind in zip(names, types, strict=True)]
     notes += zone_notes
     filtered = options.where is not None or area is not None
-    seen = Seen(options.chunk_features)
-
-    def read() -> None:
-        with stream(layer, options, batch=first, area=area, geometry_only=True) as found:
-            seen.look(found.batches, found.geometry, found.fid, check)
-
-    told, odd_dates = _surveyed(layer, names, read, check, whole=not filtered)
+    survey = surveyed(layer, options, names, check, batch=first, area=area)
+    seen, told, odd_dates = survey.seen, survey.told, survey.odd_dates
     if seen.largest > library.MAX_FEATURE_BYTES:
         raise PermanentTaskError(library.TOO_LARGE)
     if told is not None:
@@ -225,22 +219,6 @@ def _numbers_are_lost(
             return False
     notes.append("has whole numbers of more than 64 bits: features with such are rejected")
     return True
-
-
-def _surveyed(
-    layer: Layer, names: Sequence[str], read: Callable[[], None], check: Callable[[], None], *, whole: bool
-) -> tuple[losses.Told | None, dict[str, int]]:
-    """After `read`: what the file says of a `whole` layer; by column how many dates are written otherwise."""
-    ask = partial(losses.told, layer, check)
-    if layer.part.driver not in DATABASES:
-        read()
-        return ask() if whole else None, {}
-    with ThreadPoolExecutor(2, "survey") as pool:
-        # SQLite goes through the tables while GDAL reads them: neither waits for the other.
-        told = pool.submit(ask) if whole else None
-        odd_dates = pool.submit(dates.odd, layer.part.path, layer.name, names, check)
-        read()
-    return told.result() if told else None, odd_dates.result()
 
 
 def _said_of_dates(found: dict[str, int]) -> list[str]:

@@ -31,6 +31,8 @@ class Told:
 def told(layer: Layer, check: Callable[[], None]) -> Told:
     """Ask the file. Raises `PermanentTaskError` for a damaged database."""
     path, driver = layer.part.path, layer.part.driver
+    if layer.name in layer.part.usual:
+        return Told(layer.part.usual[layer.name].rows)
     if driver in DATABASES:
         found = sqlite_screening.looked_over(path, layer.name, check)
         if found is None:

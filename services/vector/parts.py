@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import (
@@ -20,6 +20,7 @@ from . import (
     xml_records,
 )
 from .chunking import Bound
+from .usual_tables import Usual, usual_tables
 
 DATABASES = frozenset({"GPKG", "SQLite"})
 WITHOUT_CRS = frozenset({".shp", ".shx", ".dbf"})
@@ -40,6 +41,8 @@ class Part:
     """How many rows may be read so, where it matters how large they are, attributes too."""
     has_larger_numbers: bool = False
     """Has some that do not fit into 64 bits, which `json_text` made the last that do."""
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    """By name, tables of a database of which no more need be asked."""
 
     @property
     def shown(self) -> str:
@@ -65,6 +68,8 @@ def screened(part: Part, encoding: str | None, check: Callable[[], None], *, bef
     if part.path.is_dir():
         return replace(part, together=feature_sizes.rows_at_a_time(part.path, part.driver, check))
     screening.refuse_references(part.path)
+    if part.driver in DATABASES:
+        return _screened_database(part, check, before=before)
     together = _screen_content(part, check, before=before)
     if part.driver == "CSV":
         foreign = encodings.foreign(part.path, encoding, check)
@@ -96,9 +101,6 @@ def _refuse_crs_of_files(part: Part, check: Callable[[], None]) -> None:
 
 def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> Bound | None:
     """How many rows may be read together, where the file tells it and was not asked before."""
-    if part.driver in DATABASES:
-        sqlite_screening.screen_sqlite(part.path)
-        return None if before else _any(sqlite_screening.rows_at_a_time(part.path, check))
     if before:
         return None
     together = feature_sizes.rows_at_a_time(part.path, part.driver, check)
@@ -109,6 +111,16 @@ def _screen_content(part: Part, check: Callable[[], None], *, before: bool) -> B
     if part.driver in JSON:
         screening.refuse_linked_crs(part.path, check)
     return together
+
+
+def _screened_database(part: Part, check: Callable[[], None], *, before: bool) -> Part:
+    sqlite_screening.screen_sqlite(part.path)
+    if before:
+        return part
+    usual = usual_tables(part.path, check)
+    small = {name for name, table in usual.items() if table.small}
+    together = sqlite_screening.rows_at_a_time(part.path, check, small)
+    return replace(part, together=_any(together), usual=usual)
 
 
 def _any(rows: int | None) -> Bound | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -81,10 +81,15 @@ WITH = re.compile(r"\b(WITH)\b", re.IGNORECASE)
 """SQLite takes such a clause for a recursive one whether it says so or not."""
 
 
+def opened(path: Path) -> sqlite3.Connection:
+    """For reading, by any thread; nothing is locked, or written beside the file."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+
+
 def screen_sqlite(path: Path) -> None:
     """Raise `PermanentTaskError` for a database whose tables or views would read something else."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+        with closing(opened(path)) as database:
             made = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
             for name, sql in made:
                 _refuse_growing(str(name), str(sql))
@@ -136,9 +141,9 @@ def _refuse_endless(database: sqlite3.Connection, views: Mapping[str, str]) -> N
     before = database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_FEATURE_BYTES)
     for name, sql in views.items():
         try:
-            database.execute(COUNTED.format(table=_quoted(name))).fetchone()
+            database.execute(COUNTED.format(table=quoted(name))).fetchone()
             if MAY_GROW.search(sql):
-                for _ in database.execute(ROWS.format(table=_quoted(name))):
+                for _ in database.execute(ROWS.format(table=quoted(name))):
                     # Whose values are made one row at a time.
                     pass
         except sqlite3.DataError as error:
@@ -173,7 +178,7 @@ def _refuse_crs_of_tables(database: sqlite3.Connection) -> None:
     database.set_progress_handler(lambda: next(steps, None) is None, SQLITE_STEPS)
     found = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
     for name in (str(name) for (name,) in found if "spatial_ref_sys" in str(name).lower()):
-        for row in database.execute(ROWS.format(table=_quoted(name))):
+        for row in database.execute(ROWS.format(table=quoted(name))):
             if any(crs_references.names_a_file(str(value).encode("utf-8", "replace")) for value in row):
                 raise PermanentTaskError(NAMED_BY_CRS)
 
@@ -181,11 +186,11 @@ def _refuse_crs_of_tables(database: sqlite3.Connection) -> None:
 def unreadable_geometries(path: Path, layer: str, nulls: int, check: Callable[[], None]) -> int:
     """Of the geometries of a GeoPackage's layer that are read as null, how many are something else."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+        with closing(opened(path)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
             for table, column in database.execute(GEOMETRY_COLUMNS).fetchall():
                 if str(table).lower() == layer.lower():
-                    query = NULLS.format(table=_quoted(table), column=_quoted(column))
+                    query = NULLS.format(table=quoted(table), column=quoted(column))
                     return nulls - int(database.execute(query).fetchone()[0])
     except sqlite3.Error:
         return 0
@@ -199,17 +204,17 @@ def looked_over(path: Path, layer: str, check: Callable[[], None]) -> tuple[int,
     `PermanentTaskError` for that.
     """
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+        with closing(opened(path)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
             if not database.execute(TABLE, [layer]).fetchone():
                 return None
-            columns = database.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
+            columns = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
             kinds = {
                 str(column[1]): NUMBERS.get(str(column[2]).partition("(")[0].upper()) for column in columns
             }
             tests = {name: kind for name, kind in kinds.items() if kind is not None}
-            sums = [f"sum(typeof({_quoted(name)}) NOT IN ({kind}))" for name, kind in tests.items()]
-            query = LOOKED_OVER.format(sums=", ".join(["count(*)", *sums]), table=_quoted(layer))
+            sums = [f"sum(typeof({quoted(name)}) NOT IN ({kind}))" for name, kind in tests.items()]
+            query = LOOKED_OVER.format(sums=", ".join(["count(*)", *sums]), table=quoted(layer))
             rows, *found = database.execute(query).fetchone()
     except sqlite3.OperationalError:
         return None
@@ -218,14 +223,15 @@ def looked_over(path: Path, layer: str, check: Callable[[], None]) -> tuple[int,
     return int(rows), {name: count for name, count in zip(tests, found, strict=True) if count}
 
 
-def rows_at_a_time(path: Path, check: Callable[[], None]) -> int | None:
+def rows_at_a_time(path: Path, check: Callable[[], None], small: Collection[str] = ()) -> int | None:
     """How many rows of any layer may be read together, in whatever order; None for a small file.
 
     As many as if the largest ones followed one another: a condition, an index or a view may bring them
-    together. Raises `PermanentTaskError` for one that would not be read within bounds of memory.
+    together. Rows of the tables `small` are known to be. Raises `PermanentTaskError` for one that would not
+    be read within bounds of memory.
     """
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+        with closing(opened(path)) as database:
             # A view may have a row of a table any number of times.
             if path.stat().st_size <= TOGETHER and not database.execute(VIEWS).fetchone():
                 return None
@@ -233,7 +239,11 @@ def rows_at_a_time(path: Path, check: Callable[[], None]) -> int | None:
             database.set_progress_handler(check, SQLITE_STEPS)
             # Of a text SQLite must read all to tell its length: then it says that it may not.
             database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(MAX_FEATURE_BYTES, LEAST_LENGTH))
-            return min((_rows_of(database, name) for name in _layers(database)), default=None)
+            layers = layers_of(database)
+            if not layers:
+                return None
+            others = (name for name in layers if name not in small)
+            return min((_rows_of(database, name) for name in others), default=MOST_FEATURES)
     except sqlite3.DataError as error:
         raise PermanentTaskError(TOO_LARGE) from error
     except sqlite3.Error:
@@ -241,7 +251,7 @@ def rows_at_a_time(path: Path, check: Callable[[], None]) -> int | None:
         return None
 
 
-def _layers(database: sqlite3.Connection) -> list[str]:
+def layers_of(database: sqlite3.Connection) -> list[str]:
     """What has features in a GeoPackage; else all tables and views."""
     try:
         found = database.execute(FEATURES).fetchall()
@@ -266,15 +276,16 @@ def _rows_of(database: sqlite3.Connection, layer: str) -> int:
 
 def _largest(database: sqlite3.Connection, layer: str) -> list[int]:
     """Bytes of the largest rows of a table or view, falling."""
-    columns = database.execute(f"PRAGMA table_info({_quoted(layer)})").fetchall()
+    columns = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
     # An id is nothing but a number, whatever there is in its place.
     counted = [str(name) for _, name, kind, *_, key in columns if not (key and kind.upper() == "INTEGER")]
-    sizes = " + ".join(map(SIZE.format, map(_quoted, counted)))
-    query = LARGEST.format(sizes=sizes or 0, table=_quoted(layer), rows=MOST_FEATURES)
+    sizes = " + ".join(map(SIZE.format, map(quoted, counted)))
+    query = LARGEST.format(sizes=sizes or 0, table=quoted(layer), rows=MOST_FEATURES)
     return [int(size) for (size,) in database.execute(query)]
 
 
-def _quoted(name: object) -> str:
+def quoted(name: object) -> str:
+    """As SQL has the name of a table or a column."""
     return '"' + str(name).replace('"', '""') + '"'
 
 

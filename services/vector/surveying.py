@@ -1,0 +1,76 @@
+"""A look at all geometries of a layer, and at what its file says of it, by several threads where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from interfaces.layers import Chunk
+from interfaces.vectors import LoadOptions
+
+from . import dates, losses
+from .areas import Area
+from .chunking import BY_FID, Seen, joined_seen
+from .parts import DATABASES
+from .reading import Layer, stream
+from .usual_tables import Range
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What it found."""
+
+    seen: Seen
+    told: losses.Told | None
+    """What the file says of a layer that was read as a whole."""
+    odd_dates: dict[str, int]
+    """By column how many dates are written otherwise."""
+
+
+def surveyed(
+    layer: Layer,
+    options: LoadOptions,
+    names: Sequence[str],
+    check: Callable[[], None],
+    *,
+    batch: int,
+    area: Area | None,
+) -> Survey:
+    """Look at all that the options select. `names` are the layer's columns, `area` is in its CRS.
+
+    Raises `PermanentTaskError` for what cannot be read.
+    """
+
+    def look(chunk: Chunk | None = None) -> Seen:
+        seen = Seen(options.chunk_features, before=chunk.skip if chunk else 0)
+        with stream(layer, options, batch=batch, area=area, chunk=chunk, geometry_only=True) as found:
+            seen.look(found.batches, found.geometry, found.fid, check)
+        return seen
+
+    whole = options.where is None and area is None
+    usual = layer.part.usual.get(layer.name)
+    ask = partial(losses.told, layer, check)
+    if layer.part.driver not in DATABASES:
+        return Survey(look(), ask() if whole else None, {})
+    if usual is None:
+        with ThreadPoolExecutor(2, "survey") as pool:
+            # SQLite goes through the tables while GDAL reads them: neither waits for the other.
+            told = pool.submit(ask) if whole else None
+            odd_dates = pool.submit(dates.odd, layer.part.path, layer.name, names, check)
+            return Survey(look(), told.result() if told else None, odd_dates.result())
+    if not whole or layer.part.driver not in BY_FID:
+        return Survey(look(), ask() if whole else None, {})
+    with ThreadPoolExecutor(len(usual.ranges), "survey") as pool:
+        seen = joined_seen(list(pool.map(look, _chunks(usual.ranges))))
+    return Survey(seen, ask(), {})
+
+
+def _chunks(ranges: Sequence[Range]) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    skip = 0
+    for one in ranges:
+        chunks.append(Chunk(skip=skip, features=one.rows, fids=(one.first, one.last)))
+        skip += one.rows
+    return chunks

@@ -1,0 +1,222 @@
+"""One quick look at a database: what it says needs no other look, the other looks say too."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pyarrow
+import pyogrio
+import pytest
+import shapely
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import LayerFound, SourceFile
+from interfaces.vectors import LoadOptions
+from services.vector import dates, inspecting, parts, reading, sqlite_screening, usual_tables
+from services.vector.usual_tables import LARGEST, Range, Usual
+
+KEYED = "fid INTEGER PRIMARY KEY"
+
+
+def nothing() -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small a file is."""
+    monkeypatch.setattr(usual_tables, "TOGETHER", 0)
+
+
+def made(path: Path, columns: str, rows: list[tuple[object, ...]], after: str = "") -> Path:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"CREATE TABLE a ({columns}) {after}")
+        for row in rows:
+            database.execute(f"INSERT INTO a VALUES ({', '.join('?' * len(row))})", row)
+        database.commit()
+    return path
+
+
+def looked_at(path: Path) -> Usual | None:
+    return usual_tables.usual_tables(path, nothing).get("a")
+
+
+def test_a_usual_table_is_told_in_two_ranges_of_its_keys(tmp_path: Path) -> None:
+    columns = f'{KEYED}, "a ""b" POLYGON, n INTEGER, x REAL, d DATE, t DATETIME, s TEXT(20)'
+    usual = (b"x" * 9, 5, 2.5, "2024-02-29", "2024-02-29T23:59:59.125Z", "été")
+    others = (None, None, 5, None, "0001-01-01", None)
+    rows = [(key, *(usual if key % 2 else others)) for key in (-3, -2, 0, 5, 6)]
+    found = looked_at(made(tmp_path / "a.db", columns, rows))
+    assert found == Usual([Range(3, -3, 0), Range(2, 5, 6)], small=True)
+    assert found.rows == 5
+    one = looked_at(made(tmp_path / "b.db", columns, [(2**62, *usual)]))
+    assert one == Usual([Range(1, 2**62, 2**62)], small=True)
+    far = looked_at(made(tmp_path / "c.db", columns, [(0, *usual), (1, *usual), (2**62, *usual)]))
+    assert far == Usual([Range(2, 0, 1), Range(1, 2**62, 2**62)], small=True)
+    assert looked_at(made(tmp_path / "d.db", columns, [])) is None
+
+
+@pytest.mark.parametrize("value", ["x" * LARGEST, b"x" * LARGEST, "\0" + "x" * LARGEST, "é" * (LARGEST // 2)])
+def test_a_table_with_large_values_is_usual_and_not_small(tmp_path: Path, value: object) -> None:
+    path = made(tmp_path / "a.db", f"{KEYED}, s, n INTEGER", [(1, "x", 1), (2, value, 1)])
+    assert looked_at(path) == Usual([Range(1, 1, 1), Range(1, 2, 2)], small=False)
+    assert sqlite_screening._rows_of(sqlite3.connect(path), "a") > 1
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        *[
+            (kind, value)
+            for kind in ("INTEGER", "BOOLEAN", "MEDIUMINT")
+            for value in ("x", b"5", 2.5, "1e999x")
+        ],
+        *[(kind, value) for kind in ("REAL", "DOUBLE") for value in ("x", b"5", "")],
+        *[
+            (kind, value)
+            for kind in ("DATE", "DATETIME", "TIMESTAMP")
+            for value in (
+                5,
+                2.5,
+                b"2024-01-01",
+                "",
+                "2024-02-30",
+                "2024-13-01",
+                "24-01-01",
+                "noon",
+                "2024-01",
+            )
+        ],
+        *[
+            ("DATETIME", value)
+            for value in (
+                "2024-02-30T00:00:00Z",
+                "2024-01-01T25:00:00Z",
+                "2024-01-01 x",
+                "2024-01-01T" + "0" * 30,
+            )
+        ],
+        ("DATE", "2024-01-01\0x"),
+    ],
+)
+def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: str, value: object) -> None:
+    usual: object = "2024-01-01" if declared.startswith(("DATE", "TIME")) else 1
+    path = made(tmp_path / "a.db", f"{KEYED}, v {declared}", [(1, usual), (2, None), (3, value), (4, usual)])
+    assert looked_at(path) is None
+
+
+@pytest.mark.parametrize("declared", ["DATE", "DATETIME"])
+def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declared: str) -> None:
+    days = [
+        f"{year}-{month:02}-{day:02}"
+        for year in ("0001", "1900", "2024")
+        for month in (2, 12)
+        for day in range(33)
+    ]
+    times = [
+        "",
+        "T24:00:00Z",
+        "T12:00Z",
+        "T12:00:00+01:00",
+        "T23:00:00-05:00",
+        " 12:00:00",
+        "T12:00:60Z",
+        "Z",
+    ]
+    values = [day + time for day in days for time in times]
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as database:
+        for number, value in enumerate(values):
+            database.execute(f"CREATE TABLE t{number} ({KEYED}, d {declared})")
+            database.execute(f"INSERT INTO t{number} VALUES (1, ?)", [value])
+        database.commit()
+    usual = usual_tables.usual_tables(path, nothing)
+    for number in (number for number in range(len(values)) if f"t{number}" in usual):
+        assert dates.odd(path, f"t{number}", ["d"], nothing) == {}, values[number]
+        assert dates.is_date(values[number]), values[number]
+    assert len(usual) > 100
+
+
+@pytest.mark.parametrize(
+    ("columns", "after"),
+    [
+        ("fid INTEGER", ""),
+        ("fid TEXT PRIMARY KEY", ""),
+        ("fid INTEGER PRIMARY KEY DESC", ""),
+        ("fid INTEGER PRIMARY KEY", "WITHOUT ROWID"),
+        ("fid INTEGER, n INTEGER, PRIMARY KEY (fid, n)", ""),
+    ],
+)
+def test_a_table_whose_key_is_not_the_id_of_its_rows_is_not_told(
+    tmp_path: Path, columns: str, after: str
+) -> None:
+    wide = 2 if "n INTEGER" in columns else 1
+    path = made(tmp_path / "a.db", columns, [(1,) * wide, (2,) * wide], after)
+    assert looked_at(path) is None
+
+
+def test_small_and_damaged_files_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made(tmp_path / "a.db", f"{KEYED}, n INTEGER, s", [(key, 1, "x" * 3000) for key in range(20)])
+    assert looked_at(path) is not None
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
+    assert looked_at(path) is None
+    path.write_bytes(whole)
+    monkeypatch.setattr(usual_tables, "TOGETHER", len(whole))
+    assert looked_at(path) is None
+
+
+def found_in(path: Path, driver: str, **asked: Any) -> LayerFound:
+    part = parts.screened(parts.Part(path, driver, "a"), None, nothing)
+    [layer] = reading.layers(part)
+    source = SourceFile(container="bronze", name=path.name, etag="1", size=path.stat().st_size)
+    return inspecting.inspected(layer, source, LoadOptions(**asked), nothing)
+
+
+@pytest.mark.parametrize("driver", ["GPKG", "SQLite"])
+@pytest.mark.parametrize("asked", [{}, {"where": "number < 4000"}, {"bbox": [0, 0, 0.5, 1]}])
+def test_a_layer_is_found_the_same_by_either_way(
+    tmp_path: Path, driver: str, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{driver.lower()}"
+    random = numpy.random.default_rng(1)
+    shapes = shapely.to_wkb(shapely.points(random.random((5300, 2)))).tolist()
+    shapes[17], shapes[4000] = None, shapely.to_wkb(shapely.LineString([(0, 0), (0.1, 0.1)]))
+    table = pyarrow.table({"number": range(5300), "geom": pyarrow.array(shapes, pyarrow.binary())})
+    about = {"geometry_name": "geom", "geometry_type": "Unknown", "crs": "EPSG:4326"}
+    pyogrio.write_arrow(table, path, driver=driver, **about)
+    with closing(sqlite3.connect(path)) as database:
+        database.create_function("ST_IsEmpty", 1, lambda _: 0)
+        key = "fid" if driver == "GPKG" else "ogc_fid"
+        for trigger in [
+            name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        ]:
+            database.execute(f'DROP TRIGGER "{trigger}"')
+        database.execute(f"DELETE FROM a WHERE {key} BETWEEN 900 AND 2100 OR {key} % 7 = 0")
+        if driver == "GPKG":
+            database.execute("DELETE FROM gpkg_ogr_contents")
+        database.commit()
+    quick = found_in(path, driver, chunk_features=1000, **asked)
+    monkeypatch.setattr(usual_tables, "TOGETHER", 2**40)
+    slow = found_in(path, driver, chunk_features=1000, **asked)
+    assert quick == slow
+    assert quick.features > 1000
+
+
+def test_a_layer_of_which_less_can_be_read_than_there_is_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.gpkg"
+    table = pyarrow.table(
+        {"geom": pyarrow.array(shapely.to_wkb(shapely.points([[1, 2]] * 9)).tolist(), pyarrow.binary())}
+    )
+    pyogrio.write_arrow(
+        table, path, driver="GPKG", geometry_name="geom", geometry_type="Point", crs="EPSG:4326"
+    )
+    told = {"a": Usual([Range(5, 1, 5), Range(5, 6, 9)], small=True)}
+    monkeypatch.setattr(parts, "usual_tables", lambda *_: told)
+    with pytest.raises(PermanentTaskError, match="tells of 10 features, and 9 can be read"):
+        found_in(path, "GPKG")
