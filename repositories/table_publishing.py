@@ -5,6 +5,7 @@ services/vector/publishing.py explains the order of its statements.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import sql
@@ -15,7 +16,7 @@ from interfaces.vectors import fitting
 
 from .connection import Connection
 from .sql_files import queries
-from .table_targets import CHUNK, STAGING, Measured, Target, measure
+from .table_targets import CHUNK, STAGING, Measured, Target, measure, take
 
 NONE: Kind = "none"
 KINDS: dict[Kind, list[str]] = {
@@ -27,6 +28,15 @@ KINDS: dict[Kind, list[str]] = {
 """What ST_GeometryType says of the geometries that go into the table of a kind."""
 
 SUBDIVIDED = ("line", "polygon", "collection")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One table of a layer that is split."""
+
+    kind: KindTable
+    target: Target
+    rows: int
 
 
 class Publication:
@@ -58,7 +68,8 @@ class Publication:
             done = self._split(plan, loaded, rejected)
         else:
             target = Target(self._connection, self._staging, plan, self._owner, load=self._staging)
-            done = [target.publish(loaded, rejected, measured)]
+            target.prepare(measured)
+            done = [target.publish(loaded, rejected)]
         self._connection.execute(self._sql["forget_staging"], {"name": self._staging})
         return done
 
@@ -69,6 +80,7 @@ class Publication:
         each feature leaves the tables of the kinds that it was of.
         """
         names = {fitting(plan.target_table, f"_{kind}"): kind for kind in (*KINDS, NONE)}
+        made = [part for kind in plan.kinds if (part := self._prepared(plan, kind, keep=kind.kind in KINDS))]
         # In the order of their names, so that no two publishers wait for each other.
         for table in sorted(names):
             self._connection.execute(self._sql["lock_target"], {"schema": plan.target_schema, "table": table})
@@ -86,24 +98,14 @@ class Publication:
                 if row["key"] == plan.key and self._leave(plan, table, names[table])
             ]
             others = [one for one in others if one.table in left]
-        done: list[LoadedTable] = []
-        for kind in sorted([*plan.kinds, *others], key=lambda one: one.table):
-            staging = f"{self._staging}_{kind.kind}"
-            part = plan.model_copy(
-                update={
-                    "target_table": kind.table,
-                    "geometry_type": kind.geometry_type,
-                    "kinds": [],
-                    "subdivide": plan.subdivide if kind.kind in SUBDIVIDED else None,
-                }
-            )
-            rows = self._part(staging, part, kind)
-            if rows or kind.kind in KINDS or kind in others:
-                target = Target(self._connection, staging, part, self._owner, load=self._staging)
-                done.append(target.publish(rows, rejected))
-            else:
-                drop = sql.SQL(self._sql["drop_table"])
-                self._connection.execute(drop.format(table=sql.Identifier(STAGING, staging)))
+        made += [part for kind in others if (part := self._prepared(plan, kind, keep=True))]
+        made.sort(key=lambda one: one.kind.table)
+        if plan.if_exists == "replace":
+            there_now = [one.target.name for one in made if one.target.is_there()]
+            if there_now:
+                # While one waits for readers, those of the others go on reading.
+                take(self._connection, there_now)
+        done = [one.target.publish(one.rows, rejected) for one in made]
         there = sum(one.loaded for one in done)
         if there != loaded:
             raise PermanentTaskError(
@@ -111,6 +113,26 @@ class Publication:
             )
         self._connection.execute(sql.SQL(self._sql["drop_table"]).format(table=self._table))
         return done
+
+    def _prepared(self, plan: TablePlan, kind: KindTable, *, keep: bool) -> _Part | None:
+        """The table of one kind, with all but its name; None where it has no rows and need not be kept."""
+        staging = f"{self._staging}_{kind.kind}"
+        part = plan.model_copy(
+            update={
+                "target_table": kind.table,
+                "geometry_type": kind.geometry_type,
+                "kinds": [],
+                "subdivide": plan.subdivide if kind.kind in SUBDIVIDED else None,
+            }
+        )
+        rows = self._part(staging, part, kind)
+        if not rows and not keep:
+            drop = sql.SQL(self._sql["drop_table"])
+            self._connection.execute(drop.format(table=sql.Identifier(STAGING, staging)))
+            return None
+        target = Target(self._connection, staging, part, self._owner, load=self._staging)
+        target.prepare()
+        return _Part(kind, target, rows)
 
     def _known(self, plan: TablePlan, tables: list[str]) -> dict[str, dict[str, Any]]:
         """Of these tables those that earlier loads made of the same layer, with their types and keys."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,7 @@ or with an underscore and a digit."""
 
 
 NAMED_SOURCES = 10
+KEY_END = "_pkey"
 LOCK_TRIES, LOCK_PAUSE = 14, 0.5
 """With a second each: some 20 seconds."""
 
@@ -54,6 +56,27 @@ def measure(connection: Connection, table: sql.Identifier, geometry: str) -> Mea
     return Measured(row["rows"], extent, row["loaded_at"])
 
 
+def take(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
+    """Wait until nobody reads tables any more, and let nobody read them.
+
+    All at once, or none, and a little at a time: whoever wants to read one queues behind who wants it for
+    itself.
+    """
+    found = queries("feature_tables")
+    lock = sql.SQL(found["lock_exclusively"]).format(tables=sql.SQL(", ").join(tables))
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            with connection.transaction():
+                connection.execute(found["bound_lock_wait_briefly"])
+                connection.execute(lock)
+            break
+        except psycopg.errors.LockNotAvailable:
+            if not left:
+                raise
+        time.sleep(LOCK_PAUSE)
+    connection.execute(found["bound_lock_wait"])
+
+
 class Target:
     """One table that is being published, in a transaction of its caller's."""
 
@@ -68,35 +91,60 @@ class Target:
         self._load = load
         self._sql = queries("feature_tables")
         self._table = sql.Identifier(STAGING, staging)
-        self._parts = TableParts(connection, plan)
+        self._parts = TableParts(connection, plan, STAGING, staging)
+        self._measured: Measured | None = None
+        """Of the staging table, once it has all that a target has."""
         self._replaced = False
 
-    def publish(self, loaded: int, rejected: int, measured: Measured | None = None) -> LoadedTable:
-        """Check the keys, then replace the target or add to it, and note it.
+    @property
+    def name(self) -> sql.Identifier:
+        """Where it will be."""
+        return sql.Identifier(self._plan.target_schema, self._plan.target_table)
+
+    def is_there(self) -> bool:
+        """Whether there is a table of that name. Raises `PermanentTaskError` where there must be none."""
+        schema, table = self._plan.target_schema, self._plan.target_table
+        present = bool(self._one("target", schema=schema, table=table)["present"])
+        if present and self._plan.if_exists == "fail":
+            raise PermanentTaskError(f"table {schema}.{table} exists, and if_exists is fail")
+        return present
+
+    def prepare(self, measured: Measured | None = None) -> None:
+        """Do all that takes long and that the staging table can have, which nobody else reads.
 
         `measured` is the staging table as it is, where it is known. Raises `PermanentTaskError` with the
-        reason why it cannot be.
+        reason why it cannot be published.
+        """
+        present = self.is_there()
+        self._check_key(self._plan)
+        if not (present and self._adds):
+            self._complete(measured)
+
+    def publish(self, loaded: int, rejected: int) -> LoadedTable:
+        """Replace the target or add to it, and note it. `prepare` comes first.
+
+        Raises `PermanentTaskError` with the reason why it cannot be.
         """
         plan = self._plan
         schema, table = plan.target_schema, plan.target_table
         self._execute("lock_target", schema=schema, table=table)
-        present = bool(self._one("target", schema=schema, table=table)["present"])
-        if present and plan.if_exists == "fail":
-            raise PermanentTaskError(f"table {schema}.{table} exists, and if_exists is fail")
-        self._check_key(plan)
-        added = present and plan.if_exists in ("append", "upsert")
+        present = self.is_there()
+        added = present and self._adds
         if added:
             self._add(plan)
             parts = self._parts.renew()
+            measured = measure(self._connection, self.name, plan.geometry_column)
         else:
-            self._replace(plan, present)
-            parts = self._parts.make()
-        if measured is None or added:
-            place = sql.Identifier(schema, table)
-            measured = measure(self._connection, place, plan.geometry_column)
+            measured = self._measured or self._complete(None)
+            self._replace(present)
+            parts = self._parts.publish()
         done = self._done(measured, loaded, rejected, parts)
         self._record(plan, done, added=added)
         return done
+
+    @property
+    def _adds(self) -> bool:
+        return self._plan.if_exists in ("append", "upsert")
 
     def _check_key(self, plan: TablePlan) -> None:
         """Raise for keys that are null or not unique in what was loaded."""
@@ -116,55 +164,48 @@ class Target:
         if found is not None:
             raise PermanentTaskError(f"key {names}: several features have {found['key']!r}"[:300])
 
-    def _replace(self, plan: TablePlan, present: bool) -> None:
-        """The staging table becomes the target. Readers have the old one until the transaction ends."""
-        schema, table = plan.target_schema, plan.target_table
+    def _complete(self, measured: Measured | None) -> Measured:
+        """Give the staging table all that a target has."""
+        plan = self._plan
         self._execute_with("drop_chunk_column", staging=self._table, chunk_column=sql.Identifier(CHUNK))
         key = [sql.Identifier(name) for name in plan.key or [plan.generated_key]]
         self._execute_with(
             "add_primary_key",
             staging=self._table,
-            constraint=sql.Identifier(fitting(table, "_pkey")),
+            constraint=sql.Identifier(fitting(self._staging, KEY_END)),
             key=sql.SQL(", ").join(key),
         )
         self._execute_with(
             "create_spatial_index",
-            index=sql.Identifier(fitting(table, f"_{plan.geometry_column}_idx")),
+            index=sql.Identifier(fitting(self._staging, f"_{plan.geometry_column}_idx")),
             staging=self._table,
             geometry=sql.Identifier(plan.geometry_column),
         )
         self._comment(plan)
         self._execute_with("analyze", table=self._table)
+        self._parts.make(self._table)
+        self._measured = measured or measure(self._connection, self._table, plan.geometry_column)
+        return self._measured
+
+    def _replace(self, present: bool) -> None:
+        """The staging table becomes the target. Readers have the old one until it is locked, then wait."""
+        schema, table = self._plan.target_schema, self._plan.target_table
         if not self._one("schema_exists", schema=schema)["there"]:
             self._execute_with("create_schema", schema=sql.Identifier(schema))
         if present:
-            self._take(sql.Identifier(schema, table))
+            take(self._connection, [self.name])
             self._execute("copy_grants", schema=schema, table=table, staging=f"{STAGING}.{self._staging}")
             self._parts.drop()
             # Without CASCADE: what depends on it, such as a view, is not ours to drop.
-            self._execute_with("drop_table", table=sql.Identifier(schema, table))
+            self._execute_with("drop_table", table=self.name)
             self._replaced = True
         self._execute_with("set_schema", staging=self._table, schema=sql.Identifier(schema))
         moved = sql.Identifier(schema, self._staging)
         self._execute_with("rename", staging=moved, name=sql.Identifier(table))
-
-    def _take(self, table: sql.Identifier) -> None:
-        """Wait until nobody reads a table any more, and let nobody read it.
-
-        A little at a time: whoever wants to read it queues behind who wants it for itself.
-        """
-        lock = sql.SQL(self._sql["lock_exclusively"]).format(table=table)
-        for left in reversed(range(LOCK_TRIES)):
-            try:
-                with self._connection.transaction():
-                    self._execute("bound_lock_wait_briefly")
-                    self._connection.execute(lock)
-                break
-            except psycopg.errors.LockNotAvailable:
-                if not left:
-                    raise
-            time.sleep(LOCK_PAUSE)
-        self._execute("bound_lock_wait")
+        # Not before: of two loads that make indexes of one name, one would wait for the end of the other.
+        for end in (KEY_END, f"_{self._plan.geometry_column}_idx"):
+            index = sql.Identifier(schema, fitting(self._staging, end))
+            self._execute_with("rename", staging=index, name=sql.Identifier(fitting(table, end)))
 
     def _comment(self, plan: TablePlan) -> None:
         self._execute_with("comment_table", table=self._table, comment=sql.Literal(plan.original))

@@ -19,6 +19,8 @@ from .faults import told
 from .values import adapt, size
 
 Row = dict[str, Any]
+FIRST = "\0"
+"""Behind the name of the first of two columns: no column's name has it."""
 
 
 class FeatureConnections:
@@ -43,12 +45,13 @@ class FeatureConnections:
 
         def rows(cursor: Cursor) -> list[Row]:
             adapt(cursor)
-            found, taken = [], 0
+            found, taken, names = [], 0, None
             for values in cursor.stream(query, arguments):
+                names = names or _names(cursor)
                 taken += size(values)
                 if taken > self._most_bytes:
                     raise PayloadTooLarge(f"limit: so many features take more than {self._most_bytes} bytes")
-                found.append(_named(cursor, values))
+                found.append(dict(zip(names, values, strict=True)))
             return found
 
         return await self._statements.run(self._sql["reading"], self._values, rows, in_one_go=False)
@@ -68,14 +71,18 @@ class FeatureConnections:
 
         def found(cursor: Cursor) -> list[Row]:
             rows = cursor.execute(self._sql["layers"], (schema, table, self._role)).fetchall()
-            return [_named(cursor, values) for values in rows]
+            return [dict(zip(_names(cursor), values, strict=True)) for values in rows]
 
         values = {**self._values, "role": ""}
         return await self._statements.run(self._sql["reading"], values, found)
 
 
-def _named(cursor: Cursor, values: tuple[Any, ...]) -> Row:
-    return dict(zip((column.name for column in cursor.description or ()), values, strict=True))
+def _names(cursor: Cursor) -> list[str]:
+    """Of the columns; where there are two of a name, the first is another one, so that neither is hidden."""
+    names = [column.name for column in cursor.description or ()]
+    if len(set(names)) < len(names):
+        names = [name + FIRST * (name in names[n + 1 :]) for n, name in enumerate(names)]
+    return names
 
 
 def _sound(statement: str) -> bytes:

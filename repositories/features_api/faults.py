@@ -25,6 +25,8 @@ UNREADABLE = (
 """What PostgreSQL and PostGIS say of a filter that does not fit its columns, or of a geometry."""
 REPLACED = ("could not open relation with OID", "cache lookup failed")
 """What a statement is told whose table was dropped after it was planned."""
+PLACELESS = ("transform:", "could not form projection")
+"""What PostGIS says of a vertex, or a CRS, without longitudes and latitudes. Loads reject such vertices."""
 LONGEST = 500
 
 
@@ -42,6 +44,11 @@ def told(error: psycopg.Error) -> OrchestratorError | None:
         return ServiceUnavailable("the database took too long to answer: ask for less, or more precisely")
     if isinstance(error, errors.InsufficientPrivilege) or _primary(error).startswith('role "'):
         return ServiceUnavailable("the role that features are read as may not read this")
+    if _primary(error).startswith(PLACELESS):
+        return InvalidRequest(
+            "the layer has geometries without longitudes and latitudes, in which they are answered "
+            f"({_primary(error)}): geom-column=none leaves them out"
+        )
     if isinstance(error, UNREADABLE):
         return InvalidRequest(f"the database refuses this: {_primary(error)}")
     return None

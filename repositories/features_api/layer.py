@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import reduce
+from itertools import count
 from typing import Any
 
 from cql2 import Expr
@@ -16,10 +17,15 @@ from tipg.model import Extent
 
 from interfaces.errors import InvalidRequest, NotFound
 
+from .connections import FIRST
 from .filters import admitted, box
 from .parameters import instant
 from .projections import WGS84, projected
 
+SELECTED = {"tipg_id", "tipg_geom"}
+"""What the library calls the key and the geometry that it selects, beside columns of whatever names."""
+ROW_GEOMETRY = "geometry"
+"""What it calls the geometry among the columns of a row, in CSV and NDJSON."""
 INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
@@ -123,7 +129,23 @@ class Layer(PgCollection):
         found: list[tuple[str, str]] = super()._sort_expressions(sortby) if sortby else []
         there = {name for name, _ in found}
         found += [(name, _quoted(name)) for name in self.key_columns if name not in there]
-        return found or super()._sort_expressions(None)
+        # Alone, such a name would be that of what is selected, and not the column's.
+        return [
+            (name, words.replace(_quoted(name), f"coalesce({_quoted(name)})") if name in SELECTED else words)
+            for name, words in found or super()._sort_expressions(None)
+        ]
+
+    async def _features_query(self, conn: Any, **selection: Any) -> AsyncIterator[Any]:
+        """Features with all their columns, of which some are called as what the library selects or adds."""
+        as_rows = bool(selection.get("geom_as_wkt"))
+        async for feature in super()._features_query(conn, **selection):
+            found = {name.removesuffix(FIRST): value for name, value in feature["properties"].items()}
+            if as_rows and ROW_GEOMETRY in found:
+                name = next(
+                    name for name in map(f"{ROW_GEOMETRY}_{{}}".format, count(2)) if name not in found
+                )
+                found = {name if one == ROW_GEOMETRY else one: value for one, value in found.items()}
+            yield {**feature, "properties": found}
 
     def columns(self, properties: list[str] | None = None) -> list[str]:
         """The columns that were asked for. Raises `InvalidRequest` for one that is not there."""

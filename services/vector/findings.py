@@ -12,6 +12,7 @@ from interfaces.contracts import Contract
 from interfaces.layers import ChunkWriter, FeatureTables, Rejected
 
 from . import wkb
+from .lonlat import NOWHERE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,7 @@ REASON = re.compile(r"(.*?)\s*\[(\S+) (\S+)[^\]]*\]", re.DOTALL)
 """As GEOS says it: `Self-intersection[1 2]`."""
 VALUE = re.compile(r"^'.*'(?= cannot be read)|[-+]?\d[\d.e+-]*", re.DOTALL)
 """In a reason: what is of one feature only."""
-RANGE = ("is not on Earth", "has infinite coordinates")
+RANGE = ("is not on Earth", "has infinite coordinates", NOWHERE)
 """How the reasons begin for which coordinates are out of range (`shaping.Shaper`)."""
 UNREADABLE = ("cannot be read", "a geometry that is cut off", "is no number")
 """What those say for which there is no geometry to look at."""

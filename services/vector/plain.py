@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import wkb
+from .lonlat import LonLat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,13 +43,21 @@ class Found:
     """Of those that are right, polygons whose ring is to be turned."""
 
 
-def look(column: pa.Array, codes: NDArray[Any], wraps: Mapping[int, int], *, degrees: bool) -> Found:
+def look(
+    column: pa.Array,
+    codes: NDArray[Any],
+    wraps: Mapping[int, int],
+    *,
+    degrees: bool,
+    served: LonLat | None = None,
+) -> Found:
     """Find, in a column of WKB, the geometries that are right.
 
     `codes` are those of `wkb.codes`; of them only the keys of `wraps` are looked at. In x and y: points;
     lines without repeated vertices; polygons of one ring that is closed and seen as a whole from the mean of
     its vertices, so that it crosses itself nowhere; and multi geometries of one such part. All coordinates
-    are finite; those in `degrees` on Earth, and on one side of the antimeridian.
+    are finite; those in `degrees` on Earth, and on one side of the antimeridian; of all `served` has no
+    doubts.
     """
     import numpy
 
@@ -63,6 +72,8 @@ def look(column: pa.Array, codes: NDArray[Any], wraps: Mapping[int, int], *, deg
         edges = _Edges(*_coordinates(column, places, _head_bytes(code)), counts)
         right, clockwise = edges.right(_base(code))
         right &= edges.finite(degrees=degrees)
+        if served is not None:
+            edges.leave_out(right, served)
         found.right[places] = right
         found.clockwise[places] = right & clockwise
     return found
@@ -190,6 +201,13 @@ class _Edges:
         found = (self._west >= -HALF_TURN) & (self._east <= HALF_TURN)
         found &= (self._south >= -POLE) & (self._north <= POLE)
         return found & (self._east - self._west <= HALF_TURN)
+
+    def leave_out(self, right: NDArray[Any], served: LonLat) -> None:
+        """Of those that are `right`, and finite, leave out what might not be served."""
+        edges = [self._west, self._south, self._east, self._north]
+        doubtful = served.doubtful(edges if right.all() else [edge[right] for edge in edges])
+        if doubtful.any():
+            right[right] = ~doubtful
 
     def right(self, base: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Which are as they should be; and which of them run clockwise."""

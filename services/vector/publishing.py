@@ -16,16 +16,18 @@ what a crash leaves is what was committed before. In order:
 
    a. the staging table's row is locked: a second publisher waits, and then finds it gone;
    b. counts are compared: those of tasks, of chunks' rows, of the table, and of the inspection;
-   c. a layer that is split by kind of geometry becomes one staging table for each kind, of which each goes
-      through the following, in the order of their names; so do empty ones for tables of other kinds that a
-      load which replaces the layer finds, and by an upsert features leave the tables of kinds they were of;
-   d. one publisher of a target at a time (an advisory lock of the transaction); keys are checked; replace:
-      primary key, GiST index, comments and ANALYZE are made on the staging table, which nobody else reads;
-   e. replace: the old table is locked, a second at a time, between which its readers have it, for at most
-      some twenty; then it is dropped, readers wait, and the staging table takes its schema and name; append,
-      upsert: rows are inserted, and the staging table is dropped;
-   f. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
-   g. the task is held, last, because the heartbeat cannot renew what is held; then commit.
+   c. a layer that is split by kind of geometry becomes one staging table for each kind;
+   d. keys are checked; where the target is new or replaced, primary key, GiST index, comments, ANALYZE and
+      the view of pieces are made on the staging tables, which nobody else reads: no reader and no other
+      load waits for them;
+   e. one publisher of a target at a time (advisory locks of the transaction, in the order of the tables'
+      names); of a split layer, empty tables for the other kinds that a load which replaces it finds are
+      made like the rest, and by an upsert features leave the tables of kinds they were of;
+   f. replace: the old tables are locked together, a second at a time, between which their readers have them,
+      for at most some twenty; then they are dropped, readers wait, and the staging tables take their schema
+      and names; append, upsert: rows are inserted, and the staging table is dropped;
+   g. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
+   h. the task is held, last, because the heartbeat cannot renew what is held; then commit.
 
    A crash, a lost lease or an error between any two of them rolls back all: the old table is as it was,
    the staging table is whole, and no lock is left (PostgreSQL ends a transaction whose client is gone).

@@ -14,6 +14,7 @@ from interfaces.layers import ChunkCounts, TablePlan
 from interfaces.vectors import GeometryOptions
 
 from . import ewkb, generalising, mending, plain, wkb, wrapping
+from .lonlat import LonLat, is_geographic, transformation
 from .preparing import flat
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ class Shaper:
         self._bases = [_dimensions(kind.geometry_type)[0] for kind in plan.kinds if kind.kind != "none"]
         # Without heights the same coordinates, whose digits a transformation would not keep.
         same = not self._z and flat(crs) == plan.crs
-        self._transform = None if same else _transformation(crs, plan.crs)
-        self._from_degrees = _is_geographic(crs)
-        self._to_degrees = _is_geographic(plan.crs)
+        self._transform = None if same else transformation(crs, plan.crs)
+        self._from_degrees = is_geographic(crs)
+        self._to_degrees = is_geographic(plan.crs)
+        self._served = LonLat(plan.crs)
         self._crs = plan.crs if len(plan.crs) < 30 else f"SRID {plan.srid}"
         self._plain = _plain_wraps(self._base, self._bases)
         if self._transform or self._z or self._m or options.simplify or options.precision:
@@ -71,7 +73,7 @@ class Shaper:
         import pyarrow as pa
 
         codes = wkb.codes(column)
-        found = plain.look(column, codes, self._plain, degrees=self._from_degrees)
+        found = plain.look(column, codes, self._plain, degrees=self._from_degrees, served=self._served)
         right = found.right
         if not right.any():
             return self._shape(column, codes, linearise)
@@ -186,6 +188,7 @@ class Shaper:
         if self._to_degrees and not self._from_degrees:
             _refuse_unearthly(geometries, bounds, reasons)
             wrapped += self._wrap(geometries, bounds, reasons)
+        self._served.refuse(geometries, bounds, reasons)
         return wrapped
 
     def _wrap(self, geometries: Any, bounds: NDArray[Any], reasons: list[str | None]) -> int:
@@ -370,21 +373,3 @@ def _refuse_unearthly(geometries: Any, bounds: NDArray[Any], reasons: list[str |
         )
         geometries[place] = None
         bounds[place] = numpy.nan
-
-
-def _transformation(source: str, target: str) -> Callable[..., Any] | None:
-    """Coordinates (x, y[, z]) to coordinates, x first whatever the CRS says; None where they stay."""
-    from pyproj import CRS, Transformer
-
-    one, other = CRS.from_user_input(source), CRS.from_user_input(target)
-    if one == other or one.equals(other, ignore_axis_order=True):
-        return None
-    transform: Callable[..., Any] = Transformer.from_crs(one, other, always_xy=True).transform
-    return transform
-
-
-def _is_geographic(crs: str) -> bool:
-    from pyproj import CRS
-
-    parsed = CRS.from_user_input(crs)
-    return bool(parsed.is_geographic and parsed.axis_info and parsed.axis_info[0].unit_name == "degree")

@@ -78,7 +78,7 @@ SELECT set_config('lock_timeout', '20s', true)
 SELECT set_config('lock_timeout', '1s', true)
 
 -- name: lock_exclusively
-LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE
+LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE
 
 -- name: load_of
 -- What was published of a staging table that is no more.

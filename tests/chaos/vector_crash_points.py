@@ -56,7 +56,7 @@ VECTOR_CRASH_POINTS = (
     ),
     CrashPoint("split: a kind in its part", "split layer", after(f"{PUBLICATION}._part"), UNTOUCHED),
     CrashPoint("split: one of two published", "split layer", after(f"{TARGET}.publish"), UNTOUCHED),
-    CrashPoint("split: polygons cut into parts", "split layer", after(f"{PARTS}._made"), UNTOUCHED),
+    CrashPoint("split: polygons cut into parts", "split layer", after(f"{PARTS}._make"), UNTOUCHED),
     CrashPoint("split: both published", "split layer", after(f"{PUBLICATION}.carry_out"), UNTOUCHED),
     CrashPoint("split: committed", "split layer", after(f"{TABLES}.publish"), PUBLISHED),
     CrashPoint("append: rows added", "appended layer", after(f"{TARGET}._add"), UNTOUCHED),

@@ -67,6 +67,7 @@ class Yard:
         chunks: int = 1,
         features: int = 2,
         kinds: Sequence[KindTable] = (),
+        subdivide: int | None = None,
     ) -> str:
         """An empty staging table."""
         plan = TablePlan(
@@ -87,6 +88,7 @@ class Yard:
             parameters_hash="p",
             notes=[],
             kinds=list(kinds),
+            subdivide=subdivide,
         )
         self._fence += 1
         return self.tables.stage(plan, self.attempt(self._fence, stage=3))
@@ -197,68 +199,6 @@ def test_a_publisher_that_dies_before_any_statement_leaves_all_as_it_was(
     assert yard.values("features.t") == ([9] if if_exists == "replace" else [1, 2, 9])
     assert done.rows == yard.count("features.t")
     assert yard.staged() == []
-
-
-LINE = shapely.to_wkb(shapely.set_srid(shapely.LineString([(0, 0), (1, 1)]), 4326), include_srid=True)
-KINDS = [
-    KindTable(kind="point", table="t_point", geometry_type="Point"),
-    KindTable(kind="line", table="t_line", geometry_type="LineString"),
-    KindTable(kind="none", table="t_none", geometry_type="Geometry"),
-]
-
-
-def load_kinds(yard: Yard, staging: str, rows: list[tuple[bytes | None, int]]) -> dict[int, ChunkCounts]:
-    with yard.tables.loading(staging, yard.attempt(), 0) as writer:
-        writer.write(batch(rows))
-    return {0: ChunkCounts(read=len(rows), loaded=len(rows))}
-
-
-def test_tables_of_all_kinds_are_published_together_or_none_is(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = yard.stage(features=2, kinds=KINDS)
-    done = yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, [(POINT, 1), (LINE, 2)]))
-    # Of what has no geometry there is a table only where there is something.
-    assert [(one.target_table, one.loaded) for one in done] == [("t_line", 1), ("t_point", 1)]
-    staging = yard.stage("replace", features=4, kinds=KINDS)
-    counts = load_kinds(yard, staging, [(POINT, 3), (LINE, 4), (POINT, 5), (None, 6)])
-    execute = Connection.execute
-    for place in (20, 40, 60):
-        left = place
-
-        def dying(connection: Connection, *arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-            return execute(connection, *arguments, **options)
-
-        owner = yard.attempt(10 + place, stage=5)
-        with monkeypatch.context() as patched:
-            patched.setattr(Connection, "execute", dying)
-            with pytest.raises(Killed):
-                yard.tables.publish(staging, owner, counts)
-        assert (yard.values("features.t_point"), yard.values("features.t_line")) == ([1], [2])
-        assert yard.staged() == [staging]
-    owner = yard.attempt(90, stage=5)
-    done = yard.tables.publish(staging, owner, counts)
-    assert [(one.target_table, one.loaded, one.geometry_type) for one in done] == [
-        ("t_line", 1, "LineString"),
-        ("t_none", 1, "Geometry"),
-        ("t_point", 2, "Point"),
-    ]
-    assert yard.values("features.t_point") == [3, 5]
-    assert [row["fid"] for row in yard.admin.execute("SELECT fid FROM features.t_point")] == [1, 2]
-    assert yard.staged() == []
-    assert yard.tables.publish(staging, yard.attempt(91, stage=5), counts) == done
-
-
-def test_nothing_is_published_where_a_row_is_of_a_kind_that_has_no_table(yard: Yard) -> None:
-    staging = yard.stage(features=2, kinds=KINDS[:1])
-    counts = load_kinds(yard, staging, [(POINT, 1), (LINE, 2)])
-    with pytest.raises(PermanentTaskError, match="of 2 features, 1 are of kinds that have tables"):
-        yard.tables.publish(staging, yard.attempt(stage=5), counts)
-    assert yard.staged() == [staging]
 
 
 def test_a_publication_whose_answer_was_lost_is_not_made_twice(yard: Yard) -> None:

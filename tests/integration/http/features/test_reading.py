@@ -310,3 +310,28 @@ def test_numbers_have_all_their_digits_and_a_parameter_is_no_column(
     assert second["links"][1]["href"].endswith("exact/items/18446744073709551615")
     for format_ in ("csv", "geojsonseq"):
         assert "18446744073709551615" in features.get(path, f=format_).text()
+
+
+def test_columns_called_as_what_the_library_adds_are_there_and_sorted_by(
+    features: Features, database_url: str
+) -> None:
+    columns = "fid integer, tipg_id text, tipg_geom integer, geometry text"
+    rows = [(1, "b", 9, "x", "POINT(1 1)"), (2, "a", 8, "y", "POINT(2 2)")]
+    publish(database_url, "named", columns, rows)
+    path = "/collections/features.named"
+    first = {"fid": 1, "tipg_id": "b", "tipg_geom": 9, "geometry": "x"}
+    page = features.items("features.named")
+    assert (page["features"][0]["id"], page["features"][0]["properties"]) == (1, first)
+    assert page["features"][0]["geometry"]["coordinates"] == [1, 1]
+    assert features.get(f"{path}/items/1").json()["properties"] == first
+    for column in ("tipg_id", "tipg_geom", "-geometry"):
+        assert features.ids("features.named", sortby=column) == [2, 1]
+    assert features.get(f"{path}/tiles/WebMercatorQuad/0/0/0").body.count(b"tipg_id") == 1
+    [row, _] = csv.DictReader(io.StringIO(features.get(f"{path}/items", f="csv").text()))
+    assert [*row] == ["collectionId", "itemId", "fid", "tipg_id", "tipg_geom", "geometry_2", "geometry"]
+    assert (row["geometry_2"], row["geometry"]) == ("x", "SRID=4326;POINT(1 1)")
+    assert features.get(f"{path}/items", f="ndjson").lines()[1]["geometry_2"] == "y"
+
+    publish(database_url, "named", "tipg_id text", [("b", "POINT(1 1)"), ("a", None)], key=["tipg_id"])
+    assert features.ids("features.named") == ["a", "b"]
+    assert features.get(f"{path}/items/b").json()["properties"] == {"tipg_id": "b"}

@@ -121,6 +121,21 @@ def test_an_address_that_is_none_is_refused(layers: Features, path: str, status:
     assert problem(layers.client.get(f"/api/features{path}"))["status"] == status
 
 
+@pytest.mark.parametrize(("srid", "point"), [(32632, "POINT(1e15 0)"), (104903, "POINT(1 2)")])
+def test_a_layer_of_another_planet_or_of_nowhere_says_so_and_is_read_without_geometries(
+    features: Features, database_url: str, srid: int, point: str
+) -> None:
+    publish(database_url, "odd", "fid integer, name text", [(1, "a", point)], srid=srid)
+    for path in ("items", "items?f=csv", "items/1", "tiles/WebMercatorQuad/0/0/0"):
+        document = problem(features.client.get(f"/api/features/collections/features.odd/{path}"))
+        assert document["status"] == 400
+        assert "without longitudes and latitudes" in document["detail"]
+    [feature] = features.items("features.odd", geom_column="none")["features"]
+    assert feature["properties"] == {"fid": 1, "name": "a"}
+    assert features.get("/collections/features.odd").status == 200
+    assert features.get("/collections").status == 200
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_nothing_is_changed_here(layers: Features, method: str) -> None:
     answer = layers.client.request(method, "/api/features/collections/features.places/items", {})

@@ -1,0 +1,153 @@
+"""Tables of a layer that is split by kind of geometry: published together, and nobody is kept waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+import shapely
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import ChunkCounts, KindTable
+from repositories.connection import Connection
+
+from .test_table_publishing import POINT, Killed, Yard, batch
+
+
+@pytest.fixture
+def yard(database_url: str) -> Iterator[Yard]:
+    made = Yard(database_url)
+    yield made
+    made.admin.close()
+    made.database.close()
+
+
+LINE = shapely.to_wkb(shapely.set_srid(shapely.LineString([(0, 0), (1, 1)]), 4326), include_srid=True)
+KINDS = [
+    KindTable(kind="point", table="t_point", geometry_type="Point"),
+    KindTable(kind="line", table="t_line", geometry_type="LineString"),
+    KindTable(kind="none", table="t_none", geometry_type="Geometry"),
+]
+
+
+def load_kinds(yard: Yard, staging: str, rows: list[tuple[bytes | None, int]]) -> dict[int, ChunkCounts]:
+    with yard.tables.loading(staging, yard.attempt(), 0) as writer:
+        writer.write(batch(rows))
+    return {0: ChunkCounts(read=len(rows), loaded=len(rows))}
+
+
+def test_tables_of_all_kinds_are_published_together_or_none_is(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = yard.stage(features=2, kinds=KINDS)
+    done = yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, [(POINT, 1), (LINE, 2)]))
+    # Of what has no geometry there is a table only where there is something.
+    assert [(one.target_table, one.loaded) for one in done] == [("t_line", 1), ("t_point", 1)]
+    staging = yard.stage("replace", features=4, kinds=KINDS)
+    counts = load_kinds(yard, staging, [(POINT, 3), (LINE, 4), (POINT, 5), (None, 6)])
+    execute = Connection.execute
+    for place in (20, 40, 60):
+        left = place
+
+        def dying(connection: Connection, *arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return execute(connection, *arguments, **options)
+
+        owner = yard.attempt(10 + place, stage=5)
+        with monkeypatch.context() as patched:
+            patched.setattr(Connection, "execute", dying)
+            with pytest.raises(Killed):
+                yard.tables.publish(staging, owner, counts)
+        assert (yard.values("features.t_point"), yard.values("features.t_line")) == ([1], [2])
+        assert yard.staged() == [staging]
+    owner = yard.attempt(90, stage=5)
+    done = yard.tables.publish(staging, owner, counts)
+    assert [(one.target_table, one.loaded, one.geometry_type) for one in done] == [
+        ("t_line", 1, "LineString"),
+        ("t_none", 1, "Geometry"),
+        ("t_point", 2, "Point"),
+    ]
+    assert yard.values("features.t_point") == [3, 5]
+    assert [row["fid"] for row in yard.admin.execute("SELECT fid FROM features.t_point")] == [1, 2]
+    assert yard.staged() == []
+    assert yard.tables.publish(staging, yard.attempt(91, stage=5), counts) == done
+
+
+def test_neither_readers_nor_other_loads_wait_while_indexes_are_built(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[tuple[bytes | None, int]] = [(POINT, 1), (LINE, 2), (None, 3)]
+    first = yard.stage(features=3, kinds=KINDS, subdivide=8)
+    yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, rows))
+    # What has no geometry is gone, and its table is emptied with the others.
+    staging = yard.stage("replace", features=2, kinds=KINDS[:2], subdivide=8)
+    counts = load_kinds(yard, staging, rows[:2])
+    execute = Connection.execute
+    built: list[str] = []
+
+    def watched(connection: Connection, query: Any, *arguments: Any, **options: Any) -> Any:
+        words = query if isinstance(query, str) else query.as_string(connection)
+        if words.startswith(
+            ("CREATE INDEX", "CREATE UNIQUE", "CREATE MATERIALIZED", "ANALYZE", 'ALTER TABLE "geo')
+        ):
+            held = yard.admin.execute(
+                "SELECT l.locktype, c.relname FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation"
+                " WHERE l.pid <> pg_backend_pid() AND (l.locktype = 'advisory' OR"
+                " l.mode = 'AccessExclusiveLock' AND c.relnamespace = 'features'::regnamespace)"
+            ).fetchall()
+            if "t_none" not in words and "_none" not in words and "SET SCHEMA" not in words:
+                assert not held, words
+            built.append(words)
+        return execute(connection, query, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "execute", watched)
+        done = yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
+    assert sum(one.startswith("CREATE") for one in built) == 3 + 3
+    assert [(one.target_table, one.rows) for one in done] == [("t_line", 1), ("t_none", 0), ("t_point", 1)]
+    names = "SELECT indexname, tablename FROM pg_indexes WHERE schemaname = 'features' ORDER BY 1"
+    assert [tuple(row.values()) for row in yard.admin.execute(names)] == [
+        ("t_line_geom_idx", "t_line"),
+        ("t_line_parts_geom_idx", "t_line_parts"),
+        ("t_line_parts_key", "t_line_parts"),
+        ("t_line_pkey", "t_line"),
+        ("t_none_geom_idx", "t_none"),
+        ("t_none_pkey", "t_none"),
+        ("t_point_geom_idx", "t_point"),
+        ("t_point_pkey", "t_point"),
+    ]
+
+
+def test_tables_of_a_layer_are_locked_together_or_none_is(yard: Yard, database_url: str) -> None:
+    rows: list[tuple[bytes | None, int]] = [(POINT, 1), (LINE, 2)]
+    first = yard.stage(features=2, kinds=KINDS)
+    yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, rows))
+    staging = yard.stage("replace", features=2, kinds=KINDS)
+    counts = load_kinds(yard, staging, rows)
+    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'features.t_point'::regclass AND NOT granted"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as reader:
+        reader.execute("SELECT count(*) FROM features.t_point")
+        published = pool.submit(yard.tables.publish, staging, yard.attempt(2, stage=5), counts)
+        while not yard.admin.execute(waiting).fetchall():
+            assert not published.done()
+            time.sleep(0.01)
+        # The load has this table already, and lets it go for the sake of the other one's reader.
+        yard.admin.execute("SET statement_timeout = '4s'")
+        assert yard.values("features.t_line") == [2]
+        reader.rollback()
+        published.result()
+
+
+def test_nothing_is_published_where_a_row_is_of_a_kind_that_has_no_table(yard: Yard) -> None:
+    staging = yard.stage(features=2, kinds=KINDS[:1])
+    counts = load_kinds(yard, staging, [(POINT, 1), (LINE, 2)])
+    with pytest.raises(PermanentTaskError, match="of 2 features, 1 are of kinds that have tables"):
+        yard.tables.publish(staging, yard.attempt(stage=5), counts)
+    assert yard.staged() == [staging]
