@@ -154,6 +154,9 @@ def stream(
             from pyogrio.raw import open_arrow
 
             with _declared(layer, options, texted, as_text) as (about, numbers):
+                decimals: dict[int, str] = {}
+                if layer.part.driver == "CSV" and options.where is not None:
+                    arguments["where"], decimals = texts.compared(options.where, layer.part.path, about)
                 meta, capsule = stack.enter_context(
                     open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
                 )
@@ -162,7 +165,9 @@ def stream(
             if layer.part.driver == "CSV" and not geometry_only:
                 every = zip(found_.places, found_.names, found_.types, strict=True)
                 days = {place - FID - 1: name for place, name, kind in every if kind in dates.KINDS}
-                found_.misread = stack.enter_context(surplus(layer.part.path, about["fields"], days))
+                found_.misread = stack.enter_context(
+                    surplus(layer.part.path, about["fields"], days, decimals)
+                )
             elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
@@ -242,18 +247,16 @@ def _is_placed_here(layer: Layer, texted: texts.TextGeometry | None) -> bool:
 def _declared(
     layer: Layer, options: ReadOptions, texted: texts.TextGeometry | None, as_text: Collection[str]
 ) -> Iterator[tuple[dict[str, Any], dict[int, ColumnType]]]:
-    """What GDAL says of a table, and by place in a batch the types of those of numbers that are read as text.
-
-    Not of one with a condition, which is about what they look like.
-    """
+    """What GDAL says of a table, and by place in a batch the types of those of numbers that are text."""
     if texted is None:
         yield {}, {}
         return
     about = described(layer)
     numbers = texts.numbers(about, texted, as_text)
     declared = None
-    if layer.part.driver == "CSV" and options.where is None:
-        declared = texts.declare(layer.part.path, about, numbers, as_text)
+    if layer.part.driver == "CSV":
+        compared = options.where is not None
+        declared = texts.declare(layer.part.path, about, numbers, as_text, compared=compared)
     yield about, {FID + 1 + place: kind for place, kind in numbers.items()}
     if declared is not None:
         # Whoever opens it next is to see the types that GDAL finds.
@@ -289,7 +292,7 @@ def _streamed(
     places = _selected(places, [f.name for f in fields], options.columns)
     batches = _told(zones.read(reader, schema) if zoned else reader, layer)
     decimals = [p for p, kind in numbers.items() if kind == "double precision" and _is_text(fields[p])]
-    if decimals and layer.part.driver == "CSV" and texts.delimiter(layer.part.path) == ";":
+    if decimals and layer.part.driver == "CSV" and texts.has_decimal_commas(layer.part.path):
         batches = points.with_decimal_points(batches, decimals)
     notes = list(texted.notes) if texted else []
     if layer.part.driver in workbooks.DRIVERS:

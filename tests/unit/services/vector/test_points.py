@@ -10,6 +10,8 @@ import pyogrio
 import pytest
 import shapely
 
+from interfaces.errors import PermanentTaskError
+
 from .loads import found_in, written
 
 SIGNS = "48°07'N"
@@ -87,6 +89,25 @@ def test_a_condition_is_about_numbers(tmp_path: Path) -> None:
     made = written(path, where="n > 9")
     assert (made.column("n"), made.column("lon")) == ([10], [1.0])
     assert made.reasons() == {"3": "column 'lon': 'west' does not fit into double"}
+
+
+@pytest.mark.parametrize("where", ["1 = 1", "n >= 5", '"N" IN (5, 6) OR x > 1e300', "x IS NOT NULL"])
+def test_a_condition_changes_no_value_and_leaves_out_none_for_a_blank(tmp_path: Path, where: str) -> None:
+    path = csv(tmp_path / "a.csv", "lon,lat,n,x\n1,2,5 ,1.50 \n1,2, 6,1e999\n1,2,4,\n")
+    made = written(path, where=where, columns=["n", "x"])
+    assert made.reasons() == {"2": "column 'x': '1e999' does not fit into double"}
+    assert (made.column("n")[0], made.column("x")[0]) == (5, 1.5)
+    assert made.counts.read == (3 if where == "1 = 1" else 2)
+    assert written(path, where=where, column_types={"x": "text", "n": "text"}).column("x")[0] == "1.50 "
+
+
+def test_decimal_commas_that_cannot_be_compared_are_told(tmp_path: Path) -> None:
+    path = csv(tmp_path / "a.csv", "lon;lat;x;n\n1;2;2,5;1 \n1;2;3,5;2\n")
+    assert written(path, where="x > 1 AND n < 2").column("x") == [2.5]
+    csv(path, "lon;lat;x\n1;2;2,5\n1;2;1,5 \n")
+    with pytest.raises(PermanentTaskError, match=r"^where: column 'x' has '1,5 ' in row 2"):
+        written(path, where="x > 2")
+    assert written(path).column("x") == [2.5, 1.5]
 
 
 @pytest.mark.parametrize("extension", ["csv", "xlsx"])
