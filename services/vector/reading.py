@@ -11,11 +11,11 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import dates, library, parquet, points, texts, workbooks, xml_values, zones
+from . import dates, json_truths, library, parquet, points, texts, workbooks, xml_values, zones
 from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
-from .parts import Part, at_most
+from .parts import JSON, Part, at_most
 from .surplus import surplus
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
         raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
     if part.driver in xml_values.ID_FIELDS:
         _mark(part, [name for name, _ in found])
+    if part.driver in JSON:
+        json_truths.mark(part.path, lambda: [described(Layer(part, name, name, True)) for name, _ in found])
     own = part.path.stem
     made = [
         Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV")
@@ -291,7 +293,9 @@ def _streamed(
     places = [place for place in range(len(fields)) if place not in left_out]
     places = _selected(places, [f.name for f in fields], options.columns)
     batches = _told(zones.read(reader, schema) if zoned else reader, layer)
-    decimals = [p for p, kind in numbers.items() if kind == "double precision" and _is_text(fields[p])]
+    decimals = [
+        p for p, kind in numbers.items() if kind == "double precision" and column_type(fields[p]) == "text"
+    ]
     if decimals and layer.part.driver == "CSV" and texts.has_decimal_commas(layer.part.path):
         batches = points.with_decimal_points(batches, decimals)
     notes = list(texted.notes) if texted else []
@@ -389,10 +393,6 @@ def _told(batches: Iterable[pa.RecordBatch], layer: Layer) -> Iterator[pa.Record
 
 def _is_wkb(field_: pa.Field) -> bool:
     return (field_.metadata or {}).get(b"ARROW:extension:name") == WKB
-
-
-def _is_text(field_: pa.Field) -> bool:
-    return column_type(field_) == "text"
 
 
 def _path(part: Part) -> str:
