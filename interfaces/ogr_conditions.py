@@ -7,6 +7,7 @@ to SQLite as it is, which knows queries that never end and functions that make g
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 MAX_WILDCARDS = 2
 """`%` in a pattern. GDAL tries each with each place of the text: with 254 letters three take a tenth of a
@@ -56,18 +57,43 @@ def checked_condition(condition: str) -> str:
     return condition
 
 
+def cast(condition: str, types: Mapping[str, str]) -> str:
+    """The condition, which was checked, about columns of text as these types, by name in lower case."""
+    tokens = _tokens(condition)
+    made, end = "", 0
+    for place, match in enumerate(_matches(condition)):
+        kind, token = tokens[place]
+        # Of CAST the type follows its AS; what is before a parenthesis is a function.
+        before = tokens[place - 1][1] if place else ""
+        after = tokens[place + 1][1] if place + 1 < len(tokens) else ""
+        bare = token[1:-1].replace('""', '"') if kind == "name" else token
+        is_word = kind == "word" and before != "AS" and after != "(" and token not in KEYWORDS
+        type_ = types.get(bare.lower()) if kind == "name" or is_word else None
+        if type_ is not None:
+            start = match.start(kind)
+            made += f"{condition[end:start]}CAST({match[kind]} AS {type_})"
+            end = match.end()
+    return made + condition[end:]
+
+
 def _tokens(condition: str) -> list[tuple[str, str]]:
     """Kind and text of each, words in capitals."""
-    found, place, end = [], 0, len(condition.rstrip())
+    found = []
+    for match in _matches(condition):
+        kind = str(match.lastgroup)
+        found.append((kind, match[kind].upper() if kind == "word" else match[kind]))
+    return found
+
+
+def _matches(condition: str) -> Iterator[re.Match[str]]:
+    place, end = 0, len(condition.rstrip())
     while place < end:
         match = _TOKEN.match(condition, place)
-        kind = match.lastgroup if match else None
-        if match is None or kind is None or match[kind] in ("--", "/*", "[", "]"):
+        if match is None or match[str(match.lastgroup)] in ("--", "/*", "[", "]"):
             rest = condition[place:].lstrip()
             raise ValueError(f"cannot be understood from {rest[:20]!r} on")
-        found.append((kind, match[kind].upper() if kind == "word" else match[kind]))
+        yield match
         place = match.end()
-    return found
 
 
 def _check_call(kind: str, token: str) -> None:

@@ -1,6 +1,7 @@
 """What GDAL cannot read in JSON, made into what can be told after it: in the file, byte for byte.
 
-It ends a text at U+0000 without a word, and refuses the whole file for a number between 2^63 and 2^64.
+It ends a text at U+0000 without a word, refuses the whole file for a number between 2^63 and 2^64, and makes
+a day of March of February 30th: without that its column is one of texts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from . import dates, json_truths
 from .text_records import LINE_FEED, QUOTE
 
 if TYPE_CHECKING:
@@ -19,11 +21,21 @@ NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u(0000)")
 WRITTEN_NUL = b"\\u0000"
 MARK, MARKED = b"fdd0", "\ufdd0"
 """Of what is no character (Unicode 16, 23.7): it stands for U+0000 on the way."""
+DAY = re.compile(
+    rb"""(?:"\s*|\A)(\d{4})([-/])(0[2469]|11)\2(29|3[01])(?!\d)(?=[^"\\]{0,64}(?:"(?!\s*:)|\Z))"""
+)
+"""Begins a text that is no name. Within one it is no harm: what is put there is as long, and goes again."""
+NO_DAYS = {b"-": "\ufdd1", b"/": "\ufdd2"}
+"""Stand, by the sign between the numbers, for what follows the year, with one digit less."""
+MARKS = f"[{MARKED}{''.join(NO_DAYS.values())}]|{json_truths.MARKED}"
 LARGE = re.compile(rb"(?<![0-9.])(-?(?:9[0-9]{18}|1[0-9]{19}))(?![0-9.eE])")
 LAST, FIRST = b"9223372036854775807", b"-9223372036854775808"
 """Of 64 bits: what numbers become that do not fit into them, and are told by (`columns.unread_numbers`)."""
-DIGITS = bytes(ord("0") if chr(sign) in "0123456789" else ord(" ") for sign in range(256))
-MANY_DIGITS = b"0" * 19
+DIGITS = bytes(
+    ord("0") if chr(sign) in "0123456789" else ord("-") if chr(sign) in "-/" else ord(" ")
+    for sign in range(256)
+)
+MANY_DIGITS, SOME_DAY = b"0" * 19, b"0000-00-00"
 ESCAPE = re.compile(rb"\\.", re.DOTALL)
 BREAK = re.compile(rb"[\s,:\[\]{}\"][^\s,:\[\]{}\"]*\Z")
 """The last place where no number and no escape goes on."""
@@ -40,14 +52,17 @@ def made_readable(path: Path, check: Callable[[], None]) -> bool:
     numbers = _Numbers()
     with path.open("rb") as file, path.open("r+b") as changed:
         for place, piece in _pieces(file, check):
-            for start, put in (*_nulls(piece), *numbers.found(piece)):
+            for start, put in (*_nulls(piece), *_no_days(piece), *numbers.found(piece)):
                 changed.seek(place + start)
                 changed.write(put)
     return numbers.any
 
 
 def _may_have_some(piece: bytes) -> bool:
-    return WRITTEN_NUL in piece or MANY_DIGITS in piece.translate(DIGITS)
+    digits = piece.translate(DIGITS)
+    if WRITTEN_NUL in piece or MANY_DIGITS in digits:
+        return True
+    return SOME_DAY in digits and next(_no_days(piece), None) is not None
 
 
 def _pieces(file: IO[bytes], check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
@@ -77,6 +92,13 @@ def _nulls(piece: bytes) -> Iterator[tuple[int, bytes]]:
     if WRITTEN_NUL in piece:
         for match in NUL.finditer(piece):
             yield match.start(1), MARK
+
+
+def _no_days(piece: bytes) -> Iterator[tuple[int, bytes]]:
+    for match in DAY.finditer(piece):
+        year, sign, month, day = match.groups()
+        if dates.is_no_day(b"-".join((year, month, day)).decode()):
+            yield match.end(1), b"%s%x%s" % (NO_DAYS[sign].encode(), int(month), day)
 
 
 class _Numbers:
@@ -111,16 +133,28 @@ class _Numbers:
 
 
 def as_written(array: pa.Array, *, is_json: bool) -> pa.Array:
-    """A column of text with U+0000 where the file has it; any other as it is."""
+    """A column of text as the file has it; any other as it is."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.types as t
 
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if t.is_string(array.type) or t.is_large_string(array.type):
-        return pc.replace_substring(array, MARKED, "\\u0000" if is_json else "\0")
+        return _restored(array, is_json=is_json)
     if t.is_list(array.type) and t.is_string(array.type.value_type):
-        values: Any = pc.replace_substring(array.values, MARKED, "\0")
+        values = _restored(array.values, is_json=False)
         return pa.ListArray.from_arrays(array.offsets, values, mask=array.is_null())
     return array
+
+
+def _restored(texts: pa.Array, *, is_json: bool) -> Any:
+    import pyarrow.compute as pc
+
+    if not pc.any(pc.match_substring_regex(texts, MARKS)).as_py():
+        return texts
+    texts = pc.replace_substring(texts, MARKED, "\\u0000" if is_json else "\0")
+    for sign, mark in NO_DAYS.items():
+        between = sign.decode()
+        texts = pc.replace_substring_regex(texts, rf"{mark}([2469])(\d\d)", rf"{between}0\1{between}\2")
+        texts = pc.replace_substring_regex(texts, rf"{mark}b(\d\d)", rf"{between}11{between}\1")
+    return json_truths.restored(texts, is_json=is_json)

@@ -254,6 +254,11 @@ class ChunkLoad:
             ids = batch.column(self._features.marked)
             for row, reason in xml_values.marked(ids, self._features.names).items():
                 reasons[row] = reason
+        if len(self._features.text_geometry) == 1:
+            [place] = self._features.text_geometry
+            texts = batch.column(place)
+            for row in points.partly_read(texts):
+                reasons[row] = points.unread([], [texts[row].as_py()])
         if self._features.misread is None:
             return
         assert self._features.fid is not None

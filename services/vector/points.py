@@ -6,13 +6,19 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import casting
+from . import casting, wkb
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 HEXADECIMAL = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 COMMA = r"^([^.,]*),([^.,]*)$"
+NUMBER = r"(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|[+-]?inf(?:inity)?)"
+GROUP = rf"(?:[(,\s]|{NUMBER}[\s,]|[a-z]+[\s(,])*(?:{NUMBER}|empty)?\s*(?:\)\s*)+"
+WHOLE = rf"(?i)^\s*(?:[a-z]+\s*(?:z|m|zm)?\s*(?:empty|(?:{GROUP},)*{GROUP};?)|[0-9a-f]+|\{{[\s\S]*\}})\s*$"
+"""WKT, as far as a machine without memory can tell; hexadecimal digits; or what may be JSON."""
+OPENING, CLOSING = list(b"({"), list(b")}")
 
 
 def placed(batches: Iterator[pa.RecordBatch], columns: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -52,6 +58,39 @@ def unread(names: Sequence[str], said: Sequence[Any]) -> str:
     if value is None or is_blank(value):
         return f"column {name!r} has no coordinate"
     return f"column {name!r}: {str(value)[: casting.SHOWN]!r} is no number"
+
+
+def partly_read(texts: pa.Array) -> list[int]:
+    """The rows of a column of texts with one that is not all of it a geometry, whatever is made of it.
+
+    GDAL reads a number of WKT as far as it goes, and passes over what follows the last parenthesis.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    if not (t.is_string(texts.type) or t.is_large_string(texts.type)) or not len(texts):
+        return []
+    wrong = pc.fill_null(pc.invert(pc.match_substring_regex(texts, WHOLE)), False).to_numpy(False)
+    wrong |= _unbalanced(texts)
+    return [int(row) for row in wrong.nonzero()[0] if not is_blank(texts[int(row)].as_py())]
+
+
+def _unbalanced(texts: pa.Array) -> NDArray[Any]:
+    """Where something follows the parenthesis, or brace, that closes the first, or nothing closes it."""
+    import numpy
+
+    data, starts, lengths = wkb.buffers(texts)
+    signs = numpy.zeros(256, numpy.int8)
+    signs[OPENING], signs[CLOSING] = 1, -1
+    every = signs[data]
+    places = numpy.flatnonzero(every)
+    depths = numpy.concatenate([[0], numpy.cumsum(every[places])])
+    first, after = numpy.searchsorted(places, starts), numpy.searchsorted(places, starts + lengths)
+    rows = numpy.repeat(numpy.arange(len(texts)), after - first)
+    inside = numpy.flatnonzero(depths[1:][first[0] : after[-1]] <= depths[first][rows]) if len(rows) else rows
+    ends = numpy.bincount(rows[inside], minlength=len(texts))
+    found: NDArray[Any] = (depths[after] != depths[first]) | (ends > 1)
+    return found
 
 
 def is_blank(value: Any) -> bool:

@@ -11,11 +11,11 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import dates, library, parquet, points, texts, workbooks, xml_values, zones
+from . import dates, json_truths, library, parquet, points, texts, workbooks, xml_values, zones
 from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
-from .parts import Part, at_most
+from .parts import JSON, Part, at_most
 from .surplus import surplus
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
         raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
     if part.driver in xml_values.ID_FIELDS:
         _mark(part, [name for name, _ in found])
+    if part.driver in JSON:
+        json_truths.mark(part.path, lambda: [described(Layer(part, name, name, True)) for name, _ in found])
     own = part.path.stem
     made = [
         Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV")
@@ -154,6 +156,9 @@ def stream(
             from pyogrio.raw import open_arrow
 
             with _declared(layer, options, texted, as_text) as (about, numbers):
+                decimals: dict[int, str] = {}
+                if layer.part.driver == "CSV" and options.where is not None:
+                    arguments["where"], decimals = texts.compared(options.where, layer.part.path, about)
                 meta, capsule = stack.enter_context(
                     open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
                 )
@@ -162,7 +167,9 @@ def stream(
             if layer.part.driver == "CSV" and not geometry_only:
                 every = zip(found_.places, found_.names, found_.types, strict=True)
                 days = {place - FID - 1: name for place, name, kind in every if kind in dates.KINDS}
-                found_.misread = stack.enter_context(surplus(layer.part.path, about["fields"], days))
+                found_.misread = stack.enter_context(
+                    surplus(layer.part.path, about["fields"], days, decimals)
+                )
             elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
@@ -242,18 +249,16 @@ def _is_placed_here(layer: Layer, texted: texts.TextGeometry | None) -> bool:
 def _declared(
     layer: Layer, options: ReadOptions, texted: texts.TextGeometry | None, as_text: Collection[str]
 ) -> Iterator[tuple[dict[str, Any], dict[int, ColumnType]]]:
-    """What GDAL says of a table, and by place in a batch the types of those of numbers that are read as text.
-
-    Not of one with a condition, which is about what they look like.
-    """
+    """What GDAL says of a table, and by place in a batch the types of those of numbers that are text."""
     if texted is None:
         yield {}, {}
         return
     about = described(layer)
     numbers = texts.numbers(about, texted, as_text)
     declared = None
-    if layer.part.driver == "CSV" and options.where is None:
-        declared = texts.declare(layer.part.path, about, numbers, as_text)
+    if layer.part.driver == "CSV":
+        compared = options.where is not None
+        declared = texts.declare(layer.part.path, about, numbers, as_text, compared=compared)
     yield about, {FID + 1 + place: kind for place, kind in numbers.items()}
     if declared is not None:
         # Whoever opens it next is to see the types that GDAL finds.
@@ -288,8 +293,10 @@ def _streamed(
     places = [place for place in range(len(fields)) if place not in left_out]
     places = _selected(places, [f.name for f in fields], options.columns)
     batches = _told(zones.read(reader, schema) if zoned else reader, layer)
-    decimals = [p for p, kind in numbers.items() if kind == "double precision" and _is_text(fields[p])]
-    if decimals and layer.part.driver == "CSV" and texts.delimiter(layer.part.path) == ";":
+    decimals = [
+        p for p, kind in numbers.items() if kind == "double precision" and column_type(fields[p]) == "text"
+    ]
+    if decimals and layer.part.driver == "CSV" and texts.has_decimal_commas(layer.part.path):
         batches = points.with_decimal_points(batches, decimals)
     notes = list(texted.notes) if texted else []
     if layer.part.driver in workbooks.DRIVERS:
@@ -386,10 +393,6 @@ def _told(batches: Iterable[pa.RecordBatch], layer: Layer) -> Iterator[pa.Record
 
 def _is_wkb(field_: pa.Field) -> bool:
     return (field_.metadata or {}).get(b"ARROW:extension:name") == WKB
-
-
-def _is_text(field_: pa.Field) -> bool:
-    return column_type(field_) == "text"
 
 
 def _path(part: Part) -> str:

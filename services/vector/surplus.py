@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interfaces.errors import PermanentTaskError
+
 from . import dates
 from .library import MAX_FEATURE_BYTES
 from .texts import delimiter
@@ -32,6 +34,9 @@ class Surplus:
     columns: int
     days: Mapping[int, str]
     """The names of columns of dates and times, by place."""
+    compared: Mapping[int, str]
+    """Those of columns whose numbers GDAL takes for null with a blank after them, and a condition may leave
+    out then."""
     number: int = 0
     """Of the row that was read last."""
 
@@ -41,11 +46,26 @@ class Surplus:
         last = max(places, default=0)
         found: dict[int, str] = {}
         while self.number < last and (row := next(self.rows_, None)) is not None:
-            self.number += 1
+            self._next(row)
             reason = self._wrong(row) if self.number in places else None
             if reason is not None:
                 found[places[self.number]] = reason
         return found
+
+    def end(self) -> None:
+        """Look at the rows that are left."""
+        for row in self.rows_ if self.compared else ():
+            self._next(row)
+
+    def _next(self, row: list[str]) -> None:
+        self.number += 1
+        for place, name in self.compared.items():
+            value = row[place] if place < len(row) else ""
+            if value.strip() and value[-1].isspace():
+                raise PermanentTaskError(
+                    f"where: column {name!r} has {value[:SHOWN]!r} in row {self.number}, and GDAL compares "
+                    "no number with a blank after it where semicolons separate: remove it"
+                )
 
     def _wrong(self, row: list[str]) -> str | None:
         over = next(filter(None, row[self.columns :]), None)
@@ -61,12 +81,19 @@ class Surplus:
 
 
 @contextmanager
-def surplus(path: Path, names: Sequence[str], days: Mapping[int, str]) -> Iterator[Surplus]:
-    """What finds such rows of a table in UTF-8 with these columns, while the block runs."""
+def surplus(
+    path: Path, names: Sequence[str], days: Mapping[int, str], compared: Mapping[int, str]
+) -> Iterator[Surplus]:
+    """What finds such rows of a table in UTF-8 with these columns, while the block runs.
+
+    Raises `PermanentTaskError` for one with a number that cannot be `compared`, whether or not it is chosen.
+    """
     csv.field_size_limit(MAX_FEATURE_BYTES)
     # A quote that no quote closes, or another sign, is as GDAL has it.
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         rows = (row for row in csv.reader(file, delimiter=delimiter(path)) if row)
         if names[0] != NUMBERED:
             next(rows, None)
-        yield Surplus(rows, len(names), days)
+        found = Surplus(rows, len(names), days, compared)
+        yield found
+        found.end()

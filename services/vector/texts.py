@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interfaces import ogr_conditions
 from interfaces.errors import PermanentTaskError
 from interfaces.layers import ColumnType
 from interfaces.vectors import CsvOptions
@@ -110,6 +111,7 @@ NUMBERS: dict[str, ColumnType] = {
     "OFTInteger64": "bigint",
     "OFTReal": "double precision",
 }
+SQL_TYPES = {"OFTInteger": "BIGINT", "OFTInteger64": "BIGINT", "OFTReal": "FLOAT"}
 BOOLEAN = "OFSTBoolean"
 
 
@@ -133,20 +135,55 @@ def numbers(
 
 
 def declare(
-    path: Path, described: Mapping[str, Any], numbers: Collection[int], as_text: Collection[str]
+    path: Path,
+    described: Mapping[str, Any],
+    numbers: Collection[int],
+    as_text: Collection[str],
+    *,
+    compared: bool,
 ) -> Path:
     """Write the types of a CSV beside it, as GDAL found them, but text for some: whose digits and signs stay.
 
-    Of numbers too: with a blank before or after them they are null to GDAL.
+    Of numbers too: with a blank before or after them they are null to GDAL. `compared` are columns with a
+    condition: `compared` makes it one about texts of numbers; of other types they stay.
     """
+    commas = compared and has_decimal_commas(path)
     declared = []
     for place, (name, kind, subtype) in enumerate(_fields(described)):
-        text = place in numbers or _is_one_of(name, as_text)
-        boolean = subtype == BOOLEAN and not text
-        declared.append("Integer(Boolean)" if boolean else "String" if text else DECLARED.get(kind, "String"))
+        number = kind in NUMBERS and subtype != BOOLEAN
+        text = place in numbers or (_is_one_of(name, as_text) and (number or not compared))
+        if text and commas and kind == "OFTReal":
+            declared.append("Real")
+        elif subtype == BOOLEAN and not text:
+            declared.append("Integer(Boolean)")
+        else:
+            declared.append("String" if text else DECLARED.get(kind, "String"))
     types = path.with_suffix(".csvt")
     types.write_text(",".join(f'"{one}"' for one in declared) + "\n")
     return types
+
+
+def compared(where: str, path: Path, described: Mapping[str, Any]) -> tuple[str, dict[int, str]]:
+    """A condition about the numbers of a CSV whose columns of numbers `declare` made texts.
+
+    And by place the columns that it left to GDAL: those of decimal commas, which OGR SQL does not cast. With
+    a blank after it GDAL takes one of them for null.
+    """
+    commas = has_decimal_commas(path)
+    types: dict[str, str] = {}
+    left: dict[int, str] = {}
+    for place, (name, kind, subtype) in enumerate(_fields(described)):
+        if commas and kind == "OFTReal":
+            left[place] = name
+        elif kind in SQL_TYPES and subtype != BOOLEAN:
+            # Of several of one name GDAL means the first.
+            types.setdefault(name.lower(), SQL_TYPES[kind])
+    return ogr_conditions.cast(where, types), left
+
+
+def has_decimal_commas(path: Path) -> bool:
+    """Whether a comma is a decimal one in a table."""
+    return delimiter(path) == ";"
 
 
 def _fields(described: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from interfaces.ogr_conditions import checked_condition
+from interfaces.ogr_conditions import cast, checked_condition
 from interfaces.vectors import ReadOptions
 
 TAKEN = [
@@ -66,3 +66,21 @@ def test_what_would_ask_for_more_is_refused_at_submission(condition: str, reason
 def test_a_long_text_that_is_none_is_refused_at_once(hostile: str) -> None:
     with pytest.raises(ValueError, match="cannot be understood"):
         checked_condition(hostile)
+
+
+@pytest.mark.parametrize(
+    ("condition", "made"),
+    [
+        ("n>=.5 AND t = 'n'", "CAST(n AS FLOAT)>=.5 AND t = 'n'"),
+        ('"N" <> 1 OR n IS NULL ', 'CAST("N" AS FLOAT) <> 1 OR CAST(n AS FLOAT) IS NULL '),
+        (
+            "ABS(n) = 1 AND CAST(n AS FLOAT) < 2",
+            "ABS(CAST(n AS FLOAT)) = 1 AND CAST(CAST(n AS FLOAT) AS FLOAT) < 2",
+        ),
+        ('"a ""b""" IN (1, 2)', 'CAST("a ""b""" AS BIGINT) IN (1, 2)'),
+        ("abs = 1", "abs = 1"),
+    ],
+)
+def test_columns_of_a_condition_are_cast(condition: str, made: str) -> None:
+    types = {"n": "FLOAT", 'a "b"': "BIGINT", "float": "FLOAT", "and": "FLOAT"}
+    assert cast(condition, types) == made

@@ -100,3 +100,61 @@ def test_a_text_that_is_never_closed_ends_with_its_line(tmp_path: Path) -> None:
     path.write_text(f'{{"a": "\n{2**63}\n{{"b": "{2**63}"}}\n')
     assert made_readable(path, nothing)
     assert path.read_text() == f'{{"a": "\n{2**63 - 1}\n{{"b": "{2**63}"}}\n'
+
+
+@pytest.mark.parametrize("extension", ["geojson", "geojsonl"])
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["2024-02-30", "2024-03-01"], "text"),
+        (["2023/02/29T10:00:00Z", "2024/11/30T10:00:00Z", "2024/11/31"], "text"),
+        ([["2024-04-31", "a"], ["b"]], "text[]"),
+        ([{"2024-04-31": "2024-06-31"}, {"a": ["2023-02-29", "a\ufffd"]}], "jsonb"),
+        (['"2024-02-30"', "at 2024-02-30"], "text"),
+    ],
+)
+def test_a_day_that_is_in_no_calendar_stays_a_text(
+    tmp_path: Path, extension: str, values: list[Any], kind: str
+) -> None:
+    path = file(tmp_path / f"a.{extension}", values)
+    assert [one.type for one in found_in(path).fields] == [kind]
+    read = written(path).column("v")
+    assert [json.loads(one) if kind == "jsonb" else one for one in read] == values
+
+
+def test_days_are_dates_beside_a_name_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    about = {"2024-02-30": "2024-02-29"}
+    path.write_text(json.dumps({"type": "Feature", "geometry": POINT, "properties": about}))
+    [field] = found_in(path).fields
+    assert (field.name, field.type) == ("2024-02-30", "date")
+
+
+@pytest.mark.parametrize("extension", ["geojson", "geojsonl"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [True, 5, None, False],
+        [1.5, False],
+        [2**40, True],
+        [[1.5], [True, False]],
+        [[1], True],
+        [{"v": True}, {"v": 5}],
+        [True, {"v": 5}, 5],
+    ],
+)
+def test_truth_among_numbers_is_no_number(tmp_path: Path, extension: str, values: list[Any]) -> None:
+    path = file(tmp_path / f"a.{extension}", values)
+    assert [one.type for one in found_in(path).fields] == ["jsonb"]
+    assert [one and json.loads(one) for one in written(path).column("v")] == values
+
+
+def test_columns_of_truth_stay_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    about = [{"a": True, "b": 1, "c": {"a": 5, "b": False}, 'd"b': True}, {"a": False, "b": 2}]
+    features = [{"type": "Feature", "geometry": POINT, "properties": one} for one in about]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert [one.type for one in found_in(path).fields] == ["boolean", "integer", "jsonb", "boolean"]
+    made = written(path)
+    assert (made.column("a"), made.column("b")) == ([True, False], [1, 2])
+    assert json.loads(made.column("c")[0]) == {"a": 5, "b": False}
