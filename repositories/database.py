@@ -71,13 +71,16 @@ class Database:
         self._settings = settings
         self._token = token
         self._refused_token: TokenUnavailable | None = None
-        listens = bool(settings.database_direct_url.get_secret_value())
+        self._listens = bool(settings.database_direct_url.get_secret_value())
         # One is the heartbeat's and one is kept for the session that listens: a process has so many in all.
-        self._size = connections or max(1, settings.database_pool_size - 1 - listens)
+        self._size = connections or max(1, settings.database_pool_size - 1 - self._listens)
         self._turns = Turns(max(1, self._size - 1))
         self._lock = Lock()
         self._pool: ConnectionPool[Connection] | None = None
         self._reserved: list[ReservedConnection] = []
+        self._listener: Connection | None = None
+        self._lent = Lock()
+        """While somebody else has the listener's connection."""
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -129,6 +132,27 @@ class Database:
         with self.long_connection(share, wait=wait) as connection, connection.transaction():
             yield connection
 
+    @contextmanager
+    def spare_transaction(self) -> Iterator[Connection]:
+        """As `long_transaction`, for who has one and could use another.
+
+        On the one connection that a process may have to be notified with, while nobody listens; else on one
+        of the pool, if a turn comes at once. Raises `DependencyUnavailable` where there is none to spare.
+        """
+        silent = self._listens and (self._listener is None or bool(self._listener.closed))
+        if not (silent and self._lent.acquire(blocking=False)):
+            with self.long_transaction(wait=0) as connection:
+                yield connection
+            return
+        try:
+            with self._connect(self._url()) as connection, connection.transaction():
+                connection.patience = self.patience(1.0)
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise ServiceUnavailable(f"database: {_reason(error)}") from error
+        finally:
+            self._lent.release()
+
     def patience(self, share: float) -> float:
         """Seconds of silence between those that any statement is granted and the longest."""
         usual, longest = self._settings.database_answer_seconds, self._settings.database_long_seconds
@@ -137,7 +161,8 @@ class Database:
     def session(self) -> Connection:
         """A connection of its own past PgBouncer, outside the pool: for LISTEN. The caller closes it."""
         url = self._settings.database_direct_url.get_secret_value()
-        return self._connect(url)
+        self._listener = self._connect(url)
+        return self._listener
 
     def reserved(self) -> ReservedConnection:
         """A connection beside the pool, for one thread that must not wait for others."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import Copy, sql
 
-from interfaces.errors import Conflict, LeaseLost, PermanentTaskError
+from interfaces.errors import LeaseLost, PermanentTaskError
 from interfaces.layers import (
     ChunkCounts,
     ChunkWriter,
@@ -26,6 +26,7 @@ from interfaces.layers import (
 from interfaces.vectors import IfExists
 
 from . import table_publishing
+from .beside import Hands, bounded
 from .binary_rows import END, BinaryRows
 from .connection import Connection
 from .database import TASK_WAIT, Database
@@ -132,9 +133,9 @@ class PostgresFeatureTables(FeatureTables):
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> list[LoadedTable]:
         """Make a staging table the targets, or part of them, in one transaction."""
         try:
-            with self._database.long_transaction(wait=TASK_WAIT) as connection, _lock_waits_told():
-                connection.execute(self._sql["bound_lock_wait"])
-                done = table_publishing.Publication(connection, staging, owner, counts).carry_out()
+            with self._database.long_transaction(wait=TASK_WAIT) as connection, bounded(connection):
+                hands = Hands(self._database, connection)
+                done = table_publishing.Publication(connection, staging, owner, counts, hands).carry_out()
                 # Last: while it is held, the heartbeat cannot renew the lease.
                 hold(connection, self._sql["hold"], owner)
                 return done
@@ -301,15 +302,6 @@ def linearised(
         # One of them cannot be read, and the server does not say which.
         return [linearised(connection, [one], step_degrees)[0] for one in geometries]
     return [None if row["line"] is None else bytes(row["line"]) for row in rows]
-
-
-@contextmanager
-def _lock_waits_told() -> Iterator[None]:
-    """Inside the connection's block, which would take it for an outage of the database."""
-    try:
-        yield
-    except psycopg.errors.LockNotAvailable as error:
-        raise Conflict("others use the table, or publish it, for too long; nothing was published") from error
 
 
 def _plan(connection: Connection, query: LiteralString, staging: str) -> TablePlan:

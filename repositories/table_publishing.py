@@ -14,6 +14,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import ChunkCounts, Kind, KindTable, LoadedTable, Owner, TablePlan
 from interfaces.vectors import fitting
 
+from .beside import Hands
 from .connection import Connection
 from .sql_files import queries
 from .table_targets import CHUNK, STAGING, Measured, Target, measure, take
@@ -27,6 +28,8 @@ KINDS: dict[Kind, list[str]] = {
 }
 """What ST_GeometryType says of the geometries that go into the table of a kind."""
 
+MANY_FEATURES = 100_000
+"""Of a table whose key and index are made at the same time: for fewer it is not worth a connection."""
 SUBDIVIDED = ("line", "polygon", "collection")
 
 
@@ -43,9 +46,16 @@ class Publication:
     """One publication; its caller ends the transaction, and holds the task."""
 
     def __init__(
-        self, connection: Connection, staging: str, owner: Owner, counts: dict[int, ChunkCounts]
+        self,
+        connection: Connection,
+        staging: str,
+        owner: Owner,
+        counts: dict[int, ChunkCounts],
+        hands: Hands,
     ) -> None:
+        """`hands` help where a table that is committed needs more than one thing."""
         self._connection = connection
+        self._hands = hands
         self._staging = staging
         self._owner = owner
         self._counts = counts
@@ -61,14 +71,16 @@ class Publication:
         if row is None:
             return self._published_before()
         plan = TablePlan.model_validate(row["plan"])
-        measured = self._check_counts(plan)
+        self._check_counts(plan)
         rejected = sum(one.rejected for one in self._counts.values())
         loaded = sum(one.loaded for one in self._counts.values())
         if plan.kinds:
+            self._check_rows(measure(self._connection, self._table, plan.geometry_column), loaded)
             done = self._split(plan, loaded, rejected)
         else:
             target = Target(self._connection, self._staging, plan, self._owner, load=self._staging)
-            target.prepare(measured)
+            many = plan.features >= MANY_FEATURES
+            self._check_rows(target.prepare(self._hands if many else None), loaded)
             done = [target.publish(loaded, rejected)]
         self._connection.execute(self._sql["forget_staging"], {"name": self._staging})
         return done
@@ -176,24 +188,20 @@ class Publication:
             raise PermanentTaskError("the staging table is gone: it was cleared; run the job again")
         return [LoadedTable.model_validate(row["result"]) for row in rows]
 
-    def _check_counts(self, plan: TablePlan) -> Measured:
-        """What the tasks counted, what they noted with their rows, and what is there must be the same.
-
-        Answers what is there.
-        """
+    def _check_counts(self, plan: TablePlan) -> None:
+        """What was found, what the tasks counted and what they noted with their rows must be the same."""
         rows = self._connection.execute(self._sql["chunks"], {"name": self._staging}).fetchall()
         noted = {row["chunk"]: (row["loaded"], row["rejected"]) for row in rows}
         counted = {chunk: (one.loaded, one.rejected) for chunk, one in self._counts.items()}
         if len(counted) != plan.chunks:
             missing = plan.chunks - len(counted)
             raise PermanentTaskError(f"{missing} of {plan.chunks} chunks failed: nothing is published")
-        measured = measure(self._connection, self._table, plan.geometry_column)
-        there = measured.rows
         loaded = sum(one.loaded for one in self._counts.values())
-        if noted != counted or there != loaded:
+        if noted != counted:
+            there = sum(loaded for loaded, _ in noted.values())
             raise PermanentTaskError(
-                f"the staging table has {there} rows and {len(noted)} chunks, the tasks loaded {loaded} rows "
-                f"in {len(counted)}: nothing is published"
+                f"{there} rows in {len(noted)} chunks are noted, and the tasks loaded {loaded} rows in "
+                f"{len(counted)}: nothing is published"
             )
         wrong = [one for one in self._counts.values() if one.read != one.loaded + one.rejected]
         if wrong or sum(one.read for one in self._counts.values()) != plan.features:
@@ -201,7 +209,14 @@ class Publication:
                 f"{plan.features} features were found, {loaded} loaded and "
                 f"{sum(one.rejected for one in self._counts.values())} rejected: nothing is published"
             )
-        return measured
+
+    def _check_rows(self, there: Measured, loaded: int) -> None:
+        """And so is what is there."""
+        if there.rows != loaded:
+            raise PermanentTaskError(
+                f"the staging table has {there.rows} rows, and the tasks loaded {loaded}: nothing is "
+                "published"
+            )
 
 
 def geometry_column(plan: TablePlan) -> sql.Composed:

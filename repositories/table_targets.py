@@ -16,6 +16,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Column, LoadedTable, Owner, Parts, TableColumn, TablePlan
 from interfaces.vectors import fitting
 
+from .beside import Hands
 from .connection import Connection
 from .json_text import to_json
 from .sql_files import queries
@@ -109,16 +110,17 @@ class Target:
             raise PermanentTaskError(f"table {schema}.{table} exists, and if_exists is fail")
         return present
 
-    def prepare(self, measured: Measured | None = None) -> None:
+    def prepare(self, hands: Hands | None = None) -> Measured:
         """Do all that takes long and that the staging table can have, which nobody else reads.
 
-        `measured` is the staging table as it is, where it is known. Raises `PermanentTaskError` with the
-        reason why it cannot be published.
+        Answers what there is in it. `hands` help with one that is committed. Raises `PermanentTaskError` with
+        the reason why it cannot be published.
         """
         present = self.is_there()
         self._check_key(self._plan)
-        if not (present and self._adds):
-            self._complete(measured)
+        if present and self._adds:
+            return measure(self._connection, self._table, self._plan.geometry_column)
+        return self._complete(hands)
 
     def publish(self, loaded: int, rejected: int) -> LoadedTable:
         """Replace the target or add to it, and note it. `prepare` comes first.
@@ -164,28 +166,43 @@ class Target:
         if found is not None:
             raise PermanentTaskError(f"key {names}: several features have {found['key']!r}"[:300])
 
-    def _complete(self, measured: Measured | None) -> Measured:
+    def _complete(self, hands: Hands | None) -> Measured:
         """Give the staging table all that a target has."""
-        plan = self._plan
+        geometry = self._plan.geometry_column
+
+        def index() -> None:
+            self._execute_with(
+                "create_spatial_index",
+                index=sql.Identifier(fitting(self._staging, f"_{geometry}_idx")),
+                staging=self._table,
+                geometry=sql.Identifier(geometry),
+            )
+
+        if hands is None:
+            index()
+            self._measured = self._keyed(self._connection)
+        else:
+            self._measured = hands.both(self._keyed, index)
+        # What locks the table comes last: while it is looked at by another session, it must not be locked.
+        constraint = sql.Identifier(fitting(self._staging, KEY_END))
+        self._execute_with("add_primary_key", staging=self._table, constraint=constraint)
         self._execute_with("drop_chunk_column", staging=self._table, chunk_column=sql.Identifier(CHUNK))
-        key = [sql.Identifier(name) for name in plan.key or [plan.generated_key]]
-        self._execute_with(
-            "add_primary_key",
-            staging=self._table,
-            constraint=sql.Identifier(fitting(self._staging, KEY_END)),
-            key=sql.SQL(", ").join(key),
-        )
-        self._execute_with(
-            "create_spatial_index",
-            index=sql.Identifier(fitting(self._staging, f"_{plan.geometry_column}_idx")),
-            staging=self._table,
-            geometry=sql.Identifier(plan.geometry_column),
-        )
-        self._comment(plan)
+        self._execute_with("vacuum_again", staging=self._table)
+        self._comment(self._plan)
         self._execute_with("analyze", table=self._table)
         self._parts.make(self._table)
-        self._measured = measured or measure(self._connection, self._table, plan.geometry_column)
         return self._measured
+
+    def _keyed(self, connection: Connection) -> Measured:
+        """Make the index of the key, unless an earlier attempt did, and look at all of the table."""
+        plan = self._plan
+        query = sql.SQL(self._sql["create_key_index"]).format(
+            index=sql.Identifier(fitting(self._staging, KEY_END)),
+            staging=self._table,
+            key=sql.SQL(", ").join(map(sql.Identifier, plan.key or [plan.generated_key])),
+        )
+        connection.execute(query)
+        return measure(connection, self._table, plan.geometry_column)
 
     def _replace(self, present: bool) -> None:
         """The staging table becomes the target. Readers have the old one until it is locked, then wait."""

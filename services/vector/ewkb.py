@@ -51,15 +51,17 @@ def written(given: pa.Array, keep: NDArray[Any], geometries: Any, wrap: NDArray[
     if not keep.all():
         new = shapely.to_wkb(geometries[~keep], output_dimension=4, byte_order=1, flavor="iso")
         made = pc.replace_with_mask(given, pa.array(~keep), pa.array(new.tolist(), given.type))
-    return kept(made, wrap, srid)
+    return kept(made, wkb.codes(made), wrap, srid)
 
 
-def kept(made: pa.Array, wrap: NDArray[Any], srid: int) -> pa.Array:
-    """EWKB with its SRID of WKB whose least significant bytes come first; `wrap` as above."""
+def kept(made: pa.Array, codes: NDArray[Any], wrap: NDArray[Any], srid: int) -> pa.Array:
+    """EWKB with its SRID of WKB whose least significant bytes come first, and whose `codes` are known.
+
+    `wrap` is as above.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    codes = wkb.codes(made)
     kinds, places = _distinct(codes * 8 + wrap)
     heads = pa.array([_head(kind // 8, kind % 8, srid) for kind in kinds.tolist()], made.type)
     wrapped = wrap > 0

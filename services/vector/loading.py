@@ -182,12 +182,14 @@ class ChunkLoad:
         self._find_lost(batch, geometry, reasons)
         self._find_misread(batch, reasons)
         rows = pa.RecordBatch.from_arrays([shaped.ewkb, *columns], names=self._names)
-        rejected = [
-            self._rejected(batch, number, before + number, reason)
-            for number, reason in enumerate(reasons)
-            if reason is not None
-        ]
-        if rejected:
+        rejected: list[Rejected] = []
+        # All of them are looked at in no time: most often there is none.
+        if any(reasons):
+            rejected = [
+                self._rejected(batch, number, before + number, reason)
+                for number, reason in enumerate(reasons)
+                if reason is not None
+            ]
             rows = rows.filter(pa.array([reason is None for reason in reasons]))
         self._writer.write(rows)
         self._writer.reject(rejected)

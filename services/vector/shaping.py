@@ -80,7 +80,7 @@ class Shaper:
         kept = column if right.all() else column.filter(pa.array(right))
         if found.clockwise.any():
             kept = plain.turned(kept, codes[right], found.clockwise[right])
-        made = ewkb.kept(kept, _looked_up(codes[right], self._plain), self._srid)
+        made = ewkb.kept(kept, codes[right], _looked_up(codes[right], self._plain), self._srid)
         if len(kept) == len(column):
             return Shaped(made, [None] * len(column), ChunkCounts())
         others = self._shape(column.filter(pa.array(~right)), codes[~right], linearise)

@@ -84,10 +84,9 @@ def codes(array: pa.Array) -> Any:
     found = numpy.full(len(array), -1, dtype=numpy.int64)
     at = starts[long_enough]
     if len(at):
-        head = data[at[:, None] + numpy.arange(5)].astype(numpy.int64)
-        little = head[:, 0] == 1
-        powers = numpy.array([1, 1 << 8, 1 << 16, 1 << 24])
-        found[long_enough] = numpy.where(little, head[:, 1:] @ powers, head[:, 1:] @ powers[::-1])
+        heads = data[at[:, None] + numpy.arange(1, 5)]
+        little = data[at] == 1
+        found[long_enough] = numpy.where(little, heads.view("<u4")[:, 0], heads.view(">u4")[:, 0])
     found = numpy.where(found >= 0, iso(found), found)
     found[array.is_null().to_numpy(zero_copy_only=False)] = 0
     return found

@@ -21,7 +21,8 @@ SELECT app.hold_task(%(job_id)s, %(run)s, %(stage)s, %(task_index)s, %(fence)s) 
 INSERT INTO geo.staging_tables (name, job_id, run, plan) VALUES (%(name)s, %(job_id)s, %(run)s, %(plan)s::jsonb)
 
 -- name: create_staging
-CREATE TABLE {staging} ({columns})
+-- Without autovacuum: it would come while rows are loaded, and what the publisher asks for waits a second for its end.
+CREATE TABLE {staging} ({columns}) WITH (autovacuum_enabled = false)
 
 -- name: plan
 SELECT plan FROM geo.staging_tables WHERE name = %(name)s
@@ -120,11 +121,18 @@ SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL AS there
 -- name: drop_chunk_column
 ALTER TABLE {staging} DROP COLUMN {chunk_column}
 
+-- name: create_key_index
+CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {staging} ({key})
+
 -- name: add_primary_key
-ALTER TABLE {staging} ADD CONSTRAINT {constraint} PRIMARY KEY ({key})
+-- Of the index that `create_key_index` makes.
+ALTER TABLE {staging} ADD CONSTRAINT {constraint} PRIMARY KEY USING INDEX {constraint}
 
 -- name: create_spatial_index
 CREATE INDEX {index} ON {staging} USING gist ({geometry})
+
+-- name: vacuum_again
+ALTER TABLE {staging} RESET (autovacuum_enabled)
 
 -- name: analyze
 ANALYZE {table}

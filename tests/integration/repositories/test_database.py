@@ -6,13 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier, Event
 
 import psycopg
 import pytest
 from pydantic import SecretStr
 
-from interfaces.errors import ServiceUnavailable
+from interfaces.errors import DependencyUnavailable, ServiceUnavailable
 from interfaces.settings import Settings
 from repositories.database import Database
 from tests.fix_app import until
@@ -80,6 +81,32 @@ def test_a_process_has_no_more_connections_than_it_may(database_url: str) -> Non
         list(running)
     made.close()
     assert found == {"n": 4}
+
+
+def test_the_connection_that_nobody_is_notified_with_is_lent_to_one_at_a_time(database_url: str) -> None:
+    url = SecretStr(database_url)
+    made = Database(Settings(database_url=url, database_direct_url=url, database_pool_size=4))
+    with made.long_transaction(), made.spare_transaction() as first:
+        assert first.patience > made.patience(0)
+        with pytest.raises(DependencyUnavailable), made.spare_transaction():
+            pass
+        with made.connection() as short:
+            assert short.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+    assert first.closed
+    with suppress(ZeroDivisionError), made.spare_transaction() as undone:
+        undone.execute("CREATE TABLE undone ()")
+        raise ZeroDivisionError
+    lent = pytest.raises(DependencyUnavailable)
+    with made.session(), made.long_transaction(), lent, made.spare_transaction():
+        pass
+    # One of the pool's is left.
+    with made.session(), made.spare_transaction() as pooled:
+        assert pooled.execute("SELECT to_regclass('undone') AS found").fetchone() == {"found": None}
+        with pytest.raises(ServiceUnavailable, match="database"), made.spare_transaction() as again:
+            again.execute("SELECT 1")
+    with made.spare_transaction() as back, made.session() as listener:
+        assert back.execute("SELECT 1 AS one").fetchone() == listener.execute("SELECT 1 AS one").fetchone()
+    made.close()
 
 
 def test_long_transactions_wait_for_each_other_and_leave_a_connection(database: Database) -> None:

@@ -110,7 +110,7 @@ def test_neither_readers_nor_other_loads_wait_while_indexes_are_built(
     with monkeypatch.context() as patched:
         patched.setattr(Connection, "execute", watched)
         done = yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
-    assert sum(one.startswith("CREATE") for one in built) == 3 + 3
+    assert sum(one.startswith("CREATE") for one in built) == 3 * 2 + 3
     assert [(one.target_table, one.rows) for one in done] == [("t_line", 1), ("t_none", 0), ("t_point", 1)]
     names = "SELECT indexname, tablename FROM pg_indexes WHERE schemaname = 'features' ORDER BY 1"
     assert [tuple(row.values()) for row in yard.admin.execute(names)] == [

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pyarrow
@@ -22,7 +23,7 @@ from interfaces.errors import LeaseLost, PermanentTaskError
 from interfaces.layers import ChunkCounts, Column, KindTable, Owner, Rejected, SourceFile, TablePlan
 from interfaces.settings import Settings
 from interfaces.vectors import IfExists
-from repositories import feature_tables
+from repositories import feature_tables, table_publishing, table_targets
 from repositories.connection import Connection
 from repositories.database import Database
 from repositories.feature_tables import PostgresFeatureTables
@@ -119,6 +120,12 @@ class Yard:
             " AND a.backend_type = 'client backend'"
         )
         return int(rows.fetchall()[0]["n"])
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are large, however few rows they have: their keys are made by sessions of their own."""
+    monkeypatch.setattr(table_publishing, "MANY_FEATURES", 0)
 
 
 @pytest.fixture
@@ -229,8 +236,71 @@ def test_nothing_is_published_of_which_a_part_is_missing_or_miscounted(yard: Yar
         yard.tables.publish(staging, yard.attempt(stage=5), counts)
     counts |= yard.load(staging, yard.attempt(), [3, 4], chunk=1)
     yard.admin.execute(f"DELETE FROM geo_staging.{staging} WHERE n = 3")
-    with pytest.raises(PermanentTaskError, match="has 3 rows and 2 chunks, the tasks loaded 4 rows"):
+    miscounted = {**counts, 1: ChunkCounts(read=4, loaded=3, rejected=1)}
+    with pytest.raises(PermanentTaskError, match="4 rows in 2 chunks are noted, and the tasks loaded 5 rows"):
+        yard.tables.publish(staging, yard.attempt(stage=5), miscounted)
+    with pytest.raises(PermanentTaskError, match="has 3 rows, and the tasks loaded 4: nothing is"):
         yard.tables.publish(staging, yard.attempt(stage=5), counts)
+
+
+def keys(yard: Yard, staging: str) -> list[str]:
+    found = yard.admin.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s", [staging]).fetchall()
+    return [row["indexdef"].partition(" USING ")[2] for row in found]
+
+
+def test_the_key_of_a_large_table_is_made_beside_its_index_and_kept_for_the_next_attempt(yard: Yard) -> None:
+    staging = yard.stage(features=3)
+    counts = yard.load(staging, yard.attempt(), [1, 2])
+    lost = yard.attempt(1, stage=5)
+    yard.attempt(2, stage=5)
+    with pytest.raises(LeaseLost):
+        yard.tables.publish(staging, lost, counts)
+    assert keys(yard, staging) == ["btree (fid)"]
+    yard.tables.publish(staging, yard.attempt(3, stage=5), counts)
+    assert yard.values("features.t") == [1, 2]
+    assert sorted(keys(yard, "t")) == ["btree (fid)", "gist (geom)"]
+    named = "SELECT conname FROM pg_constraint WHERE conrelid = 'features.t'::regclass AND contype = 'p'"
+    assert yard.admin.execute(named).fetchall() == [{"conname": "t_pkey"}]
+
+
+def test_with_no_connection_to_spare_or_few_rows_one_does_it_all(
+    database_url: str, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One of its connections may be held for long, and the publication holds it.
+    yard.tables = PostgresFeatureTables(
+        Database(Settings(database_url=SecretStr(database_url)), connections=2)
+    )
+    for number, few in enumerate((0, 100)):
+        monkeypatch.setattr(table_publishing, "MANY_FEATURES", few)
+        staging = yard.stage("replace", features=3)
+        counts = yard.load(staging, yard.attempt(2 * number + 1), [1, 2])
+        lost = yard.attempt(2 * number + 1, stage=5)
+        yard.attempt(2 * number + 2, stage=5)
+        with pytest.raises(LeaseLost):
+            yard.tables.publish(staging, lost, counts)
+        assert keys(yard, staging) == []
+        [done] = yard.tables.publish(staging, yard.attempt(2 * number + 3, stage=5), counts)
+        assert (done.rows, done.extent) == (2, [1, 2, 1, 2])
+        assert sorted(keys(yard, "t")) == ["btree (fid)", "gist (geom)"]
+
+
+def test_autovacuum_comes_to_published_tables_only(yard: Yard) -> None:
+    options = "SELECT reloptions FROM pg_class WHERE oid = %s::regclass"
+    staging = yard.stage(features=2)
+    [before] = yard.admin.execute(options, [f"geo_staging.{staging}"]).fetchall()
+    assert before == {"reloptions": ["autovacuum_enabled=false"]}
+    yard.tables.publish(staging, yard.attempt(stage=5), yard.load(staging, yard.attempt(), [1]))
+    assert yard.admin.execute(options, ["features.t"]).fetchall() == [{"reloptions": None}]
+
+
+def test_what_fails_beside_the_index_fails_the_attempt(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging = yard.stage(features=3)
+    counts = yard.load(staging, yard.attempt(), [1, 2])
+    monkeypatch.setattr(table_targets, "measure", Mock(side_effect=Killed))
+    with pytest.raises(Killed):
+        yard.tables.publish(staging, yard.attempt(stage=5), counts)
+    assert keys(yard, staging) == []
+    assert yard.locks() == 0
 
 
 def test_readers_see_the_old_table_until_the_new_one_is_there(yard: Yard, database_url: str) -> None:
