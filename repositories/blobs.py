@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from interfaces.blobs import BlobItem, BlobProperties
 from interfaces.errors import Conflict
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
 
 BATCH_REQUESTS = 256
 """https://learn.microsoft.com/rest/api/storageservices/blob-batch"""
+
+
+class _Whole(io.RawIOBase):
+    """Keeps what is written: what comes in one piece is not copied, as the SDK's `readall` does twice."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(data)
+        return len(data)
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 class AzureBlobRepository:
@@ -84,7 +103,9 @@ class AzureBlobRepository:
         with storage_errors(container, name):
             client = self._account.blob_service().get_blob_client(container, name)
             try:
-                data = client.download_blob(offset=offset, length=length).readall()
+                whole = _Whole()
+                client.download_blob(offset=offset, length=length).readinto(cast(IO[bytes], whole))
+                data = whole.content
             except HttpResponseError as error:
                 if error.status_code == 416:  # the range starts behind the end of the blob
                     return b""
