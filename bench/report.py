@@ -139,7 +139,7 @@ def _vectors(results: Mapping[str, Any]) -> list[str]:
     found = results.get("vectors")
     if not found:
         return []
-    ways = ("ogr2ogr", "one_worker", "two_workers")
+    ways = [way for way in ("ogr2ogr", "fetched_ogr2ogr", "one_worker", "two_workers") if way in found]
     cpu = found.get("cpu", {})
     rows = [
         [
