@@ -30,11 +30,10 @@ USUAL_TIME = """
 """With a modifier, since `date` leaves February 30th as it is else; of what is no time it makes nothing."""
 DATE_BYTES = 24
 LOOK = """
-SELECT count(*), total({size} > {largest}), total(NOT ({usual})), min({key}), max({key})
-FROM {table} NOT INDEXED
+SELECT count(*), total({size} > {largest}), total(NOT ({usual})) FROM {table} NOT INDEXED
+WHERE {key} BETWEEN ? AND ?
 """
 ENDS = "SELECT min({key}), max({key}) FROM {table}"
-WITHIN = "WHERE {key} BETWEEN ? AND ?"
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Range:
 
     rows: int
     first: int
-    """Key of the first and the last, inclusive."""
+    """Keys between which they are, inclusive."""
     last: int
 
 
@@ -95,16 +94,14 @@ def _look_at(database: sqlite3.Connection, path: Path, table: str, check: Callab
     first, last = database.execute(ENDS.format(**names)).fetchone()
     if first is None:
         return None
-    query = LOOK.format(**names, **_tests([one for one in columns if one[1] != keys[0]])) + WITHIN.format(
-        **names
-    )
-    ask = partial(_asked, path, query, check)
+    query = LOOK.format(**names, **_tests([one for one in columns if one[1] != keys[0]]))
+    parts = list(_parts(first, last))
     with ThreadPoolExecutor(AT_ONCE, "look") as pool:
-        answers = list(pool.map(ask, *zip(*_parts(first, last), strict=True)))
-    if any(unusual for _, _, unusual, _, _ in answers):
+        answers = list(pool.map(partial(_asked, path, query, check), parts))
+    if any(unusual for _, _, unusual in answers):
         return None
-    ranges = [Range(rows, begin, end) for rows, _, _, begin, end in answers if rows]
-    return Usual(ranges, small=not any(large for _, large, _, _, _ in answers))
+    ranges = [Range(rows, *part) for part, (rows, _, _) in zip(parts, answers, strict=True) if rows]
+    return Usual(ranges, small=not any(large for _, large, _ in answers))
 
 
 def _parts(first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -113,11 +110,13 @@ def _parts(first: int, last: int) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + step - 1, last)
 
 
-def _asked(path: Path, query: str, check: Callable[[], None], first: int, last: int) -> tuple[int, ...]:
+def _asked(
+    path: Path, query: str, check: Callable[[], None], part: tuple[int, int]
+) -> tuple[int, float, float]:
     with closing(opened(path)) as database:
         # What it raises ends the query, and whoever goes on asks again.
         database.set_progress_handler(check, SQLITE_STEPS)
-        answer: tuple[int, ...] = database.execute(query, [first, last]).fetchone()
+        answer: tuple[int, float, float] = database.execute(query, part).fetchone()
         return answer
 
 
