@@ -180,7 +180,8 @@ async def tile(
 
 def _number(text: str) -> float | None:
     try:
-        found = float(text)
+        # Python's own numbers may have underscores, and digits of any script.
+        found = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return None
     return found if math.isfinite(found) else None

@@ -50,6 +50,10 @@ def test_every_registered_layer_is_a_collection_and_nothing_else_is(layers: Feat
     assert "extent" not in found["features.empty"]
     [[west, south, east, north]] = found["features.utm"]["extent"]["spatial"]["bbox"]
     assert (14 < west <= 15, 1 < south < 2, 15.8 < east < 17, 45 < north < 46) == (True,) * 4
+    for one in document["links"] + [one for layer in found.values() for one in layer["links"]]:
+        assert one["href"].isascii(), one
+        path = urlsplit(one["href"]).path.replace("{tileMatrixSetId}", "WebMercatorQuad")
+        assert "{" in path or layers.client.get(path).status == 200, one
     for hidden in (
         "app.jobs",
         "geo.layers",

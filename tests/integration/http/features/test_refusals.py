@@ -27,6 +27,7 @@ ITEMS: list[tuple[str, str, str]] = [
     ("bbox", "1,2", "four or six numbers"),
     ("bbox", "a,b,c,d", "four or six numbers"),
     ("bbox", "nan,0,1,1", "four or six numbers"),
+    ("bbox", "1_0,0,20,٢", "four or six numbers"),
     ("bbox", "0,0,inf,1", "four or six numbers"),
     ("bbox", "0,10,10,0", "south"),
     ("bbox", "0,0,200,10", "in degrees"),
