@@ -131,6 +131,7 @@ class Target:
         present = self.is_there()
         added = present and self._adds
         if added:
+            self._parts.discard()
             self._add(plan)
             parts = self._parts.renew()
             measured = measure(self._connection, self.name, plan.geometry_column)

@@ -151,3 +151,26 @@ def test_nothing_is_published_where_a_row_is_of_a_kind_that_has_no_table(yard: Y
     with pytest.raises(PermanentTaskError, match="of 2 features, 1 are of kinds that have tables"):
         yard.tables.publish(staging, yard.attempt(stage=5), counts)
     assert yard.staged() == [staging]
+
+
+def test_two_first_additions_at_once_become_one_table(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [KindTable(kind="line", table="t_line", geometry_type="LineString")]
+    stagings = [yard.stage("append", features=1, kinds=kinds, subdivide=8) for _ in range(2)]
+    counts = [load_kinds(yard, staging, [(LINE, number)]) for number, staging in enumerate(stagings)]
+    execute = Connection.execute
+    others: list[Any] = [yard.attempt(3, stage=5)]
+
+    def overtaken(connection: Connection, query: Any, *arguments: Any, **options: Any) -> Any:
+        """Whoever is to take the lock first comes second, when all that it can prepare is there."""
+        if others and "pg_advisory_xact_lock" in str(query):
+            yard.tables.publish(stagings[1], others.pop(), counts[1])
+        return execute(connection, query, *arguments, **options)
+
+    owner = yard.attempt(2, stage=5, task=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "execute", overtaken)
+        [done] = yard.tables.publish(stagings[0], owner, counts[0])
+    assert (yard.values("features.t_line"), yard.staged(), done.rows) == ([0, 1], [], 2)
+    assert [row["row_count"] for row in yard.admin.execute("SELECT row_count FROM geo.layers")] == [2]
+    assert yard.count("features.t_line_parts") == 2
+    assert yard.admin.execute("SELECT 1 FROM pg_matviews WHERE schemaname <> 'features'").fetchall() == []
