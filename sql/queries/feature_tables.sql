@@ -156,7 +156,8 @@ CROSS JOIN LATERAL ST_Subdivide(ST_Force2D(t.{geometry}), {vertices}) WITH ORDIN
 CREATE UNIQUE INDEX {index} ON {view} ({key}, {part})
 
 -- name: refresh_parts
-REFRESH MATERIALIZED VIEW {view}
+-- By its unique index: whoever reads it reads on.
+REFRESH MATERIALIZED VIEW CONCURRENTLY {view}
 
 -- name: drop_parts
 DROP MATERIALIZED VIEW {view}

@@ -153,6 +153,18 @@ def test_nothing_is_published_where_a_row_is_of_a_kind_that_has_no_table(yard: Y
     assert yard.staged() == [staging]
 
 
+def test_whoever_reads_the_pieces_of_a_table_that_is_added_to_reads_on(yard: Yard, database_url: str) -> None:
+    first = yard.stage(features=1, kinds=KINDS[1:2], subdivide=8)
+    yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, [(LINE, 1)]))
+    staging = yard.stage("append", features=1, kinds=KINDS[1:2])
+    counts = load_kinds(yard, staging, [(LINE, 2)])
+    with psycopg.connect(database_url) as reader:
+        assert reader.execute("SELECT count(*) FROM features.t_line_parts").fetchone() == (1,)
+        [done] = yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
+        assert reader.execute("SELECT count(*) FROM features.t_line_parts").fetchone() == (2,)
+    assert (done.rows, done.parts and done.parts.rows) == (2, 2)
+
+
 def test_two_first_additions_at_once_become_one_table(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [KindTable(kind="line", table="t_line", geometry_type="LineString")]
     stagings = [yard.stage("append", features=1, kinds=kinds, subdivide=8) for _ in range(2)]
