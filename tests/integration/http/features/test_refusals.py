@@ -109,6 +109,7 @@ def test_a_parameter_that_cannot_be_understood_is_refused(
         ("/collections/features.places/tiles/WebMercatorQuad/0/0/0?filter=town%3D1", 400),
         ("/collections/features.places/tiles/WebMercatorQuad/style.json?maxzoom=99999999999999999999", 400),
         ("/collections/features.many/items?datetime=2024-01-01T00:00:00Z", 400),
+        ("/collections/features.places/tiles/WebMercatorQuad/tilejson.json?minzoom=5&maxzoom=3", 400),
         ("/collections?bbox=1", 400),
         ("/collections?type=Function", 400),
         ("/collections?town=a", 400),
