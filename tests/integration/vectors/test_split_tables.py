@@ -125,15 +125,16 @@ def test_neither_readers_nor_other_loads_wait_while_indexes_are_built(
     ]
 
 
-def test_tables_of_a_layer_are_locked_together_or_none_is(yard: Yard, database_url: str) -> None:
+@pytest.mark.parametrize("read", ["t_point", "t_line_parts"])
+def test_tables_of_a_layer_are_locked_together_or_none_is(yard: Yard, database_url: str, read: str) -> None:
     rows: list[tuple[bytes | None, int]] = [(POINT, 1), (LINE, 2)]
-    first = yard.stage(features=2, kinds=KINDS)
+    first = yard.stage(features=2, kinds=KINDS, subdivide=8)
     yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, rows))
-    staging = yard.stage("replace", features=2, kinds=KINDS)
+    staging = yard.stage("replace", features=2, kinds=KINDS, subdivide=8)
     counts = load_kinds(yard, staging, rows)
-    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'features.t_point'::regclass AND NOT granted"
+    waiting = f"SELECT 1 FROM pg_locks WHERE relation = 'features.{read}'::regclass AND NOT granted"
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as reader:
-        reader.execute("SELECT count(*) FROM features.t_point")
+        reader.execute(f"SELECT count(*) FROM features.{read}")
         published = pool.submit(yard.tables.publish, staging, yard.attempt(2, stage=5), counts)
         while not yard.admin.execute(waiting).fetchall():
             assert not published.done()
