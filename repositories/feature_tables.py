@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg import Copy, sql
 
-from interfaces.errors import LeaseLost, PermanentTaskError
+from interfaces.errors import LeaseLost, PermanentTaskError, TaskCancelled
 from interfaces.layers import (
     ChunkCounts,
     ChunkWriter,
@@ -131,11 +131,18 @@ class PostgresFeatureTables(FeatureTables):
             raise PermanentTaskError(f"PostgreSQL cannot make lines of curves: {words(error)}") from error
 
     def publish(self, staging: str, owner: Owner, counts: dict[int, ChunkCounts]) -> list[LoadedTable]:
-        """Make a staging table the targets, or part of them, in one transaction."""
+        """Make a staging table the targets, or part of them, in one transaction.
+
+        Raises `TaskCancelled` where the job is being cancelled: until the end that undoes all.
+        """
         try:
             with self._database.long_transaction(wait=TASK_WAIT) as connection, bounded(connection):
                 hands = Hands(self._database, connection)
                 done = table_publishing.Publication(connection, staging, owner, counts, hands).carry_out()
+                # Whoever cancels it and asks for it anew must not find its rows added twice.
+                asked = connection.execute(self._sql["is_cancelled"], {"job_id": owner.job_id}).fetchone()
+                if asked is not None:
+                    raise TaskCancelled("the job was cancelled; nothing was published")
                 # Last: while it is held, the heartbeat cannot renew the lease.
                 hold(connection, self._sql["hold"], owner)
                 return done

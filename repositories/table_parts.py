@@ -49,6 +49,12 @@ class TableParts:
         if plan.subdivide is not None:
             self._make(source, plan.subdivide, plan.key or [plan.generated_key], plan.geometry_type)
 
+    def discard(self) -> None:
+        """The staging table is not going to be the table: its view must not keep it from being dropped."""
+        if self._made is not None:
+            self._execute("drop_parts", view=self._new(self._staging[0]))
+            self._made = None
+
     def publish(self) -> Parts | None:
         """Put what was made beside the table, which is there now, and whose readers may read it too."""
         if self._made is None:

@@ -91,15 +91,15 @@ class Publication:
         One that replaces the layer empties the tables of other kinds that an earlier load left; by an upsert
         each feature leaves the tables of the kinds that it was of.
         """
-        names = {fitting(plan.target_table, f"_{kind}"): kind for kind in (*KINDS, NONE)}
+        kinds = {fitting(plan.target_table, f"_{kind}"): kind for kind in (*KINDS, NONE)}
         made = [part for kind in plan.kinds if (part := self._prepared(plan, kind, keep=kind.kind in KINDS))]
         # In the order of their names, so that no two publishers wait for each other.
-        for table in sorted(names):
+        for table in sorted(kinds):
             self._connection.execute(self._sql["lock_target"], {"schema": plan.target_schema, "table": table})
-        known = self._known(plan, [*names]) if plan.if_exists in ("replace", "upsert") else {}
+        known = self._known(plan, [*kinds]) if plan.if_exists in ("replace", "upsert") else {}
         own = {one.table for one in plan.kinds}
         others = [
-            KindTable(kind=names[table], table=table, geometry_type=row["geometry_type"])
+            KindTable(kind=kinds[table], table=table, geometry_type=row["geometry_type"])
             for table, row in known.items()
             if table not in own
         ]
@@ -107,16 +107,17 @@ class Publication:
             left = [
                 table
                 for table, row in known.items()
-                if row["key"] == plan.key and self._leave(plan, table, names[table])
+                if row["key"] == plan.key and self._leave(plan, table, kinds[table])
             ]
             others = [one for one in others if one.table in left]
         made += [part for kind in others if (part := self._prepared(plan, kind, keep=True))]
         made.sort(key=lambda one: one.kind.table)
         if plan.if_exists == "replace":
-            there_now = [one.target.name for one in made if one.target.is_there()]
+            there_now = [one.target for one in made if one.target.is_there()]
             if there_now:
                 # While one waits for readers, those of the others go on reading.
-                take(self._connection, there_now)
+                names = [one.name for one in there_now]
+                take(self._connection, names, [one.drop_parts for one in there_now])
         done = [one.target.publish(one.rows, rejected) for one in made]
         there = sum(one.loaded for one in done)
         if there != loaded:

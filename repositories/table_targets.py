@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -57,8 +57,10 @@ def measure(connection: Connection, table: sql.Identifier, geometry: str) -> Mea
     return Measured(row["rows"], extent, row["loaded_at"])
 
 
-def take(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
-    """Wait until nobody reads tables any more, and let nobody read them.
+def take(
+    connection: Connection, tables: Sequence[sql.Identifier], drop_parts: Sequence[Callable[[], None]]
+) -> None:
+    """Wait until nobody reads tables any more, let nobody read them, and drop the views of their pieces.
 
     All at once, or none, and a little at a time: whoever wants to read one queues behind who wants it for
     itself.
@@ -70,6 +72,8 @@ def take(connection: Connection, tables: Sequence[sql.Identifier]) -> None:
             with connection.transaction():
                 connection.execute(found["bound_lock_wait_briefly"])
                 connection.execute(lock)
+                for drop in drop_parts:
+                    drop()
             break
         except psycopg.errors.LockNotAvailable:
             if not left:
@@ -102,6 +106,10 @@ class Target:
         """Where it will be."""
         return sql.Identifier(self._plan.target_schema, self._plan.target_table)
 
+    def drop_parts(self) -> None:
+        """Drop the view of the pieces of the table that is there."""
+        self._parts.drop()
+
     def is_there(self) -> bool:
         """Whether there is a table of that name. Raises `PermanentTaskError` where there must be none."""
         schema, table = self._plan.target_schema, self._plan.target_table
@@ -133,6 +141,7 @@ class Target:
         present = self.is_there()
         added = present and self._adds
         if added:
+            self._parts.discard()
             self._add(plan)
             parts = self._parts.renew()
             measured = measure(self._connection, self.name, plan.geometry_column)
@@ -210,9 +219,8 @@ class Target:
         if not self._one("schema_exists", schema=schema)["there"]:
             self._execute_with("create_schema", schema=sql.Identifier(schema))
         if present:
-            take(self._connection, [self.name])
+            take(self._connection, [self.name], [self.drop_parts])
             self._execute("copy_grants", schema=schema, table=table, staging=f"{STAGING}.{self._staging}")
-            self._parts.drop()
             # Without CASCADE: what depends on it, such as a view, is not ours to drop.
             self._execute_with("drop_table", table=self.name)
             self._replaced = True

@@ -10,6 +10,7 @@ import orjson
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from tipg import model
+from tipg.collections import Collection
 from tipg.factory import COMMON_CONFORMS, Endpoints, OGCFeaturesFactory, OGCTilesFactory
 from tipg.resources.enums import MediaType
 from tipg.resources.response import GeoJSONResponse, ORJSONResponse
@@ -42,13 +43,21 @@ class QuotedLinks:
             part: orjson.dumps(one).decode() if isinstance(one, orjson.Fragment) else str(one)
             for part, one in path_params.items()
         }
-        quoted = {part: quote(text, safe="{}:.,") for part, text in texts.items()}
+        quoted = {part: _quoted(text) for part, text in texts.items()}
         return str(super().url_for(request, name, **quoted))  # type: ignore[misc]
 
 
 @dataclass
 class Features(QuotedLinks, OGCFeaturesFactory):
     """Collections and their features."""
+
+    def _additional_collection_tiles_links(
+        self, request: Request, collection: Collection
+    ) -> list[model.Link]:
+        """As the library's, which quotes nothing here."""
+        quoted = collection.model_copy(update={"id": _quoted(collection.id)})
+        found: list[Any] = super()._additional_collection_tiles_links(request, quoted)
+        return found
 
     def _item_route(self) -> None:
         """As the library's, for keys with slashes too."""
@@ -119,6 +128,10 @@ class LayerEndpoints(QuotedLinks, Endpoints):
 
         common: dict[str, Any] = {"tags": ["OGC Common"], "dependencies": [Depends(document_format)]}
         self.router.add_api_route("/conformance", conformance, name="conformance", **common)
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="{}:.,")
 
 
 def _link(rel: str, title: str, href: str, media: MediaType = MediaType.json) -> model.Link:

@@ -23,8 +23,11 @@ UNREADABLE = (
     errors.ProgramLimitExceeded,
 )
 """What PostgreSQL and PostGIS say of a filter that does not fit its columns, or of a geometry."""
-REPLACED = ("could not open relation with OID", "cache lookup failed")
+DROPPED = ("could not open relation with OID", "cache lookup failed")
 """What a statement is told whose table was dropped after it was planned."""
+OTHER_CRS = "Operation on mixed SRID geometries"
+"""What PostGIS says of a box in the CRS that the layer had when it was looked up."""
+REPLACED = "the layer was replaced while it was read: try again"
 PLACELESS = ("transform:", "could not form projection")
 """What PostGIS says of a vertex, or a CRS, without longitudes and latitudes. Loads reject such vertices."""
 LONGEST = 500
@@ -37,9 +40,10 @@ def told(error: psycopg.Error) -> OrchestratorError | None:
             # The migrations are missing, which the trigger says of every endpoint.
             return None
         return NotFound("the layer was removed while it was read")
-    if isinstance(error, errors.UndefinedColumn) or _primary(error).startswith(REPLACED):
+    replaced = _primary(error).startswith(DROPPED) or OTHER_CRS in _primary(error)
+    if isinstance(error, errors.UndefinedColumn) or replaced:
         # A filter's columns were looked up before.
-        return ServiceUnavailable("the layer was replaced while it was read: try again")
+        return ServiceUnavailable(REPLACED)
     if isinstance(error, errors.QueryCanceled):
         return ServiceUnavailable("the database took too long to answer: ask for less, or more precisely")
     if isinstance(error, errors.InsufficientPrivilege) or _primary(error).startswith('role "'):

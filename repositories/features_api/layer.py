@@ -9,15 +9,17 @@ from functools import reduce
 from itertools import count
 from typing import Any
 
+import orjson
 from cql2 import Expr
 from morecantile import Tile, TileMatrixSet
 from pydantic import Field
 from tipg.collections import Column, PgCollection
 from tipg.model import Extent
 
-from interfaces.errors import InvalidRequest, NotFound
+from interfaces.errors import InvalidRequest, NotFound, ServiceUnavailable
 
 from .connections import FIRST
+from .faults import REPLACED
 from .filters import admitted, box
 from .parameters import instant
 from .projections import WGS84, projected
@@ -26,6 +28,8 @@ SELECTED = {"tipg_id", "tipg_geom"}
 """What the library calls the key and the geometry that it selects, beside columns of whatever names."""
 ROW_GEOMETRY = "geometry"
 """What it calls the geometry among the columns of a row, in CSV and NDJSON."""
+CRS_MEMBER, CRS_BEFORE = b'"crs":', 64
+"""What PostGIS writes into GeoJSON that is not in degrees, and before which byte."""
 INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
@@ -139,6 +143,10 @@ class Layer(PgCollection):
         """Features with all their columns, of which some are called as what the library selects or adds."""
         as_rows = bool(selection.get("geom_as_wkt"))
         async for feature in super()._features_query(conn, **selection):
+            geometry = feature["geometry"]
+            if isinstance(geometry, orjson.Fragment) and CRS_MEMBER in orjson.dumps(geometry)[:CRS_BEFORE]:
+                # Not in degrees: it has another CRS than when it was looked up.
+                raise ServiceUnavailable(REPLACED)
             found = {name.removesuffix(FIRST): value for name, value in feature["properties"].items()}
             if as_rows and ROW_GEOMETRY in found:
                 name = next(

@@ -51,12 +51,15 @@ def check(request: Request, columns: Collection[str] = ()) -> None:
             raise wrong(parameter, "must be a number greater than 0")
         if parameter == "limit" and re.fullmatch(r"0+", value):
             raise wrong(parameter, "must be at least 1")
-        if parameter in ("minzoom", "maxzoom") and not (
+        if parameter in {"minzoom", "maxzoom"} & set(known) and not (
             re.fullmatch(r"\d{1,2}", value) and int(value) <= MOST_ZOOM
         ):
             raise wrong(parameter, f"must be a whole number from 0 to {MOST_ZOOM}")
         if parameter == "offset" and not re.fullmatch(r"\d{1,18}", value):
             raise wrong(parameter, "must be a whole number from 0")
+    least, most = (request.query_params.get(one) for one in ("minzoom", "maxzoom"))
+    if "minzoom" in known and least and most and int(least) > int(most):
+        raise wrong("maxzoom", "is less than minzoom")
 
 
 def wrong(field: str, reason: str) -> InvalidRequest:
@@ -180,7 +183,8 @@ async def tile(
 
 def _number(text: str) -> float | None:
     try:
-        found = float(text)
+        # Python's own numbers may have underscores, and digits of any script.
+        found = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return None
     return found if math.isfinite(found) else None

@@ -28,7 +28,8 @@ what a crash leaves is what was committed before. In order:
       for at most some twenty; then they are dropped, readers wait, and the staging tables take their schema
       and names; append, upsert: rows are inserted, and the staging table is dropped;
    g. `geo.layers`, `geo.layer_loads`; the staging table's row is deleted;
-   h. the task is held, last, because the heartbeat cannot renew what is held; then commit.
+   h. whether the job was cancelled meanwhile: then all of it is undone;
+   i. the task is held, last, because the heartbeat cannot renew what is held; then commit.
 
    A crash, a lost lease or an error between any two of them rolls back all: the old table is as it was,
    the staging table is whole, and no lock is left (PostgreSQL ends a transaction whose client is gone).

@@ -17,6 +17,9 @@ SELECT EXISTS (SELECT 1 FROM spatial_ref_sys WHERE srid = %(srid)s) AS known
 -- name: hold
 SELECT app.hold_task(%(job_id)s, %(run)s, %(stage)s, %(task_index)s, %(fence)s) AS held
 
+-- name: is_cancelled
+SELECT 1 FROM app.jobs WHERE job_id = %(job_id)s AND status IN ('cancelling', 'cancelled')
+
 -- name: note_staging
 INSERT INTO geo.staging_tables (name, job_id, run, plan) VALUES (%(name)s, %(job_id)s, %(run)s, %(plan)s::jsonb)
 
@@ -164,7 +167,8 @@ CROSS JOIN LATERAL ST_Subdivide(ST_Force2D(t.{geometry}), {vertices}) WITH ORDIN
 CREATE UNIQUE INDEX {index} ON {view} ({key}, {part})
 
 -- name: refresh_parts
-REFRESH MATERIALIZED VIEW {view}
+-- By its unique index: whoever reads it reads on.
+REFRESH MATERIALIZED VIEW CONCURRENTLY {view}
 
 -- name: drop_parts
 DROP MATERIALIZED VIEW {view}

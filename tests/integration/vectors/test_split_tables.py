@@ -125,15 +125,16 @@ def test_neither_readers_nor_other_loads_wait_while_indexes_are_built(
     ]
 
 
-def test_tables_of_a_layer_are_locked_together_or_none_is(yard: Yard, database_url: str) -> None:
+@pytest.mark.parametrize("read", ["t_point", "t_line_parts"])
+def test_tables_of_a_layer_are_locked_together_or_none_is(yard: Yard, database_url: str, read: str) -> None:
     rows: list[tuple[bytes | None, int]] = [(POINT, 1), (LINE, 2)]
-    first = yard.stage(features=2, kinds=KINDS)
+    first = yard.stage(features=2, kinds=KINDS, subdivide=8)
     yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, rows))
-    staging = yard.stage("replace", features=2, kinds=KINDS)
+    staging = yard.stage("replace", features=2, kinds=KINDS, subdivide=8)
     counts = load_kinds(yard, staging, rows)
-    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'features.t_point'::regclass AND NOT granted"
+    waiting = f"SELECT 1 FROM pg_locks WHERE relation = 'features.{read}'::regclass AND NOT granted"
     with ThreadPoolExecutor(1) as pool, psycopg.connect(database_url) as reader:
-        reader.execute("SELECT count(*) FROM features.t_point")
+        reader.execute(f"SELECT count(*) FROM features.{read}")
         published = pool.submit(yard.tables.publish, staging, yard.attempt(2, stage=5), counts)
         while not yard.admin.execute(waiting).fetchall():
             assert not published.done()
@@ -151,3 +152,38 @@ def test_nothing_is_published_where_a_row_is_of_a_kind_that_has_no_table(yard: Y
     with pytest.raises(PermanentTaskError, match="of 2 features, 1 are of kinds that have tables"):
         yard.tables.publish(staging, yard.attempt(stage=5), counts)
     assert yard.staged() == [staging]
+
+
+def test_whoever_reads_the_pieces_of_a_table_that_is_added_to_reads_on(yard: Yard, database_url: str) -> None:
+    first = yard.stage(features=1, kinds=KINDS[1:2], subdivide=8)
+    yard.tables.publish(first, yard.attempt(stage=5), load_kinds(yard, first, [(LINE, 1)]))
+    staging = yard.stage("append", features=1, kinds=KINDS[1:2])
+    counts = load_kinds(yard, staging, [(LINE, 2)])
+    with psycopg.connect(database_url) as reader:
+        assert reader.execute("SELECT count(*) FROM features.t_line_parts").fetchone() == (1,)
+        [done] = yard.tables.publish(staging, yard.attempt(2, stage=5), counts)
+        assert reader.execute("SELECT count(*) FROM features.t_line_parts").fetchone() == (2,)
+    assert (done.rows, done.parts and done.parts.rows) == (2, 2)
+
+
+def test_two_first_additions_at_once_become_one_table(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [KindTable(kind="line", table="t_line", geometry_type="LineString")]
+    stagings = [yard.stage("append", features=1, kinds=kinds, subdivide=8) for _ in range(2)]
+    counts = [load_kinds(yard, staging, [(LINE, number)]) for number, staging in enumerate(stagings)]
+    execute = Connection.execute
+    others: list[Any] = [yard.attempt(3, stage=5)]
+
+    def overtaken(connection: Connection, query: Any, *arguments: Any, **options: Any) -> Any:
+        """Whoever is to take the lock first comes second, when all that it can prepare is there."""
+        if others and "pg_advisory_xact_lock" in str(query):
+            yard.tables.publish(stagings[1], others.pop(), counts[1])
+        return execute(connection, query, *arguments, **options)
+
+    owner = yard.attempt(2, stage=5, task=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "execute", overtaken)
+        [done] = yard.tables.publish(stagings[0], owner, counts[0])
+    assert (yard.values("features.t_line"), yard.staged(), done.rows) == ([0, 1], [], 2)
+    assert [row["row_count"] for row in yard.admin.execute("SELECT row_count FROM geo.layers")] == [2]
+    assert yard.count("features.t_line_parts") == 2
+    assert yard.admin.execute("SELECT 1 FROM pg_matviews WHERE schemaname <> 'features'").fetchall() == []

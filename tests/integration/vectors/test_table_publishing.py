@@ -19,7 +19,7 @@ import shapely
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from interfaces.errors import LeaseLost, PermanentTaskError
+from interfaces.errors import LeaseLost, PermanentTaskError, TaskCancelled
 from interfaces.layers import ChunkCounts, Column, KindTable, Owner, Rejected, SourceFile, TablePlan
 from interfaces.settings import Settings
 from interfaces.vectors import IfExists
@@ -227,6 +227,33 @@ def test_a_publisher_that_lost_its_task_publishes_nothing(yard: Yard) -> None:
         yard.tables.publish(staging, lost, counts)
     assert yard.staged() == [staging]
     assert yard.count("geo.layers") == 0
+
+
+def test_a_job_that_is_cancelled_while_it_publishes_leaves_the_target_as_it_was(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.admin.execute(
+        "INSERT INTO app.jobs (job_id, job_type, parameters, total_stages, status)"
+        " VALUES (%s, 'vector_to_postgis', '{}', 5, 'processing')",
+        (JOB,),
+    )
+    first = yard.stage(features=3)
+    yard.tables.publish(first, yard.attempt(stage=5), yard.load(first, yard.attempt(), [1, 2]))
+    staging = yard.stage("append", features=2)
+    counts = yard.load(staging, yard.attempt(), [9])
+    execute = Connection.execute
+
+    def cancelled(connection: Connection, query: Any, *arguments: Any, **options: Any) -> Any:
+        if "INSERT INTO geo.layer_loads" in str(query):
+            yard.admin.execute("UPDATE app.jobs SET status = 'cancelling'")
+        return execute(connection, query, *arguments, **options)
+
+    owner = yard.attempt(2, stage=5)
+    monkeypatch.setattr(Connection, "execute", cancelled)
+    with pytest.raises(TaskCancelled, match="nothing was published"):
+        yard.tables.publish(staging, owner, counts)
+    monkeypatch.undo()
+    assert (yard.values("features.t"), yard.staged()) == ([1, 2], [staging])
 
 
 def test_nothing_is_published_of_which_a_part_is_missing_or_miscounted(yard: Yard) -> None:

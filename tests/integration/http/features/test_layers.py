@@ -237,3 +237,26 @@ def test_the_application_is_loaded_by_the_first_request_off_the_event_loop(layer
     assert found["status"] == 200
     libraries = ("tipg", "fastapi", "asyncpg", "cql2", "morecantile", "pyproj")
     assert {found["later"][name] for name in libraries} == {"features"}
+
+
+def test_a_layer_that_was_replaced_by_one_in_another_crs_is_not_answered_as_if_it_were_in_degrees(
+    features: Features, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from repositories.features_api.connections import FeatureConnections
+
+    publish(database_url, "moved", "fid integer", [(1, POINT)])
+    look_up = FeatureConnections.layers
+
+    async def then_replaced(self: FeatureConnections, schema: str | None, table: str | None) -> Any:
+        found = await look_up(self, schema, table)
+        publish(database_url, "moved", "fid integer", [(1, "POINT(100000 1)")], srid=3857)
+        return found
+
+    for query in ({}, {"bbox": "0,0,2,2"}):
+        publish(database_url, "moved", "fid integer", [(1, POINT)])
+        with monkeypatch.context() as patched:
+            patched.setattr(FeatureConnections, "layers", then_replaced)
+            answer = features.get("/collections/features.moved/items", None, **query)
+        assert answer.status == 503
+        assert "was replaced while it was read" in answer.text()
+    assert features.ids("features.moved", bbox="0,0,2,2") == [1]

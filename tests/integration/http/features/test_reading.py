@@ -50,6 +50,10 @@ def test_every_registered_layer_is_a_collection_and_nothing_else_is(layers: Feat
     assert "extent" not in found["features.empty"]
     [[west, south, east, north]] = found["features.utm"]["extent"]["spatial"]["bbox"]
     assert (14 < west <= 15, 1 < south < 2, 15.8 < east < 17, 45 < north < 46) == (True,) * 4
+    for one in document["links"] + [one for layer in found.values() for one in layer["links"]]:
+        assert one["href"].isascii(), one
+        path = urlsplit(one["href"]).path.replace("{tileMatrixSetId}", "WebMercatorQuad")
+        assert "{" in path or layers.client.get(path).status == 200, one
     for hidden in (
         "app.jobs",
         "geo.layers",
@@ -315,11 +319,12 @@ def test_numbers_have_all_their_digits_and_a_parameter_is_no_column(
 def test_columns_called_as_what_the_library_adds_are_there_and_sorted_by(
     features: Features, database_url: str
 ) -> None:
-    columns = "fid integer, tipg_id text, tipg_geom integer, geometry text"
-    rows = [(1, "b", 9, "x", "POINT(1 1)"), (2, "a", 8, "y", "POINT(2 2)")]
+    columns = "fid integer, tipg_id text, tipg_geom integer, geometry text, minzoom text"
+    rows = [(1, "b", 9, "x", "far", "POINT(1 1)"), (2, "a", 8, "y", "near", "POINT(2 2)")]
     publish(database_url, "named", columns, rows)
     path = "/collections/features.named"
-    first = {"fid": 1, "tipg_id": "b", "tipg_geom": 9, "geometry": "x"}
+    first = {"fid": 1, "tipg_id": "b", "tipg_geom": 9, "geometry": "x", "minzoom": "far"}
+    assert features.ids("features.named", minzoom="near") == [2]
     page = features.items("features.named")
     assert (page["features"][0]["id"], page["features"][0]["properties"]) == (1, first)
     assert page["features"][0]["geometry"]["coordinates"] == [1, 1]
@@ -328,7 +333,8 @@ def test_columns_called_as_what_the_library_adds_are_there_and_sorted_by(
         assert features.ids("features.named", sortby=column) == [2, 1]
     assert features.get(f"{path}/tiles/WebMercatorQuad/0/0/0").body.count(b"tipg_id") == 1
     [row, _] = csv.DictReader(io.StringIO(features.get(f"{path}/items", f="csv").text()))
-    assert [*row] == ["collectionId", "itemId", "fid", "tipg_id", "tipg_geom", "geometry_2", "geometry"]
+    there = ["fid", "tipg_id", "tipg_geom", "geometry_2", "minzoom"]
+    assert [*row] == ["collectionId", "itemId", *there, "geometry"]
     assert (row["geometry_2"], row["geometry"]) == ("x", "SRID=4326;POINT(1 1)")
     assert features.get(f"{path}/items", f="ndjson").lines()[1]["geometry_2"] == "y"
 
