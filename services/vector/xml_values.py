@@ -104,6 +104,10 @@ class _Values:
         self._path: list[_Open] = []
         self._feature: _Feature | None = None
         self.wrong: list[_Feature] = []
+        self.crs_names: dict[str, set[str | None]] = {}
+        """Of a GML, by layer."""
+        self._whole: str | None = None
+        """What it names outside of features, for all that name none."""
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
@@ -115,6 +119,8 @@ class _Values:
         start = self.parser.CurrentByteIndex
         if self._path:
             self._path[-1].nested = True
+        if self._feature is None and "srsName" in attributes:
+            self._whole = attributes["srsName"]
         if self._feature is None and self._begins_feature(local):
             self._feature = _Feature(local, start, len(self._path))
         if self._is_kml and local == "SimpleField" and self._path:
@@ -143,6 +149,8 @@ class _Values:
                 self.wrong.append(feature)
             self._feature = None
         elif not one.nested:
+            if one.name in COORDINATES and not self._is_kml:
+                self._name_crs(one, feature)
             text = "".join(one.text)
             place = one.start, self.parser.CurrentByteIndex
             if self._is_kml and one.name in KML_TIMES and (period := PERIOD.fullmatch(text)):
@@ -154,6 +162,14 @@ class _Values:
                 if reason:
                     feature.reasons.setdefault(column, reason)
                 feature.changes.append((*place, None if column else ""))
+
+    def _name_crs(self, one: _Open, feature: _Feature) -> None:
+        """Of the geometry that has such coordinates: the one that is named nearest to them."""
+        near = (*self._path[feature.depth :], one)
+        named = next(
+            (e.attributes["srsName"] for e in reversed(near) if "srsName" in e.attributes), self._whole
+        )
+        self.crs_names.setdefault(feature.layer, {self._whole} if self._whole else set()).add(named)
 
     def _wrong(self, one: _Open, text: str, feature: _Feature) -> tuple[str, str] | None:
         """The column, and why its text is not read as it is; "" where it says nothing."""
@@ -199,10 +215,13 @@ def _fits(text: str, kind: ColumnType) -> bool:
     return True
 
 
-def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]]) -> None:
+def mark(
+    path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]]
+) -> dict[str, frozenset[str | None]]:
     """Give features with values that are read as others an id that says so, and take those values out.
 
-    `types` are those of a GML's layers, by name and column. Raises `PermanentTaskError` where that cannot be.
+    `types` are those of a GML's layers, by name and column. Answers which CRS it names, by layer, with None
+    where geometries have none. Raises `PermanentTaskError` where features cannot be marked.
     """
     values = _Values(driver, types)
     with path.open("rb") as file:
@@ -224,6 +243,7 @@ def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]])
         made.replace(path)
         # What GDAL noted of the file as it was.
         path.with_suffix(".gfs").unlink(missing_ok=True)
+    return {layer: frozenset(names) for layer, names in values.crs_names.items()}
 
 
 def marked(ids: pa.Array, columns: Collection[str]) -> dict[int, str]:
