@@ -6,9 +6,10 @@ GDAL leaves out the ones, and makes others of the others, without a word.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHOWN = 100
+ROWS = 10_000
+"""Between two calls of a check."""
+END = "\x03"
+"""A line after the last."""
 NUMBERED = "field_1"
 """How GDAL calls the first column of a table whose first row is no row of names."""
 
@@ -88,12 +93,34 @@ def surplus(
 
     Raises `PermanentTaskError` for one with a number that cannot be `compared`, whether or not it is chosen.
     """
-    csv.field_size_limit(MAX_FEATURE_BYTES)
     # A quote that no quote closes, or another sign, is as GDAL has it.
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = (row for row in csv.reader(file, delimiter=delimiter(path)) if row)
+        rows = (row for row in _rows(file, path) if row)
         if names[0] != NUMBERED:
             next(rows, None)
         found = Surplus(rows, len(names), days, compared)
         yield found
         found.end()
+
+
+def is_open_at_end(path: Path, check: Callable[[], None]) -> bool:
+    """Whether a quote that begins a value is never closed: what follows it, of any number of lines, is in it.
+
+    A quote within a value that none began is one of its text, and closes nothing.
+    """
+    last: list[str] = []
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        try:
+            for number, row in enumerate(_rows(chain(file, [END]), path)):
+                last = row
+                if number % ROWS == 0:
+                    check()
+        except csv.Error:
+            # The value is larger than any that may be read.
+            return True
+    return last != [END]
+
+
+def _rows(lines: Iterable[str], path: Path) -> Iterator[list[str]]:
+    csv.field_size_limit(MAX_FEATURE_BYTES)
+    return csv.reader(lines, delimiter=delimiter(path))
