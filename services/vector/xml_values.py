@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from os import SEEK_END
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from xml.parsers import expat
@@ -30,6 +31,8 @@ ID_FIELDS = {"LIBKML": ("id",), "GML": ("gml_id", "fid")}
 """What GDAL calls the id, of drivers whose files are looked into."""
 NO_COORDINATES = "are no coordinates"
 MAX_WRONG = 200_000
+MOST_ADDED = 64 * 1024**2
+"""Bytes that a file may be longer for its marks."""
 SHOWN = 100
 PLACEMARK = "Placemark"
 MEMBERS = frozenset({"featureMember", "member", "featureMembers"})
@@ -237,10 +240,7 @@ def mark(
                 raise PermanentTaskError(f"its features cannot be read as they are written: {reason}")
         values.parser.Parse(b"", True)
     if values.wrong:
-        made = path.with_name(f"{path.name}.marked")
-        with path.open("rb") as file, made.open("wb") as target:
-            _rewrite(file, target, values.wrong)
-        made.replace(path)
+        _change(path, values.wrong)
         # What GDAL noted of the file as it was.
         path.with_suffix(".gfs").unlink(missing_ok=True)
     return {layer: frozenset(names) for layer, names in values.crs_names.items()}
@@ -259,29 +259,55 @@ def marked(ids: pa.Array, columns: Collection[str]) -> dict[int, str]:
     return found
 
 
-def _rewrite(file: IO[bytes], target: IO[bytes], wrong: list[_Feature]) -> None:
-    for feature in wrong:
-        _copy(file, target, feature.start)
+def _change(path: Path, wrong: list[_Feature]) -> None:
+    """Change the file where it is: there need not be room for another."""
+    with path.open("r+b") as file:
+        edits = [edit for feature in wrong for edit in _edits(file, feature)]
+        added = sum(len(put) - (end - start) for start, end, put in edits)
+        if added > MOST_ADDED:
+            raise PermanentTaskError(
+                f"more than {len(wrong) - 1} features cannot be read as they are written"
+            )
+        # From the end on: what is moved overwrites only what was moved before.
+        until = file.seek(0, SEEK_END)
+        for start, end, put in reversed(edits):
+            _move(file, end, until, added)
+            added -= len(put) - (end - start)
+            file.seek(start + added)
+            file.write(put)
+            until = start
+
+
+def _edits(file: IO[bytes], feature: _Feature) -> Iterator[tuple[int, int, bytes]]:
+    """Where to put what, in the order of the file: blanks instead of what goes: nothing is shorter."""
+    if feature.reasons:
+        file.seek(feature.start)
         tag = _tag(file)
-        target.write(_with_id(tag, MARK + json.dumps(feature.reasons)) if feature.reasons else tag)
-        for start, end, put in feature.changes:
-            _copy(file, target, start)
-            tag = _tag(file)
-            if put is not None:
-                target.write(tag + put.encode("ascii"))
-                file.seek(end)
-            elif not tag.endswith(b"/>"):
-                file.seek(end)
-                _tag(file)
-    _copy(file, target, None)
+        named = _with_id(tag, MARK + json.dumps(feature.reasons))
+        yield feature.start, feature.start + len(tag), named[:-1].ljust(len(tag) - 1) + b">"
+    for start, end, put in feature.changes:
+        file.seek(start)
+        tag = _tag(file)
+        begin = start + len(tag)
+        if put is not None:
+            yield begin, end, put.encode("ascii").ljust(end - begin)
+        elif tag.endswith(b"/>"):
+            yield start, begin, b"".ljust(len(tag))
+        else:
+            file.seek(end)
+            closed = end + len(_tag(file))
+            yield start, closed, b"".ljust(closed - start)
 
 
-def _copy(file: IO[bytes], target: IO[bytes], until: int | None) -> None:
-    while until is None or file.tell() < until:
-        block = file.read(BLOCK if until is None else min(BLOCK, until - file.tell()))
-        if not block:
-            return
-        target.write(block)
+def _move(file: IO[bytes], start: int, end: int, by: int) -> None:
+    """So many bytes to the right."""
+    while by and end > start:
+        begin = max(start, end - BLOCK)
+        file.seek(begin)
+        block = file.read(end - begin)
+        file.seek(begin + by)
+        file.write(block)
+        end = begin
 
 
 def _tag(file: IO[bytes]) -> bytes:
