@@ -72,14 +72,16 @@ OWN_ID = re.compile(rb"""\s(?P<name>(?:\w+:)?id|fid)\s*=\s*(?:"[^"]*"|'[^']*')""
 LONGEST_TAG = 64 * 1024
 
 
-@dataclass
+@dataclass(slots=True)
 class _Open:
     """An element that is open."""
 
     name: str
     start: int
+    """Where, if it is wanted."""
     attributes: dict[str, str]
-    text: list[str] = field(default_factory=list)
+    text: list[str] | None
+    """None: it is not wanted."""
     nested: bool = False
     """Has elements within."""
 
@@ -111,27 +113,40 @@ class _Values:
         """Of a GML, by layer."""
         self._whole: str | None = None
         """What it names outside of features, for all that name none."""
+        columns = (
+            {"SimpleData", *KML_TIMES} if self._is_kml else {one for kinds in types.values() for one in kinds}
+        )
+        self._wanted = columns | COORDINATES.keys()
+        """Names of elements whose text may be one that GDAL misreads; that of others is not listened to."""
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._said
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(":")[2]
-        start = self.parser.CurrentByteIndex
         if self._path:
             self._path[-1].nested = True
-        if self._feature is None and "srsName" in attributes:
+        if self._feature is None:
+            self._outside(local, attributes)
+        if local in self._wanted:
+            one = _Open(local, self.parser.CurrentByteIndex, attributes, [])
+            self.parser.CharacterDataHandler = self._said
+        else:
+            one = _Open(local, 0, attributes, None)
+        self._path.append(one)
+
+    def _outside(self, local: str, attributes: dict[str, str]) -> None:
+        """What is in no feature, or begins one."""
+        if "srsName" in attributes:
             self._whole = attributes["srsName"]
-        if self._feature is None and self._begins_feature(local):
-            self._feature = _Feature(local, start, len(self._path))
+        if self._begins_feature(local):
+            self._feature = _Feature(local, self.parser.CurrentByteIndex, len(self._path))
         if self._is_kml and local == "SimpleField" and self._path:
             kind = KML_TYPES.get(attributes.get("type", "").lower())
             if kind is not None:
                 declared = self._schemas.setdefault(self._path[-1].attributes.get("id", ""), {})
                 declared[attributes.get("name", "")] = kind
-        self._path.append(_Open(local, start, attributes))
 
     def _begins_feature(self, local: str) -> bool:
         if self._is_kml:
@@ -139,11 +154,14 @@ class _Values:
         return bool(self._path) and self._path[-1].name in MEMBERS
 
     def _said(self, text: str) -> None:
-        if self._feature is not None:
-            self._path[-1].text.append(text)
+        said = self._path[-1].text
+        if said is not None:
+            said.append(text)
 
     def _end(self, _: str) -> None:
         one = self._path.pop()
+        if one.text is not None:
+            self.parser.CharacterDataHandler = None
         feature = self._feature
         if feature is None:
             return
@@ -151,20 +169,23 @@ class _Values:
             if feature.changes:
                 self.wrong.append(feature)
             self._feature = None
-        elif not one.nested:
-            if one.name in COORDINATES and not self._is_kml:
-                self._name_crs(one, feature)
-            text = "".join(one.text)
-            place = one.start, self.parser.CurrentByteIndex
-            if self._is_kml and one.name in KML_TIMES and (period := PERIOD.fullmatch(text)):
-                feature.changes.append((*place, f"{period['year']}-{period['month'] or '01'}-01"))
-                return
-            wrong = self._wrong(one, text, feature)
-            if wrong is not None:
-                column, reason = wrong
-                if reason:
-                    feature.reasons.setdefault(column, reason)
-                feature.changes.append((*place, None if column else ""))
+        elif one.text is not None and not one.nested:
+            self._look(one, "".join(one.text), feature)
+
+    def _look(self, one: _Open, text: str, feature: _Feature) -> None:
+        """Note what there is to be changed of an element that ends here."""
+        if one.name in COORDINATES and not self._is_kml:
+            self._name_crs(one, feature)
+        place = one.start, self.parser.CurrentByteIndex
+        if self._is_kml and one.name in KML_TIMES and (period := PERIOD.fullmatch(text)):
+            feature.changes.append((*place, f"{period['year']}-{period['month'] or '01'}-01"))
+            return
+        wrong = self._wrong(one, text, feature)
+        if wrong is not None:
+            column, reason = wrong
+            if reason:
+                feature.reasons.setdefault(column, reason)
+            feature.changes.append((*place, None if column else ""))
 
     def _name_crs(self, one: _Open, feature: _Feature) -> None:
         """Of the geometry that has such coordinates: the one that is named nearest to them."""
