@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import SEEK_END
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
@@ -67,23 +67,24 @@ COORDINATES: Mapping[str, re.Pattern[str]] = {
 }
 """By element the text that it may have: none is an empty geometry. Of GML 2 `coord` has others within."""
 POINT = re.compile(rf"\s*(?:{TUPLE})?\s*")
+USUAL: Mapping[ColumnType, re.Pattern[str]] = {
+    "integer": re.compile(r"-?[0-9]{1,9}"),
+    "bigint": re.compile(r"-?[0-9]{1,18}"),
+    "double precision": re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"),
+    "boolean": re.compile(r"true|false"),
+}
+"""Values that fit, which is seen at once."""
 TAG = re.compile(rb"""<[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 OWN_ID = re.compile(rb"""\s(?P<name>(?:\w+:)?id|fid)\s*=\s*(?:"[^"]*"|'[^']*')""")
 LONGEST_TAG = 64 * 1024
 
 
-@dataclass(slots=True)
-class _Open:
-    """An element that is open."""
+class _Leaf(NamedTuple):
+    """An element without others in it."""
 
     name: str
     start: int
-    """Where, if it is wanted."""
     attributes: dict[str, str]
-    text: list[str] | None
-    """None: it is not wanted."""
-    nested: bool = False
-    """Has elements within."""
 
 
 @dataclass
@@ -106,7 +107,11 @@ class _Values:
         self._is_kml = driver == "LIBKML"
         self._types = types
         self._schemas: dict[str, dict[str, ColumnType]] = {}
-        self._path: list[_Open] = []
+        self._path: list[tuple[str, dict[str, str]]] = []
+        """Names and attributes of the elements that are open."""
+        self._leaf: int | None = None
+        """Where the last of them began, if its text is wanted and it has no elements within."""
+        self._text: list[str] = []
         self._feature: _Feature | None = None
         self.wrong: list[_Feature] = []
         self.crs_names: dict[str, set[str | None]] = {}
@@ -125,16 +130,15 @@ class _Values:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(":")[2]
-        if self._path:
-            self._path[-1].nested = True
         if self._feature is None:
             self._outside(local, attributes)
         if local in self._wanted:
-            one = _Open(local, self.parser.CurrentByteIndex, attributes, [])
-            self.parser.CharacterDataHandler = self._said
-        else:
-            one = _Open(local, 0, attributes, None)
-        self._path.append(one)
+            self._leaf, self._text = self.parser.CurrentByteIndex, []
+            # Not by way of Python: it is called for each of them.
+            self.parser.CharacterDataHandler = self._text.append
+        elif self._leaf is not None:
+            self._leaf = self.parser.CharacterDataHandler = None
+        self._path.append((local, attributes))
 
     def _outside(self, local: str, attributes: dict[str, str]) -> None:
         """What is in no feature, or begins one."""
@@ -145,34 +149,29 @@ class _Values:
         if self._is_kml and local == "SimpleField" and self._path:
             kind = KML_TYPES.get(attributes.get("type", "").lower())
             if kind is not None:
-                declared = self._schemas.setdefault(self._path[-1].attributes.get("id", ""), {})
+                declared = self._schemas.setdefault(self._path[-1][1].get("id", ""), {})
                 declared[attributes.get("name", "")] = kind
 
     def _begins_feature(self, local: str) -> bool:
         if self._is_kml:
             return local == PLACEMARK
-        return bool(self._path) and self._path[-1].name in MEMBERS
-
-    def _said(self, text: str) -> None:
-        said = self._path[-1].text
-        if said is not None:
-            said.append(text)
+        return bool(self._path) and self._path[-1][0] in MEMBERS
 
     def _end(self, _: str) -> None:
-        one = self._path.pop()
-        if one.text is not None:
-            self.parser.CharacterDataHandler = None
-        feature = self._feature
+        name, attributes = self._path.pop()
+        feature, leaf = self._feature, self._leaf
+        if leaf is not None:
+            self._leaf = self.parser.CharacterDataHandler = None
         if feature is None:
             return
         if len(self._path) == feature.depth:
             if feature.changes:
                 self.wrong.append(feature)
             self._feature = None
-        elif one.text is not None and not one.nested:
-            self._look(one, "".join(one.text), feature)
+        elif leaf is not None:
+            self._look(_Leaf(name, leaf, attributes), "".join(self._text), feature)
 
-    def _look(self, one: _Open, text: str, feature: _Feature) -> None:
+    def _look(self, one: _Leaf, text: str, feature: _Feature) -> None:
         """Note what there is to be changed of an element that ends here."""
         if one.name in COORDINATES and not self._is_kml:
             self._name_crs(one, feature)
@@ -187,19 +186,17 @@ class _Values:
                 feature.reasons.setdefault(column, reason)
             feature.changes.append((*place, None if column else ""))
 
-    def _name_crs(self, one: _Open, feature: _Feature) -> None:
+    def _name_crs(self, one: _Leaf, feature: _Feature) -> None:
         """Of the geometry that has such coordinates: the one that is named nearest to them."""
-        near = (*self._path[feature.depth :], one)
-        named = next(
-            (e.attributes["srsName"] for e in reversed(near) if "srsName" in e.attributes), self._whole
-        )
+        near = (one.attributes, *(attributes for _, attributes in reversed(self._path[feature.depth :])))
+        named = next((said["srsName"] for said in near if "srsName" in said), self._whole)
         self.crs_names.setdefault(feature.layer, {self._whole} if self._whole else set()).add(named)
 
-    def _wrong(self, one: _Open, text: str, feature: _Feature) -> tuple[str, str] | None:
+    def _wrong(self, one: _Leaf, text: str, feature: _Feature) -> tuple[str, str] | None:
         """The column, and why its text is not read as it is; "" where it says nothing."""
         pattern = COORDINATES.get(one.name)
         if pattern is not None:
-            if self._is_kml and one.name == "coordinates" and self._path[-1].name == "Point":
+            if self._is_kml and one.name == "coordinates" and self._path[-1][0] == "Point":
                 pattern = POINT
             # Other signs than usual (GML 2, decimal, cs and ts) are GDAL's to read.
             own_signs = not one.attributes.keys().isdisjoint({"decimal", "cs", "ts"})
@@ -215,7 +212,7 @@ class _Values:
         what = "whole date" if kind in dates.KINDS else casting.SPELLED.get(kind, kind)
         return name, f"column {name!r}: {text.strip()[:SHOWN]!r} is no {what}"
 
-    def _declared(self, one: _Open, feature: _Feature) -> tuple[str, ColumnType | None]:
+    def _declared(self, one: _Leaf, feature: _Feature) -> tuple[str, ColumnType | None]:
         """The column that an element is, and its type where not every text is one."""
         if not self._is_kml:
             direct = len(self._path) == feature.depth + 1
@@ -224,12 +221,15 @@ class _Values:
             return KML_TIMES[one.name], "timestamp"
         if one.name != "SimpleData":
             return one.name, None
-        schema = self._path[-1].attributes.get("schemaUrl", "").rpartition("#")[2]
+        schema = self._path[-1][1].get("schemaUrl", "").rpartition("#")[2]
         name = one.attributes.get("name", "")
         return name, self._schemas.get(schema, {}).get(name)
 
 
 def _fits(text: str, kind: ColumnType) -> bool:
+    usual = USUAL.get(kind)
+    if usual is not None and usual.fullmatch(text):
+        return True
     if kind in dates.KINDS:
         return dates.is_date(text)
     try:
