@@ -166,11 +166,11 @@ def stream(
             found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
             asked = [name for name in odd_dates if name in found_.names]
             if layer.part.driver == "CSV" and not geometry_only:
-                every = zip(found_.places, found_.names, found_.types, strict=True)
+                every = list(zip(found_.places, found_.names, found_.types, strict=True))
                 days = {place - FID - 1: name for place, name, kind in every if kind in dates.KINDS}
-                found_.misread = stack.enter_context(
-                    surplus(layer.part.path, about["fields"], days, decimals)
-                )
+                truths = {place - FID - 1: name for place, name, kind in every if kind == "boolean"}
+                looked = surplus(layer.part.path, about["fields"], days, truths, decimals)
+                found_.misread = stack.enter_context(looked)
             elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))

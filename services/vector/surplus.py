@@ -1,4 +1,5 @@
-"""Rows of a table of text with more values than it has columns, or with days that are in no calendar.
+"""Rows of a table of text with more values than it has columns, or with days that are in no calendar, or
+numbers among truth values.
 
 GDAL leaves out the ones, and makes others of the others, without a word.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 
-from . import dates
+from . import casting, dates
 from .library import MAX_FEATURE_BYTES
 from .texts import delimiter
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHOWN = 100
+TRUTHS = casting.TRUE | casting.FALSE
 ROWS = 10_000
 """Between two calls of a check."""
 END = "\x03"
@@ -39,6 +41,8 @@ class Surplus:
     columns: int
     days: Mapping[int, str]
     """The names of columns of dates and times, by place."""
+    truths: Mapping[int, str]
+    """Those of columns of truth values, among which GDAL takes any number for one."""
     compared: Mapping[int, str]
     """Those of columns whose numbers GDAL takes for null with a blank after them, and a condition may leave
     out then."""
@@ -82,12 +86,20 @@ class Surplus:
         for place, name in self.days.items():
             if place < len(row) and dates.is_no_day(row[place]):
                 return f"column {name!r}: {row[place][:SHOWN]!r} is no date"
+        for place, name in self.truths.items():
+            value = row[place].strip().lower() if place < len(row) else ""
+            if value and value not in TRUTHS:
+                return f"column {name!r}: {row[place][:SHOWN]!r} is no boolean"
         return None
 
 
 @contextmanager
 def surplus(
-    path: Path, names: Sequence[str], days: Mapping[int, str], compared: Mapping[int, str]
+    path: Path,
+    names: Sequence[str],
+    days: Mapping[int, str],
+    truths: Mapping[int, str],
+    compared: Mapping[int, str],
 ) -> Iterator[Surplus]:
     """What finds such rows of a table in UTF-8 with these columns, while the block runs.
 
@@ -98,7 +110,7 @@ def surplus(
         rows = (row for row in _rows(file, path) if row)
         if names[0] != NUMBERED:
             next(rows, None)
-        found = Surplus(rows, len(names), days, compared)
+        found = Surplus(rows, len(names), days, truths, compared)
         yield found
         found.end()
 
