@@ -348,7 +348,7 @@ def _bounded(folder: Path, space: int, check: Callable[[], None]) -> Callable[[]
 def _noted(seen: Seen, kind: ExportFormat) -> list[str]:
     notes = []
     if kind != "geoparquet" and seen.fine_times:
-        notes.append("times are rounded to milliseconds, which are the finest that GDAL keeps")
+        notes.append("times are cut to milliseconds, which are the finest that GDAL keeps")
     if kind == "geopackage":
         # SQLite has no such number.
         notes += [

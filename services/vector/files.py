@@ -15,7 +15,7 @@ from interfaces.layers import SourceFile
 from services.cog.resources import Resources
 from services.storage_access import container_must_answer
 
-from . import archives, encodings
+from . import archives, encodings, xml_values
 from .blob_file import BlobFile
 from .copies import LocalCopies
 from .fetching import fetch
@@ -142,7 +142,7 @@ class VectorOpener:
                     source, wanted, parts = self._file(source, check)
             if expected is not None and expected != source:
                 raise PermanentTaskError(f"{name!r} has changed since it was inspected; run the job again")
-            size = sum(one.size * _copies(one, encoding) for one in wanted) + SPARE
+            size = sum(_space(one, encoding) for one in wanted) + SPARE
             memory = min(READING_BYTES, self._resources.free_bytes)
             key = (container, name, source.etag) if extension in KEPT and source.etag else None
 
@@ -281,17 +281,14 @@ class VectorOpener:
         return list(found.values())
 
 
-def _copies(wanted: _Wanted, encoding: str | None) -> int:
-    """How many times its size a file takes: one of text in another encoding is copied into UTF-8.
-
-    So is one of XML in which features are marked.
-    """
+def _space(wanted: _Wanted, encoding: str | None) -> int:
+    """Bytes that a file takes: one of text in another encoding is copied into UTF-8, XML is marked."""
     if wanted.target.endswith(MARKED):
-        return 2
+        return wanted.size + min(wanted.size, xml_values.MOST_ADDED)
     if not wanted.target.endswith(TEXT_TABLES):
-        return 1
+        return wanted.size
     found = encoding or encodings.marked(wanted.head())
-    return 1 if found in (None, encodings.UTF8) else COPIES_OF_TEXT
+    return wanted.size * (1 if found in (None, encodings.UTF8) else COPIES_OF_TEXT)
 
 
 def _part(path: str, title: str) -> Part:

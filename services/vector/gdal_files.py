@@ -100,9 +100,14 @@ class _Source:
 
 
 def _told_to_gdal(field: pa.Field) -> Any:
-    """JSON is text to Arrow's C interface, with a word beside it that GDAL knows."""
+    """JSON is text to Arrow's C interface, with a word beside it that GDAL knows; and so are times.
+
+    Of times as Arrow has them GDAL makes a whole minute of the last second before one, before 1970.
+    """
     import pyarrow as pa
 
+    if pa.types.is_timestamp(field.type):
+        return pa.field(field.name, pa.string(), metadata={"GDAL:OGR:type": "DateTime"})
     if not isinstance(field.type, pa.BaseExtensionType):
         return field
     about = {"ARROW:extension:name": field.type.extension_name, "ARROW:extension:metadata": ""}
@@ -112,5 +117,18 @@ def _told_to_gdal(field: pa.Field) -> Any:
 def _stored(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    arrays = [array.storage if isinstance(array, pa.ExtensionArray) else array for array in batch.columns]
+    arrays = [
+        array.storage if isinstance(array, pa.ExtensionArray) else _timed(array) for array in batch.columns
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _timed(array: pa.Array) -> Any:
+    """Times as text, with the milliseconds that they have; any other column as it is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_timestamp(array.type):
+        return array
+    cut = pc.floor_temporal(array, unit="millisecond").cast(pa.timestamp("ms", array.type.tz))
+    return cut.cast(pa.string())

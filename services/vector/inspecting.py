@@ -16,10 +16,11 @@ from interfaces.workflows import TaskContext
 from . import chunking, encodings, library, losses, screening, sqlite_screening, wkb, workbooks
 from .areas import Area, area_in
 from .chunking import Seen
+from .crs_codes import short_crs
 from .files import Opened, VectorOpener
 from .naming import safe_name
 from .parts import at_most
-from .reading import Layer, layers, short_crs, stream, zoned_times
+from .reading import Layer, layers, stream, zoned_times
 from .stated_crs import named_crs
 from .surveying import surveyed
 

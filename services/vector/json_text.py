@@ -21,21 +21,19 @@ NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u(0000)")
 WRITTEN_NUL = b"\\u0000"
 MARK, MARKED = b"fdd0", "\ufdd0"
 """Of what is no character (Unicode 16, 23.7): it stands for U+0000 on the way."""
-DAY = re.compile(
-    rb"""(?:"\s*|\A)(\d{4})([-/])(0[2469]|11)\2(29|3[01])(?!\d)(?=[^"\\]{0,64}(?:"(?!\s*:)|\Z))"""
-)
-"""Begins a text that is no name. Within one it is no harm: what is put there is as long, and goes again."""
+DAY = re.compile(rb"""(\d{4})([-/])(\d\d)\2(\d\d)(?!\d)(?=[^"\\]{0,64}(?:"(?!\s*:)|\Z))""")
+"""Of a text that is no name. Of a longer text it is no harm: what is put there is as long, and goes again."""
+SHORT_MONTHS, LAST_DAYS = (2, 4, 6, 9, 11), 29
+BLANKS = 64
+"""Before a day, of its text."""
 NO_DAYS = {b"-": "\ufdd1", b"/": "\ufdd2"}
 """Stand, by the sign between the numbers, for what follows the year, with one digit less."""
 MARKS = f"[{MARKED}{''.join(NO_DAYS.values())}]|{json_truths.MARKED}"
 LARGE = re.compile(rb"(?<![0-9.])(-?(?:9[0-9]{18}|1[0-9]{19}))(?![0-9.eE])")
 LAST, FIRST = b"9223372036854775807", b"-9223372036854775808"
 """Of 64 bits: what numbers become that do not fit into them, and are told by (`columns.unread_numbers`)."""
-DIGITS = bytes(
-    ord("0") if chr(sign) in "0123456789" else ord("-") if chr(sign) in "-/" else ord(" ")
-    for sign in range(256)
-)
-MANY_DIGITS, SOME_DAY = b"0" * 19, b"0000-00-00"
+DIGITS = bytes(ord("0") if chr(sign) in "0123456789" else ord(" ") for sign in range(256))
+MANY_DIGITS = b"0" * 19
 ESCAPE = re.compile(rb"\\.", re.DOTALL)
 BREAK = re.compile(rb"[\s,:\[\]{}\"][^\s,:\[\]{}\"]*\Z")
 """The last place where no number and no escape goes on."""
@@ -59,10 +57,9 @@ def made_readable(path: Path, check: Callable[[], None]) -> bool:
 
 
 def _may_have_some(piece: bytes) -> bool:
-    digits = piece.translate(DIGITS)
-    if WRITTEN_NUL in piece or MANY_DIGITS in digits:
+    if WRITTEN_NUL in piece or MANY_DIGITS in piece.translate(DIGITS):
         return True
-    return SOME_DAY in digits and next(_no_days(piece), None) is not None
+    return next(_no_days(piece), None) is not None
 
 
 def _pieces(file: IO[bytes], check: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
@@ -95,10 +92,26 @@ def _nulls(piece: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _no_days(piece: bytes) -> Iterator[tuple[int, bytes]]:
-    for match in DAY.finditer(piece):
-        year, sign, month, day = match.groups()
-        if dates.is_no_day(b"-".join((year, month, day)).decode()):
-            yield match.end(1), b"%s%x%s" % (NO_DAYS[sign].encode(), int(month), day)
+    """What follows the years of days that are in no calendar, and what is put there."""
+    import numpy
+
+    signs = numpy.frombuffer(piece, numpy.uint8)
+    for sign in NO_DAYS:
+        between = signs == ord(sign)
+        places = numpy.flatnonzero(between[:-5] & between[3:-2])
+        months, days = (
+            (signs[places + at] - ord("0")) * 10 + (signs[places + at + 1] - ord("0")) for at in (1, 4)
+        )
+        for place in places[numpy.isin(months, SHORT_MONTHS) & (days >= LAST_DAYS)].tolist():
+            match = DAY.match(piece, max(0, place - 4))
+            if match is None or piece[max(0, place - BLANKS) : match.start()].rstrip()[-1:] not in (
+                b'"',
+                b"",
+            ):
+                continue
+            year, _, month, day = match.groups()
+            if dates.is_no_day(b"-".join((year, month, day)).decode()):
+                yield match.end(1), b"%s%x%s" % (NO_DAYS[sign].encode(), int(month), day)
 
 
 class _Numbers:

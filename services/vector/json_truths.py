@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TRUTH = re.compile(rb'"\s*:\s*(?:\[\s*)?(true|false)')
+LIKELY = re.compile(rb":\s*(?:\[\s*)?(?:true|false)")
+KNOWN = rb'"(?:%s)"\s*:\s*(?:\[\s*)?(?:true|false)'
 NUMBER = rb'"(%s)"\s*:\s*(?:\[\s*)?-?[0-9]'
 MARKS = {"true": "\u07bf", "false": "\u07be "}
 """Characters that Unicode (16) does not have, of two bytes: in quotes they are as long as the words."""
@@ -56,15 +58,23 @@ def restored(texts: pa.Array, *, is_json: bool) -> pa.Array:
 def _mixed(path: Path) -> set[str]:
     """Names that have a truth value in one place and a number in another."""
     keys: set[bytes] = set()
+    known = None
     for _, text in _texts(path):
-        if b"true" in text or b"false" in text:
+        # Of a whole block at once: names are seldom new.
+        truths = len(LIKELY.findall(text))
+        if truths and (known is None or len(known.findall(text)) < truths):
             keys.update(key for match in TRUTH.finditer(text) if (key := _key(text, match)))
+            known = re.compile(KNOWN % _any(keys)) if keys else None
     found: set[bytes] = set()
     if keys:
-        number = re.compile(NUMBER % b"|".join(map(re.escape, keys)))
+        number = re.compile(NUMBER % _any(keys))
         for _, text in _texts(path):
             found.update(match[1] for match in number.finditer(text))
     return {name for key in found if (name := _name(key)) is not None}
+
+
+def _any(keys: set[bytes]) -> bytes:
+    return b"|".join(map(re.escape, keys))
 
 
 def _numbers(described: Mapping[str, Any]) -> set[str]:

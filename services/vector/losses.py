@@ -11,6 +11,7 @@ from interfaces.errors import PermanentTaskError
 from . import sqlite_screening
 from .parts import DATABASES
 from .reading import Layer, described
+from .surplus import is_open_at_end
 
 BLOCK = 1024**2
 TELLING = frozenset({"FlatGeobuf", "ESRI Shapefile", "OpenFileGDB"})
@@ -58,7 +59,7 @@ def refuse_incomplete(layer: Layer, features: int, said: Told, check: Callable[[
     """Raise `PermanentTaskError` where fewer features can be read than the file says, of a whole layer."""
     if layer.part.driver == "CSV":
         lines = _unquoted_lines(layer.part.path, check)
-        if lines is not None and lines - 1 > features:
+        if lines is not None and lines - 1 > features and is_open_at_end(layer.part.path, check):
             raise PermanentTaskError(
                 f"a quote is never closed: of {lines - 1} lines after the first, {features} can be read"
             )

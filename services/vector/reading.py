@@ -15,6 +15,7 @@ from . import dates, json_truths, library, parquet, points, texts, workbooks, xm
 from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
+from .crs_codes import short_crs
 from .parts import JSON, Part, at_most
 from .surplus import surplus
 
@@ -27,10 +28,6 @@ MAX_LAYERS = 1000
 FID = 0
 """Place of the feature id in what GDAL streams when it is asked for it."""
 WKB = b"geoarrow.wkb"
-UNDEFINED = ("Undefined geographic SRS", "Undefined Cartesian SRS")
-"""How GDAL calls what a GeoPackage says is none (srs_id 0 and -1: OGC 12-128r19, 1.1.2.1.2)."""
-AUTHORITY_CONFIDENCE = 90
-"""How sure PROJ must be that a description is an authority's CRS, percent."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,8 @@ class Layer:
     title: str
     """As people know it."""
     spatial: bool
+    crs_names: frozenset[str | None] = frozenset()
+    """Those that GML has for it, None among them where it has geometries with none."""
 
 
 class Misread(Protocol):
@@ -87,20 +86,22 @@ def layers(part: Part, csv: CsvOptions = USUAL_NAMES) -> list[Layer]:
         raise PermanentTaskError("the file has no layers")
     if len(found) > MAX_LAYERS:
         raise PermanentTaskError(f"the file has {len(found)} layers, more than {MAX_LAYERS}")
+    crs_names = {}
     if part.driver in xml_values.ID_FIELDS:
-        _mark(part, [name for name, _ in found])
+        crs_names = _mark(part, [name for name, _ in found])
     if part.driver in JSON:
         json_truths.mark(part.path, lambda: [described(Layer(part, name, name, True)) for name, _ in found])
     own = part.path.stem
     made = [
-        Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV")
+        Layer(part, name, part.title if name == own else name, spatial or part.driver == "CSV", crs)
         for name, spatial in found
+        for crs in [crs_names.get(name, frozenset())]
     ]
     return made if part.driver not in workbooks.DRIVERS else [_sheet(one, csv, len(made)) for one in made]
 
 
-def _mark(part: Part, names: Sequence[str]) -> None:
-    """Look for values in a document that GDAL does not read as it has them."""
+def _mark(part: Part, names: Sequence[str]) -> dict[str, frozenset[str | None]]:
+    """Look for values in a document that GDAL does not read as it has them; and its CRS by layer."""
     kinds: dict[str, dict[str, ColumnType]] = {}
     for name in names if part.driver == "GML" else []:
         about = described(Layer(part, name, name, True))
@@ -109,7 +110,7 @@ def _mark(part: Part, names: Sequence[str]) -> None:
         kinds[name] = {
             one: known.get(subtype) or known[kind] for one, kind, subtype in fields if kind in known
         }
-    xml_values.mark(part.path, part.driver, kinds)
+    return xml_values.mark(part.path, part.driver, kinds)
 
 
 def _sheet(layer: Layer, csv: CsvOptions, count: int) -> Layer:
@@ -165,11 +166,11 @@ def stream(
             found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
             asked = [name for name in odd_dates if name in found_.names]
             if layer.part.driver == "CSV" and not geometry_only:
-                every = zip(found_.places, found_.names, found_.types, strict=True)
+                every = list(zip(found_.places, found_.names, found_.types, strict=True))
                 days = {place - FID - 1: name for place, name, kind in every if kind in dates.KINDS}
-                found_.misread = stack.enter_context(
-                    surplus(layer.part.path, about["fields"], days, decimals)
-                )
+                truths = {place - FID - 1: name for place, name, kind in every if kind == "boolean"}
+                looked = surplus(layer.part.path, about["fields"], days, truths, decimals)
+                found_.misread = stack.enter_context(looked)
             elif asked:
                 key = _key(layer)
                 found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
@@ -192,21 +193,6 @@ def own_crs(layer: Layer) -> str | None:
         return parquet.crs(layer.part)
     with library.told(str(layer.part.path), layer.part.shown):
         return short_crs(described(layer)["crs"])
-
-
-def short_crs(crs: str | None) -> str | None:
-    """An authority's code for a CRS that is one, else itself; None for none, and for one that says so."""
-    if not crs or any(name in crs for name in UNDEFINED):
-        return None
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        parsed = CRS.from_user_input(crs)
-    except CRSError as error:
-        raise PermanentTaskError(f"the CRS cannot be interpreted: {error}; give assume_crs"[:400]) from error
-    authority = parsed.to_authority(min_confidence=AUTHORITY_CONFIDENCE)
-    return ":".join(authority) if authority else parsed.to_wkt()
 
 
 def _asked(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from interfaces.errors import PermanentTaskError
 
 from . import library
+from .crs_codes import short_crs
 from .parts import JSON
-from .reading import Layer, own_crs, short_crs
+from .reading import Layer, own_crs
 from .screening import CRS_MEMBER, FEATURES
 
 BLOCK = 1024**2
@@ -43,6 +44,8 @@ def named_crs(layer: Layer, check: Callable[[], None]) -> tuple[str | None, str]
     own = own_crs(layer)
     if own is None and layer.part.driver == "GML":
         return None, _several(layer.part.path, check)
+    if len(layer.crs_names) > 1 and any(not _is_same(name, own) for name in layer.crs_names):
+        return None, _listed(sorted(layer.crs_names, key=str))
     said = _misread(layer.part.path, own, check) if layer.part.driver in JSON else None
     if said is None:
         return own, NONE
@@ -51,6 +54,8 @@ def named_crs(layer: Layer, check: Callable[[], None]) -> tuple[str | None, str]
 
 SRS_NAME = re.compile(rb"""\ssrsName\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 LONGEST_NAME = 1024
+EPSG = re.compile(r"https?://www\.opengis\.net/gml/srs/epsg\.xml#(\d+)", re.IGNORECASE)
+"""A form that PROJ does not know (GML 2 and 3.1)."""
 
 
 def _several(path: Path, check: Callable[[], None]) -> str:
@@ -66,10 +71,26 @@ def _several(path: Path, check: Callable[[], None]) -> str:
                 if len(names) < MOST_SPELLINGS:
                     names.setdefault(name)
             rest = text[-LONGEST_NAME:]
-    if not names:
-        return NONE
-    shown = ", ".join(map(repr, names))[:300]
-    return f"{SEVERAL}, {shown}" if len(names) > 1 else f"{NONE} but in its geometries, {shown}"
+    return _listed(names) if names else NONE
+
+
+def _listed(names: Collection[str | None]) -> str:
+    """What to say of CRS that are not one for all geometries."""
+    named = [name for name in names if name is not None]
+    shown = ", ".join(map(repr, named[:MOST_SPELLINGS]))[:300]
+    return f"{SEVERAL}, {shown}" if len(named) > 1 else f"{NONE} but in some of its geometries, {shown}"
+
+
+def _is_same(name: str | None, own: str | None) -> bool:
+    """Whether GML means by a name what GDAL takes the layer for."""
+    if name is None:
+        return False
+    known = EPSG.fullmatch(name)
+    try:
+        made = short_crs(f"EPSG:{known[1]}" if known else name)
+    except PermanentTaskError:
+        return False
+    return made == own or {made, own} <= WGS84
 
 
 def _misread(path: Path, read_as: str | None, check: Callable[[], None]) -> str | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from os import SEEK_END
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
@@ -30,6 +31,8 @@ ID_FIELDS = {"LIBKML": ("id",), "GML": ("gml_id", "fid")}
 """What GDAL calls the id, of drivers whose files are looked into."""
 NO_COORDINATES = "are no coordinates"
 MAX_WRONG = 200_000
+MOST_ADDED = 64 * 1024**2
+"""Bytes that a file may be longer for its marks."""
 SHOWN = 100
 PLACEMARK = "Placemark"
 MEMBERS = frozenset({"featureMember", "member", "featureMembers"})
@@ -64,21 +67,24 @@ COORDINATES: Mapping[str, re.Pattern[str]] = {
 }
 """By element the text that it may have: none is an empty geometry. Of GML 2 `coord` has others within."""
 POINT = re.compile(rf"\s*(?:{TUPLE})?\s*")
+USUAL: Mapping[ColumnType, re.Pattern[str]] = {
+    "integer": re.compile(r"-?[0-9]{1,9}"),
+    "bigint": re.compile(r"-?[0-9]{1,18}"),
+    "double precision": re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?"),
+    "boolean": re.compile(r"true|false"),
+}
+"""Values that fit, which is seen at once."""
 TAG = re.compile(rb"""<[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 OWN_ID = re.compile(rb"""\s(?P<name>(?:\w+:)?id|fid)\s*=\s*(?:"[^"]*"|'[^']*')""")
 LONGEST_TAG = 64 * 1024
 
 
-@dataclass
-class _Open:
-    """An element that is open."""
+class _Leaf(NamedTuple):
+    """An element without others in it."""
 
     name: str
     start: int
     attributes: dict[str, str]
-    text: list[str] = field(default_factory=list)
-    nested: bool = False
-    """Has elements within."""
 
 
 @dataclass
@@ -101,65 +107,96 @@ class _Values:
         self._is_kml = driver == "LIBKML"
         self._types = types
         self._schemas: dict[str, dict[str, ColumnType]] = {}
-        self._path: list[_Open] = []
+        self._path: list[tuple[str, dict[str, str]]] = []
+        """Names and attributes of the elements that are open."""
+        self._leaf: int | None = None
+        """Where the last of them began, if its text is wanted and it has no elements within."""
+        self._text: list[str] = []
         self._feature: _Feature | None = None
         self.wrong: list[_Feature] = []
+        self.crs_names: dict[str, set[str | None]] = {}
+        """Of a GML, by layer."""
+        self._whole: str | None = None
+        """What it names outside of features, for all that name none."""
+        columns = (
+            {"SimpleData", *KML_TIMES} if self._is_kml else {one for kinds in types.values() for one in kinds}
+        )
+        self._wanted = columns | COORDINATES.keys()
+        """Names of elements whose text may be one that GDAL misreads; that of others is not listened to."""
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._said
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local = name.rpartition(":")[2]
-        start = self.parser.CurrentByteIndex
-        if self._path:
-            self._path[-1].nested = True
-        if self._feature is None and self._begins_feature(local):
-            self._feature = _Feature(local, start, len(self._path))
+        if self._feature is None:
+            self._outside(local, attributes)
+        if local in self._wanted:
+            self._leaf, self._text = self.parser.CurrentByteIndex, []
+            # Not by way of Python: it is called for each of them.
+            self.parser.CharacterDataHandler = self._text.append
+        elif self._leaf is not None:
+            self._leaf = self.parser.CharacterDataHandler = None
+        self._path.append((local, attributes))
+
+    def _outside(self, local: str, attributes: dict[str, str]) -> None:
+        """What is in no feature, or begins one."""
+        if "srsName" in attributes:
+            self._whole = attributes["srsName"]
+        if self._begins_feature(local):
+            self._feature = _Feature(local, self.parser.CurrentByteIndex, len(self._path))
         if self._is_kml and local == "SimpleField" and self._path:
             kind = KML_TYPES.get(attributes.get("type", "").lower())
             if kind is not None:
-                declared = self._schemas.setdefault(self._path[-1].attributes.get("id", ""), {})
+                declared = self._schemas.setdefault(self._path[-1][1].get("id", ""), {})
                 declared[attributes.get("name", "")] = kind
-        self._path.append(_Open(local, start, attributes))
 
     def _begins_feature(self, local: str) -> bool:
         if self._is_kml:
             return local == PLACEMARK
-        return bool(self._path) and self._path[-1].name in MEMBERS
-
-    def _said(self, text: str) -> None:
-        if self._feature is not None:
-            self._path[-1].text.append(text)
+        return bool(self._path) and self._path[-1][0] in MEMBERS
 
     def _end(self, _: str) -> None:
-        one = self._path.pop()
-        feature = self._feature
+        name, attributes = self._path.pop()
+        feature, leaf = self._feature, self._leaf
+        if leaf is not None:
+            self._leaf = self.parser.CharacterDataHandler = None
         if feature is None:
             return
         if len(self._path) == feature.depth:
             if feature.changes:
                 self.wrong.append(feature)
             self._feature = None
-        elif not one.nested:
-            text = "".join(one.text)
-            place = one.start, self.parser.CurrentByteIndex
-            if self._is_kml and one.name in KML_TIMES and (period := PERIOD.fullmatch(text)):
-                feature.changes.append((*place, f"{period['year']}-{period['month'] or '01'}-01"))
-                return
-            wrong = self._wrong(one, text, feature)
-            if wrong is not None:
-                column, reason = wrong
-                if reason:
-                    feature.reasons.setdefault(column, reason)
-                feature.changes.append((*place, None if column else ""))
+        elif leaf is not None:
+            self._look(_Leaf(name, leaf, attributes), "".join(self._text), feature)
 
-    def _wrong(self, one: _Open, text: str, feature: _Feature) -> tuple[str, str] | None:
+    def _look(self, one: _Leaf, text: str, feature: _Feature) -> None:
+        """Note what there is to be changed of an element that ends here."""
+        if one.name in COORDINATES and not self._is_kml:
+            self._name_crs(one, feature)
+        place = one.start, self.parser.CurrentByteIndex
+        if self._is_kml and one.name in KML_TIMES and (period := PERIOD.fullmatch(text)):
+            feature.changes.append((*place, f"{period['year']}-{period['month'] or '01'}-01"))
+            return
+        wrong = self._wrong(one, text, feature)
+        if wrong is not None:
+            column, reason = wrong
+            if reason:
+                feature.reasons.setdefault(column, reason)
+            feature.changes.append((*place, None if column else ""))
+
+    def _name_crs(self, one: _Leaf, feature: _Feature) -> None:
+        """Of the geometry that has such coordinates: the one that is named nearest to them."""
+        near = (one.attributes, *(attributes for _, attributes in reversed(self._path[feature.depth :])))
+        named = next((said["srsName"] for said in near if "srsName" in said), self._whole)
+        self.crs_names.setdefault(feature.layer, {self._whole} if self._whole else set()).add(named)
+
+    def _wrong(self, one: _Leaf, text: str, feature: _Feature) -> tuple[str, str] | None:
         """The column, and why its text is not read as it is; "" where it says nothing."""
         pattern = COORDINATES.get(one.name)
         if pattern is not None:
-            if self._is_kml and one.name == "coordinates" and self._path[-1].name == "Point":
+            if self._is_kml and one.name == "coordinates" and self._path[-1][0] == "Point":
                 pattern = POINT
             # Other signs than usual (GML 2, decimal, cs and ts) are GDAL's to read.
             own_signs = not one.attributes.keys().isdisjoint({"decimal", "cs", "ts"})
@@ -175,7 +212,7 @@ class _Values:
         what = "whole date" if kind in dates.KINDS else casting.SPELLED.get(kind, kind)
         return name, f"column {name!r}: {text.strip()[:SHOWN]!r} is no {what}"
 
-    def _declared(self, one: _Open, feature: _Feature) -> tuple[str, ColumnType | None]:
+    def _declared(self, one: _Leaf, feature: _Feature) -> tuple[str, ColumnType | None]:
         """The column that an element is, and its type where not every text is one."""
         if not self._is_kml:
             direct = len(self._path) == feature.depth + 1
@@ -184,12 +221,15 @@ class _Values:
             return KML_TIMES[one.name], "timestamp"
         if one.name != "SimpleData":
             return one.name, None
-        schema = self._path[-1].attributes.get("schemaUrl", "").rpartition("#")[2]
+        schema = self._path[-1][1].get("schemaUrl", "").rpartition("#")[2]
         name = one.attributes.get("name", "")
         return name, self._schemas.get(schema, {}).get(name)
 
 
 def _fits(text: str, kind: ColumnType) -> bool:
+    usual = USUAL.get(kind)
+    if usual is not None and usual.fullmatch(text):
+        return True
     if kind in dates.KINDS:
         return dates.is_date(text)
     try:
@@ -199,10 +239,13 @@ def _fits(text: str, kind: ColumnType) -> bool:
     return True
 
 
-def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]]) -> None:
+def mark(
+    path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]]
+) -> dict[str, frozenset[str | None]]:
     """Give features with values that are read as others an id that says so, and take those values out.
 
-    `types` are those of a GML's layers, by name and column. Raises `PermanentTaskError` where that cannot be.
+    `types` are those of a GML's layers, by name and column. Answers which CRS it names, by layer, with None
+    where geometries have none. Raises `PermanentTaskError` where features cannot be marked.
     """
     values = _Values(driver, types)
     with path.open("rb") as file:
@@ -218,12 +261,10 @@ def mark(path: Path, driver: str, types: Mapping[str, Mapping[str, ColumnType]])
                 raise PermanentTaskError(f"its features cannot be read as they are written: {reason}")
         values.parser.Parse(b"", True)
     if values.wrong:
-        made = path.with_name(f"{path.name}.marked")
-        with path.open("rb") as file, made.open("wb") as target:
-            _rewrite(file, target, values.wrong)
-        made.replace(path)
+        _change(path, values.wrong)
         # What GDAL noted of the file as it was.
         path.with_suffix(".gfs").unlink(missing_ok=True)
+    return {layer: frozenset(names) for layer, names in values.crs_names.items()}
 
 
 def marked(ids: pa.Array, columns: Collection[str]) -> dict[int, str]:
@@ -239,29 +280,55 @@ def marked(ids: pa.Array, columns: Collection[str]) -> dict[int, str]:
     return found
 
 
-def _rewrite(file: IO[bytes], target: IO[bytes], wrong: list[_Feature]) -> None:
-    for feature in wrong:
-        _copy(file, target, feature.start)
+def _change(path: Path, wrong: list[_Feature]) -> None:
+    """Change the file where it is: there need not be room for another."""
+    with path.open("r+b") as file:
+        edits = [edit for feature in wrong for edit in _edits(file, feature)]
+        added = sum(len(put) - (end - start) for start, end, put in edits)
+        if added > MOST_ADDED:
+            raise PermanentTaskError(
+                f"more than {len(wrong) - 1} features cannot be read as they are written"
+            )
+        # From the end on: what is moved overwrites only what was moved before.
+        until = file.seek(0, SEEK_END)
+        for start, end, put in reversed(edits):
+            _move(file, end, until, added)
+            added -= len(put) - (end - start)
+            file.seek(start + added)
+            file.write(put)
+            until = start
+
+
+def _edits(file: IO[bytes], feature: _Feature) -> Iterator[tuple[int, int, bytes]]:
+    """Where to put what, in the order of the file: blanks instead of what goes: nothing is shorter."""
+    if feature.reasons:
+        file.seek(feature.start)
         tag = _tag(file)
-        target.write(_with_id(tag, MARK + json.dumps(feature.reasons)) if feature.reasons else tag)
-        for start, end, put in feature.changes:
-            _copy(file, target, start)
-            tag = _tag(file)
-            if put is not None:
-                target.write(tag + put.encode("ascii"))
-                file.seek(end)
-            elif not tag.endswith(b"/>"):
-                file.seek(end)
-                _tag(file)
-    _copy(file, target, None)
+        named = _with_id(tag, MARK + json.dumps(feature.reasons))
+        yield feature.start, feature.start + len(tag), named[:-1].ljust(len(tag) - 1) + b">"
+    for start, end, put in feature.changes:
+        file.seek(start)
+        tag = _tag(file)
+        begin = start + len(tag)
+        if put is not None:
+            yield begin, end, put.encode("ascii").ljust(end - begin)
+        elif tag.endswith(b"/>"):
+            yield start, begin, b"".ljust(len(tag))
+        else:
+            file.seek(end)
+            closed = end + len(_tag(file))
+            yield start, closed, b"".ljust(closed - start)
 
 
-def _copy(file: IO[bytes], target: IO[bytes], until: int | None) -> None:
-    while until is None or file.tell() < until:
-        block = file.read(BLOCK if until is None else min(BLOCK, until - file.tell()))
-        if not block:
-            return
-        target.write(block)
+def _move(file: IO[bytes], start: int, end: int, by: int) -> None:
+    """So many bytes to the right."""
+    while by and end > start:
+        begin = max(start, end - BLOCK)
+        file.seek(begin)
+        block = file.read(end - begin)
+        file.seek(begin + by)
+        file.write(block)
+        end = begin
 
 
 def _tag(file: IO[bytes]) -> bytes:

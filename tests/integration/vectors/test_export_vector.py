@@ -142,7 +142,7 @@ def test_a_geopackage_keeps_ids_and_crs_and_says_what_it_cannot_hold(exports: Ex
     assert (info["layer_name"], info["crs"], info["features"]) == ("typed", "EPSG:4326", 6)
     assert (info["fid_column"], info["geometry_type"]) == ("fid", "MultiPoint Z")
     assert any("'numbers' is a list" in note for note in result["notes"])
-    assert any("rounded to milliseconds" in note for note in result["notes"])
+    assert any("cut to milliseconds" in note for note in result["notes"])
     _, fids, geometries, _ = pyogrio.raw.read(path, return_fids=True, columns=[])
     assert sorted(fids) == [1, 2, 3, 4, 5, 6]
     placed = shapely.from_wkb(geometries)[list(fids).index(2)].geoms[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pyarrow.parquet
 import pyogrio
 import pytest
@@ -135,3 +137,32 @@ def test_what_ends_the_rows_is_told_as_it_was_and_not_as_gdals(tmp_path: Path) -
             crs="EPSG:4326",
             options={},
         )
+
+
+@pytest.mark.parametrize(("driver", "extension"), [("GPKG", "gpkg"), ("FlatGeobuf", "fgb")])
+def test_times_are_the_same_but_for_less_than_a_millisecond(
+    tmp_path: Path, driver: str, extension: str
+) -> None:
+    texts = [
+        *("1969-12-31T23:59:59.500", "1942-04-06T01:04:59.520", "1960-01-01T00:00:00.999999"),
+        *("0001-01-01T00:00:00.001", "1960-01-01T00:00:00", "2024-01-01T12:00:59.999999"),
+        "9999-12-31T23:59:59.999999",
+    ]
+    times = [datetime.fromisoformat(text) for text in texts]
+    columns = [
+        ExportColumn(name="t", type="timestamp", as_text=False),
+        ExportColumn(name="z", type="timestamptz", as_text=False),
+    ]
+    schema = schema_of(columns, "geom")
+    rows: list[tuple[Any, ...]] = [(wkb("POINT (1 2)"), time, time.replace(tzinfo=UTC)) for time in times]
+    rows.append((wkb("POINT (1 2)"), None, None))
+    path = tmp_path / f"a.{extension}"
+    made = batches_of(iter(rows), columns, schema, lambda: None)
+    about: dict[str, Any] = {"geometry_type": "Point", "crs": "EPSG:4326", "options": {}}
+    gdal_files.write(path, driver, "a", schema, made, **about)
+    with pyogrio.raw.open_arrow(path, datetime_as_string=True, columns=["t", "z"]) as (_, stream):
+        found = pyarrow.RecordBatchReader.from_stream(stream).read_all()
+    assert pyogrio.read_info(path)["ogr_types"] == ["OFTDateTime", "OFTDateTime"]
+    wanted = {time.isoformat(timespec="milliseconds").removesuffix(".000") for time in times}
+    assert set(found["t"].to_pylist()) == wanted | {None}
+    assert set(found["z"].to_pylist()) == {f"{time}Z" for time in wanted} | {None}

@@ -80,6 +80,9 @@ def test_records_that_are_marked_as_deleted_are_not_missing(tmp_path: Path) -> N
         ("id,lat,lon\n1,1,2\n", 0, False),
         ('id,lat,lon\r1,1,2\r"2,1,2\r3,1,2\r', 1, True),
         ('id,lat,lon\r1" pipe,1,2\r3,1,2\r', 2, False),
+        ('id,lat,lon\n"a\nb",1,2\n12" pipe,1,2\n', 2, False),
+        ('id,lat,lon\r\n12" pipe,1,2\r\n"a\r\n""b",1,2', 2, False),
+        ('id,lat,lon\n"a\nb",1,2\n3,1,"2\n', 1, True),
     ],
 )
 def test_a_quote_that_is_never_closed_is_found(

@@ -158,3 +158,55 @@ def test_a_gml_whose_geometries_name_several_crs_says_which(
     assert found_in(path, assume_crs="EPSG:25832").notes == [
         said.replace(": give assume_crs", ": EPSG:25832 is assumed")
     ]
+
+
+UTM, DEGREES = "EPSG:25832", "urn:ogc:def:crs:EPSG::4326"
+SAME = "http://www.opengis.net/gml/srs/epsg.xml#25832"
+
+
+def gml(path: Path, whole: str | None, *names: str | None) -> Path:
+    """Points of these CRS, in a collection with a box of the one for all of it."""
+
+    def said(name: str | None) -> str:
+        return f' srsName="{name}"' if name else ""
+
+    box = (
+        f"<gml:boundedBy><gml:Envelope{said(whole)}><gml:lowerCorner>0 0</gml:lowerCorner>"
+        "<gml:upperCorner>9 9</gml:upperCorner></gml:Envelope></gml:boundedBy>"
+    )
+    features = [
+        f"<gml:featureMember><a><g><gml:Point{said(name)}><gml:pos>1 2</gml:pos></gml:Point></g></a>"
+        "</gml:featureMember>"
+        for name in names
+    ]
+    about = 'xmlns:gml="http://www.opengis.net/gml"'
+    path.write_text(
+        f"<gml:FeatureCollection {about}>{box if whole else ''}{''.join(features)}</gml:FeatureCollection>"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("whole", "names", "reason"),
+    [
+        (None, [None, UTM], f"names no CRS but in some of its geometries, '{UTM}': give assume_crs"),
+        (UTM, [None, DEGREES], f"names several CRS, '{UTM}', '{DEGREES}': give assume_crs"),
+        (DEGREES, [UTM, UTM], f"names several CRS, '{UTM}', '{DEGREES}': give assume_crs"),
+    ],
+)
+def test_gml_whose_geometries_are_not_of_one_crs_needs_one(
+    tmp_path: Path, whole: str | None, names: list[str | None], reason: str
+) -> None:
+    path = gml(tmp_path / "a.gml", whole, *names)
+    with pytest.raises(PermanentTaskError) as refused:
+        found_in(path)
+    assert str(refused.value) == f"layer 'a' {reason}"
+    assert found_in(path, assume_crs="EPSG:3857").crs == "EPSG:3857"
+
+
+@pytest.mark.parametrize(
+    ("whole", "names"),
+    [(UTM, [None, UTM, None]), (None, [UTM, UTM]), (SAME, [UTM, SAME]), (UTM, [None, SAME])],
+)
+def test_gml_that_names_one_crs_is_in_it(tmp_path: Path, whole: str | None, names: list[str | None]) -> None:
+    assert found_in(gml(tmp_path / "a.gml", whole, *names)).crs == UTM

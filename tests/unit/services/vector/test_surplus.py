@@ -57,3 +57,14 @@ def test_a_day_that_is_in_no_calendar_rejects_its_row(tmp_path: Path) -> None:
     assert [str(one) for one in made.column("d")] == ["2024-02-29"]
     # As a text it is what it is.
     assert written(path, column_types={"d": "text"}).column("d") == ["2024-02-30", "2024-02-29"]
+
+
+def test_a_number_among_truth_values_rejects_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("lon,lat,b\n1,2,true\n1,2,5\n1,2,\n1,2,No\n1,2,1\n1\n")
+    reasons = {"2": "column 'b': '5' is no boolean"}
+    made = written(path)
+    assert made.reasons() == reasons | {"6": "column 'lat' has no coordinate"}
+    assert made.column("b") == [True, None, False, True]
+    assert written(path, where="lon = 1 AND b = 1").reasons() == reasons
+    assert written(path, column_types={"b": "text"}).column("b") == ["true", "5", None, "No", "1"]

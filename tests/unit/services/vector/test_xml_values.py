@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from interfaces.errors import PermanentTaskError
+from services.vector import xml_values
 
 from .loads import written
 
@@ -175,3 +176,33 @@ def test_values_of_a_gml_are_of_the_types_of_its_schema(
     made = written(gml(tmp_path / "a.gml", v=value, w=good), assume_crs="EPSG:25832")
     assert list(made.reasons().values()) == [f"column 'v': {value!r} is no {reason}"]
     assert [one is not None for one in made.column("w")] == [True]
+
+
+def test_a_document_is_marked_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml_values, "BLOCK", 100)
+    odd = [
+        '<Placemark id="{0}"><Point><coordinates>a,{0}</coordinates></Point></Placemark>',
+        simple("i", "x"),
+    ]
+    every = [
+        placemark(f"<description>{number}</description>" + (simple("i", "") if number % 3 else ""))
+        if number % 4
+        else (odd[0].format(number) if number % 8 else placemark(odd[1]))
+        for number in range(64)
+    ]
+    path = kml(tmp_path / "a.kml", *every)
+    before, place = path.read_text(), path.stat().st_ino
+    xml_values.mark(path, "LIBKML", {})
+    assert path.stat().st_ino == place
+    assert [one.name for one in tmp_path.iterdir()] == ["a.kml"]
+    assert path.read_text().count("cannot be read: {") == 16
+    assert before.partition("<Placemark")[0] == path.read_text().partition("<Placemark")[0]
+    made = written(kml(path, *every))
+    assert [int(one) - 1 for one in made.reasons()] == list(range(0, 64, 4))
+    assert made.column("description") == [str(number) for number in range(64) if number % 4]
+
+
+def test_a_document_with_too_many_marks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml_values, "MOST_ADDED", 100)
+    with pytest.raises(PermanentTaskError, match="cannot be read as they are written"):
+        xml_values.mark(kml(tmp_path / "a.kml", placemark("", "abc")), "LIBKML", {})
