@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from psycopg import sql
 from repositories.blobs import AzureBlobRepository
 from repositories.storage_account import StorageAccount
 from tests.fix_engine import World
+
+from .yard import Yard
 
 MakeContainer = Callable[[], ContainerClient]
 
@@ -72,3 +74,12 @@ def depot(
     blobs = AzureBlobRepository(StorageAccount(storage_connection_string))
     world = make_world(storage=blobs, storage_connection_string=storage_connection_string)
     return Depot(world, blobs, str(container().container_name))
+
+
+@pytest.fixture
+def yard(database_url: str) -> Iterator[Yard]:
+    """Tables on a database of the test's own."""
+    made = Yard(database_url)
+    yield made
+    made.admin.close()
+    made.database.close()

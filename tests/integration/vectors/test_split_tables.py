@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,16 +14,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import ChunkCounts, KindTable
 from repositories.connection import Connection
 
-from .test_table_publishing import POINT, Killed, Yard, batch
-
-
-@pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
-    made = Yard(database_url)
-    yield made
-    made.admin.close()
-    made.database.close()
-
+from .yard import POINT, Killed, Yard, batch
 
 LINE = shapely.to_wkb(shapely.set_srid(shapely.LineString([(0, 0), (1, 1)]), 4326), include_srid=True)
 KINDS = [

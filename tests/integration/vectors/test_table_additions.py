@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow
@@ -13,18 +13,10 @@ from interfaces.layers import ChunkCounts, Column, ColumnType, SourceFile, Table
 from interfaces.vectors import IfExists
 from services.vector.columns import arrow_type
 
-from .test_table_publishing import POINT, Yard
+from .yard import POINT, Yard
 
 Values = Mapping[str, tuple[ColumnType, Any]]
 """By what the file calls a column its type and the value of the only feature."""
-
-
-@pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
-    made = Yard(database_url)
-    yield made
-    made.admin.close()
-    made.database.close()
 
 
 class Loads:

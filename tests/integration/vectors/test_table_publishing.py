@@ -4,136 +4,30 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from unittest.mock import Mock
 
 import psycopg
-import pyarrow
 import pytest
 import shapely
-from psycopg.rows import dict_row
-from pydantic import SecretStr
 
 from interfaces.errors import LeaseLost, PermanentTaskError, TaskCancelled
-from interfaces.layers import ChunkCounts, Column, KindTable, Owner, Rejected, SourceFile, TablePlan
-from interfaces.settings import Settings
+from interfaces.layers import ChunkCounts, Rejected
 from interfaces.vectors import IfExists
-from repositories import feature_tables, table_publishing, table_targets
+from repositories import feature_tables, table_publishing
 from repositories.connection import Connection
-from repositories.database import Database
-from repositories.feature_tables import PostgresFeatureTables
 from services.vector.publishing import AbandonedStaging
 
-JOB = "a" * 64
-POINT = shapely.to_wkb(shapely.set_srid(shapely.Point(1, 2), 4326), include_srid=True)
-
-
-def batch(rows: Sequence[tuple[bytes | None, int]]) -> pyarrow.RecordBatch:
-    geometries, numbers = zip(*rows, strict=True)
-    columns = [pyarrow.array(geometries, pyarrow.binary()), pyarrow.array(numbers, pyarrow.int32())]
-    return pyarrow.RecordBatch.from_arrays(columns, names=["geom", "n"])
-
-
-class Killed(BaseException):
-    """The process dies here."""
-
-
-class Yard:
-    """Tasks in a real database, and the tables that they load."""
-
-    def __init__(self, url: str) -> None:
-        self.database = Database(Settings(database_url=SecretStr(url)))
-        self.tables = PostgresFeatureTables(self.database)
-        self.admin = psycopg.connect(url, autocommit=True, row_factory=dict_row)
-        self._fence = 0
-
-    def attempt(self, fence: int = 1, *, stage: int = 4, task: int = 0) -> Owner:
-        """The newest attempt of a task: the database says so."""
-        self.admin.execute(
-            "INSERT INTO app.tasks (job_id, run, stage, task_index, parameters, status, fence, lease_until)"
-            " VALUES (%s, 1, %s, %s, '{}', 'processing', %s, now())"
-            " ON CONFLICT (job_id, run, stage, task_index) DO UPDATE SET fence = EXCLUDED.fence",
-            (JOB, stage, task, fence),
-        )
-        return Owner(JOB, 1, stage, task, fence)
-
-    def stage(
-        self,
-        if_exists: IfExists = "fail",
-        chunks: int = 1,
-        features: int = 2,
-        kinds: Sequence[KindTable] = (),
-        subdivide: int | None = None,
-    ) -> str:
-        """An empty staging table."""
-        plan = TablePlan(
-            target_schema="features",
-            target_table="t",
-            original="T",
-            if_exists=if_exists,
-            columns=[Column(name="n", type="integer", original="N")],
-            key=[],
-            generated_key="fid",
-            geometry_column="geom",
-            geometry_type="Geometry" if kinds else "Point",
-            srid=4326,
-            crs="EPSG:4326",
-            chunks=chunks,
-            features=features,
-            sources=[SourceFile(container="bronze", name="t.gpkg", etag="0x1", size=1)],
-            parameters_hash="p",
-            notes=[],
-            kinds=list(kinds),
-            subdivide=subdivide,
-        )
-        self._fence += 1
-        return self.tables.stage(plan, self.attempt(self._fence, stage=3))
-
-    def load(self, staging: str, owner: Owner, values: list[int], chunk: int = 0) -> dict[int, ChunkCounts]:
-        """Load rows with these values, and reject a feature."""
-        with self.tables.loading(staging, owner, chunk) as writer:
-            writer.write(batch([(POINT, value) for value in values]))
-            writer.reject([Rejected("t.gpkg", "t", "7", "is bad", POINT)])
-        return {chunk: ChunkCounts(read=len(values) + 1, loaded=len(values), rejected=1)}
-
-    def values(self, table: str) -> list[int]:
-        rows = self.admin.execute(f"SELECT n FROM {table} ORDER BY n").fetchall()
-        return [row["n"] for row in rows]
-
-    def count(self, table: str) -> int:
-        return int(self.admin.execute(f"SELECT count(*) AS n FROM {table}").fetchall()[0]["n"])
-
-    def staged(self) -> list[str]:
-        rows = self.admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'geo_staging'")
-        return [row["tablename"] for row in rows]
-
-    def locks(self) -> int:
-        rows = self.admin.execute(
-            "SELECT count(*) AS n FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-            " WHERE a.datname = current_database() AND pid <> pg_backend_pid()"
-            # Not autovacuum, which locks what it looks at whenever it comes.
-            " AND a.backend_type = 'client backend'"
-        )
-        return int(rows.fetchall()[0]["n"])
+from .yard import JOB, POINT, Killed, Yard, batch
 
 
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are large, however few rows they have: their keys are made by sessions of their own."""
     monkeypatch.setattr(table_publishing, "MANY_FEATURES", 0)
-
-
-@pytest.fixture
-def yard(database_url: str) -> Iterator[Yard]:
-    made = Yard(database_url)
-    yield made
-    made.admin.close()
-    made.database.close()
 
 
 def test_a_chunk_is_there_whole_or_not_at_all(yard: Yard) -> None:
@@ -268,66 +162,6 @@ def test_nothing_is_published_of_which_a_part_is_missing_or_miscounted(yard: Yar
         yard.tables.publish(staging, yard.attempt(stage=5), miscounted)
     with pytest.raises(PermanentTaskError, match="has 3 rows, and the tasks loaded 4: nothing is"):
         yard.tables.publish(staging, yard.attempt(stage=5), counts)
-
-
-def keys(yard: Yard, staging: str) -> list[str]:
-    found = yard.admin.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s", [staging]).fetchall()
-    return [row["indexdef"].partition(" USING ")[2] for row in found]
-
-
-def test_the_key_of_a_large_table_is_made_beside_its_index_and_kept_for_the_next_attempt(yard: Yard) -> None:
-    staging = yard.stage(features=3)
-    counts = yard.load(staging, yard.attempt(), [1, 2])
-    lost = yard.attempt(1, stage=5)
-    yard.attempt(2, stage=5)
-    with pytest.raises(LeaseLost):
-        yard.tables.publish(staging, lost, counts)
-    assert keys(yard, staging) == ["btree (fid)"]
-    yard.tables.publish(staging, yard.attempt(3, stage=5), counts)
-    assert yard.values("features.t") == [1, 2]
-    assert sorted(keys(yard, "t")) == ["btree (fid)", "gist (geom)"]
-    named = "SELECT conname FROM pg_constraint WHERE conrelid = 'features.t'::regclass AND contype = 'p'"
-    assert yard.admin.execute(named).fetchall() == [{"conname": "t_pkey"}]
-
-
-def test_with_no_connection_to_spare_or_few_rows_one_does_it_all(
-    database_url: str, yard: Yard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # One of its connections may be held for long, and the publication holds it.
-    yard.tables = PostgresFeatureTables(
-        Database(Settings(database_url=SecretStr(database_url)), connections=2)
-    )
-    for number, few in enumerate((0, 100)):
-        monkeypatch.setattr(table_publishing, "MANY_FEATURES", few)
-        staging = yard.stage("replace", features=3)
-        counts = yard.load(staging, yard.attempt(2 * number + 1), [1, 2])
-        lost = yard.attempt(2 * number + 1, stage=5)
-        yard.attempt(2 * number + 2, stage=5)
-        with pytest.raises(LeaseLost):
-            yard.tables.publish(staging, lost, counts)
-        assert keys(yard, staging) == []
-        [done] = yard.tables.publish(staging, yard.attempt(2 * number + 3, stage=5), counts)
-        assert (done.rows, done.extent) == (2, [1, 2, 1, 2])
-        assert sorted(keys(yard, "t")) == ["btree (fid)", "gist (geom)"]
-
-
-def test_autovacuum_comes_to_published_tables_only(yard: Yard) -> None:
-    options = "SELECT reloptions FROM pg_class WHERE oid = %s::regclass"
-    staging = yard.stage(features=2)
-    [before] = yard.admin.execute(options, [f"geo_staging.{staging}"]).fetchall()
-    assert before == {"reloptions": ["autovacuum_enabled=false"]}
-    yard.tables.publish(staging, yard.attempt(stage=5), yard.load(staging, yard.attempt(), [1]))
-    assert yard.admin.execute(options, ["features.t"]).fetchall() == [{"reloptions": None}]
-
-
-def test_what_fails_beside_the_index_fails_the_attempt(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    staging = yard.stage(features=3)
-    counts = yard.load(staging, yard.attempt(), [1, 2])
-    monkeypatch.setattr(table_targets, "measure", Mock(side_effect=Killed))
-    with pytest.raises(Killed):
-        yard.tables.publish(staging, yard.attempt(stage=5), counts)
-    assert keys(yard, staging) == []
-    assert yard.locks() == 0
 
 
 def test_readers_see_the_old_table_until_the_new_one_is_there(yard: Yard, database_url: str) -> None:
