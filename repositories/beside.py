@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import psycopg
 
-from interfaces.errors import Conflict, DependencyUnavailable
+from interfaces.errors import Conflict, ServiceUnavailable
 
 from .connection import Connection
 from .database import Database
@@ -41,10 +41,15 @@ class Hands:
 
     def _elsewhere(self, helped: Callable[[Connection], T]) -> list[T]:
         """What it answers; nothing where it was not done."""
+        begun = False
         try:
             with self._database.spare_transaction() as connection, bounded(connection):
+                begun = True
                 return [helped(connection)]
-        except DependencyUnavailable:
+        except ServiceUnavailable:
+            if begun:
+                # What became of it is not known.
+                raise
             return []
 
 

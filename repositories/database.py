@@ -35,6 +35,8 @@ TASK_WAIT = 60.0
 """Seconds that a task waits for its turn at a long connection: they are of the minutes that it may run."""
 AFTER_NO_TURN = 15.0
 """Seconds after which it comes back."""
+SPARE_WAIT = 3.0
+"""Seconds until PgBouncer has a server's connection for whoever could do without one."""
 LEAST_PATIENCE = 1.0
 """The heartbeat does not take a server for silent that is only busy."""
 
@@ -137,21 +139,30 @@ class Database:
         """As `long_transaction`, for who has one and could use another.
 
         On the one connection that a process may have to be notified with, while nobody listens; else on one
-        of the pool, if a turn comes at once. Raises `DependencyUnavailable` where there is none to spare.
+        of the pool, if a turn comes at once. Raises `DependencyUnavailable` where there is none to spare, and
+        `ServiceUnavailable` where it does not begin soon: whoever asks holds a server's connection meanwhile,
+        of which PgBouncer may have no more.
         """
         silent = self._listens and (self._listener is None or bool(self._listener.closed))
         if not (silent and self._lent.acquire(blocking=False)):
-            with self.long_transaction(wait=0) as connection:
+            with self.long_connection(wait=0) as connection, self._soon(connection):
                 yield connection
             return
         try:
-            with self._connect(self._url()) as connection, connection.transaction():
-                connection.patience = self.patience(1.0)
+            with self._connect(self._url()) as connection, self._soon(connection):
                 yield connection
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise ServiceUnavailable(f"database: {_reason(error)}") from error
         finally:
             self._lent.release()
+
+    @contextmanager
+    def _soon(self, connection: Connection) -> Iterator[None]:
+        """A transaction that begins soon or not at all, and may last."""
+        connection.patience = SPARE_WAIT
+        with connection.transaction():
+            connection.patience = self.patience(1.0)
+            yield
 
     def patience(self, share: float) -> float:
         """Seconds of silence between those that any statement is granted and the longest."""

@@ -16,14 +16,16 @@ from pathlib import Path
 
 from .chunking import MOST_FEATURES, TOGETHER
 from .dates import TYPES
-from .sqlite_screening import NUMBERS, SIZE, SQLITE_STEPS, TABLES, layers_of, opened, quoted
+from .library import MAX_FEATURE_BYTES
+from .sqlite_screening import LEAST_LENGTH, NUMBERS, SIZE, SQLITE_STEPS, TABLES, layers_of, opened, quoted
 
 AT_ONCE = 2
 """Parts of a table that are looked at by threads of their own."""
 LARGEST = TOGETHER // MOST_FEATURES
 """Bytes of rows of which as many may be read together as of any."""
 NUMBER_BYTES = 8
-USUAL_DATE = "date({0}, '+0 days') IS {0}"
+USUAL_DATE = "date({0}, '+0 days') IS {0} AND substr({0}, 1, 1) IS NOT '-'"
+"""Of years before 0, `date` has a sign."""
 USUAL_TIME = """
 {0} IS NULL OR (date({0}, '+0 days') IS substr({0}, 1, 10) AND length(CAST({0} AS BLOB)) <= {1})
 """
@@ -33,7 +35,10 @@ LOOK = """
 SELECT count(*), total({size} > {largest}), total(NOT ({usual})) FROM {table} NOT INDEXED
 WHERE {key} BETWEEN ? AND ?
 """
-ENDS = "SELECT min({key}), max({key}) FROM {table}"
+ENDS = "SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})"
+"""Each by itself, which SQLite finds at once; of both together it would look at all rows."""
+COUNT = "SELECT count({key}) FROM {table} NOT INDEXED"
+"""Not of *, which is one step however many rows there are: no check would end it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def usual_tables(path: Path, check: Callable[[], None]) -> dict[str, Usual]:
     found: dict[str, Usual] = {}
     try:
         with closing(opened(path)) as database:
+            database.set_progress_handler(check, SQLITE_STEPS)
             tables = {str(name) for (name,) in database.execute(TABLES)}
             for name in tables.intersection(layers_of(database)):
                 look = _look_at(database, path, name, check)
@@ -92,13 +98,15 @@ def _look_at(database: sqlite3.Connection, path: Path, table: str, check: Callab
         return None
     names = {"key": quoted(keys[0]), "table": quoted(table)}
     first, last = database.execute(ENDS.format(**names)).fetchone()
-    if first is None:
+    if first is None or first > last:
         return None
+    count = database.execute(COUNT.format(**names)).fetchone()[0]
     query = LOOK.format(**names, **_tests([one for one in columns if one[1] != keys[0]]))
     parts = list(_parts(first, last))
     with ThreadPoolExecutor(AT_ONCE, "look") as pool:
         answers = list(pool.map(partial(_asked, path, query, check), parts))
-    if any(unusual for _, _, unusual in answers):
+    # Where keys do not rise, as in a damaged table, whoever asks for a range of them does not get all rows.
+    if sum(rows for rows, _, _ in answers) != count or any(unusual for _, _, unusual in answers):
         return None
     ranges = [Range(rows, *part) for part, (rows, _, _) in zip(parts, answers, strict=True) if rows]
     return Usual(ranges, small=not any(large for _, large, _ in answers))
@@ -116,6 +124,8 @@ def _asked(
     with closing(opened(path)) as database:
         # What it raises ends the query, and whoever goes on asks again.
         database.set_progress_handler(check, SQLITE_STEPS)
+        # A text is in memory as a whole, for its length or for what day it is; of larger ones others tell.
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(MAX_FEATURE_BYTES, LEAST_LENGTH))
         answer: tuple[int, float, float] = database.execute(query, part).fetchone()
         return answer
 

@@ -100,6 +100,7 @@ def test_a_table_with_large_values_is_usual_and_not_small(tmp_path: Path, value:
             )
         ],
         ("DATE", "2024-01-01\0x"),
+        ("DATE", "-0044-03-15"),
     ],
 )
 def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: str, value: object) -> None:
@@ -166,6 +167,29 @@ def test_small_and_damaged_files_are_not_looked_at(tmp_path: Path, monkeypatch: 
     path.write_bytes(whole)
     monkeypatch.setattr(usual_tables, "TOGETHER", len(whole))
     assert looked_at(path) is None
+
+
+@pytest.mark.parametrize(("row", "key"), [(50, 16_000), (200, 0), (200, 70)])
+def test_a_table_whose_keys_do_not_rise_is_not_told(tmp_path: Path, row: int, key: int) -> None:
+    """Whoever asks for a range of them would miss all that comes after one that is damaged."""
+    columns = f"{KEYED}, s"
+    path = made(tmp_path / "a.db", columns, [(number, f"row {number};") for number in range(101, 301)])
+    whole = path.read_bytes()
+    # Before a row's values: its size, its key in two bytes, and three bytes of what they are.
+    place = whole.index(f"row {row + 100};".encode()) - 5
+    assert whole[place : place + 2] == bytes([0x80 | (row + 100) >> 7, (row + 100) & 0x7F])
+    path.write_bytes(whole[:place] + bytes([0x80 | key >> 7, key & 0x7F]) + whole[place + 2 :])
+    assert looked_at(path) is None
+
+
+def test_a_text_too_large_for_any_row_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usual_tables, "MAX_FEATURE_BYTES", 0)
+    size = sqlite_screening.LEAST_LENGTH
+    for number, (kind, value) in enumerate((("TEXT", "x" * 2 * size), ("DATETIME", " " * 2 * size))):
+        path = made(tmp_path / f"{number}.db", f"{KEYED}, s {kind}", [(1, None), (2, value)])
+        with closing(sqlite_screening.opened(path)) as database:
+            assert database.execute("SELECT length(s) FROM a WHERE fid = 2").fetchone() == (2 * size,)
+        assert looked_at(path) is None
 
 
 def found_in(path: Path, driver: str, **asked: Any) -> LayerFound:
