@@ -40,7 +40,8 @@ def told(layer: Layer, check: Callable[[], None]) -> Told:
             return Told()
         rows, others = found
         notes = [
-            f"column {name!r} is of numbers, and {count} values are something else, read as numbers"
+            f"column {name!r} is of numbers, and {count} values are something else, or do not fit, "
+            "and are read as other numbers"
             for name, count in others.items()
         ]
         return Told(rows, notes)

@@ -17,7 +17,16 @@ from pathlib import Path
 from .chunking import MOST_FEATURES, TOGETHER
 from .dates import TYPES
 from .library import MAX_FEATURE_BYTES
-from .sqlite_screening import LEAST_LENGTH, NUMBERS, SIZE, SQLITE_STEPS, TABLES, layers_of, opened, quoted
+from .sqlite_screening import (
+    LEAST_LENGTH,
+    SIZE,
+    SQLITE_STEPS,
+    TABLES,
+    is_number,
+    layers_of,
+    opened,
+    quoted,
+)
 
 AT_ONCE = 2
 """Parts of a table that are looked at by threads of their own."""
@@ -136,10 +145,10 @@ def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str]:
     known = 0
     for _, name, declared, *_ in columns:
         column, kind = quoted(name), str(declared).upper()
-        numbers = NUMBERS.get(kind.partition("(")[0])
-        if numbers is not None:
+        test = is_number(str(name), kind)
+        if test is not None:
             known += NUMBER_BYTES
-            usual.append(f"typeof({column}) IN ({numbers})")
+            usual.append(test)
         elif kind in TYPES:
             known += DATE_BYTES
             usual.append((USUAL_DATE if kind == "DATE" else USUAL_TIME).format(column, DATE_BYTES))

@@ -109,6 +109,27 @@ def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: s
     assert looked_at(path) is None
 
 
+@pytest.mark.parametrize(
+    ("declared", "fit", "other"),
+    [
+        ("TINYINT", [-(2**15), 2**15 - 1, None], 2**15),
+        ("SMALLINT", [-(2**15), 2**15 - 1, None], -(2**15) - 1),
+        ("MEDIUMINT", [-(2**31), 2**31 - 1, None], 5_000_000_000),
+        ("INTEGER", [-(2**63), 2**63 - 1, None], 2.5),
+        ("FLOAT", [3.4e38, -3.4e38, 1, None], 1e300),
+    ],
+)
+def test_numbers_that_a_column_has_no_room_for_are_told_by_either_way(
+    tmp_path: Path, declared: str, fit: list[object], other: object
+) -> None:
+    path = made(tmp_path / "a.db", f"{KEYED}, n {declared}", list(enumerate(fit)))
+    assert looked_at(path) is not None
+    assert sqlite_screening.looked_over(path, "a", nothing) == (len(fit), {})
+    path = made(tmp_path / "b.db", f"{KEYED}, n {declared}", list(enumerate([*fit, other])))
+    assert looked_at(path) is None
+    assert sqlite_screening.looked_over(path, "a", nothing) == (len(fit) + 1, {"n": 1})
+
+
 @pytest.mark.parametrize("declared", ["DATE", "DATETIME"])
 def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declared: str) -> None:
     days = [
