@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from .containers import ReadContainer
 from .contracts import Contract
@@ -90,8 +90,10 @@ class LayerFound(Contract):
     notes: list[str]
     numbers_are_lost: bool = False
     """There are whole numbers of more than 64 bits, of which GDAL makes the largest that it knows."""
-    odd_dates: list[str] = Field(default_factory=list)
-    """Columns of dates that also have other values, of which GDAL makes some date or none."""
+    odd_values: list[str] = Field(
+        default_factory=list, validation_alias=AliasChoices("odd_values", "odd_dates")
+    )
+    """Columns of a database that have values which are not of their types, of which GDAL makes others."""
     zoned: list[str] = Field(default_factory=list)
     """All columns of times with zones, where some have times with different ones, or with none."""
 

@@ -13,14 +13,14 @@ from interfaces.layers import Attribute, ColumnType, LayerFound, SourceFile
 from interfaces.vectors import LoadOptions
 from interfaces.workflows import TaskContext
 
-from . import chunking, encodings, library, losses, screening, sqlite_screening, wkb, workbooks
+from . import chunking, encodings, library, losses, screening, sqlite_screening, sqlite_values, wkb, workbooks
 from .areas import Area, area_in
 from .chunking import Seen
 from .crs_codes import short_crs
 from .files import Opened, VectorOpener
 from .naming import safe_name
 from .parts import at_most
-from .reading import Layer, layers, stream, zoned_times
+from .reading import Layer, described, layers, stream, zoned_times
 from .stated_crs import named_crs
 from .surveying import surveyed
 
@@ -127,12 +127,11 @@ def inspected(
     notes += zone_notes
     filtered = options.where is not None or area is not None
     survey = surveyed(layer, options, names, check, batch=first, area=area)
-    seen, told, odd_dates = survey.seen, survey.told, survey.odd_dates
+    seen, told = survey.seen, survey.told
     if seen.largest > library.MAX_FEATURE_BYTES:
         raise PermanentTaskError(library.TOO_LARGE)
     if told is not None:
         losses.refuse_incomplete(layer, seen.features, told, check)
-        notes += told.notes
         if layer.part.driver == "GeoJSONSeq":
             screening.check_json_sequence(layer.part.path, seen.features, check)
     if crs is None:
@@ -140,7 +139,8 @@ def inspected(
             raise PermanentTaskError(f"layer {layer.title!r} {said}: give assume_crs")
         crs = short_crs(options.assume_crs)
         notes.append(f"{said}: {crs} is assumed")
-    notes += _said_of_dates(odd_dates)
+    notes += _said_of_odd(survey.odd)
+    notes += _said_of_left_out(layer, options)
     unknown = wkb.kinds(seen.types).unknown
     if unknown:
         notes.append(f"has geometries that cannot be stored: {', '.join(sorted(unknown))}")
@@ -158,7 +158,7 @@ def inspected(
         chunks=chunking.chunks(seen, layer.part.driver, source.size, whole=filtered),
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
-        odd_dates=list(odd_dates),
+        odd_values=list(survey.odd),
         zoned=zoned,
     )
 
@@ -222,11 +222,22 @@ def _numbers_are_lost(
     return True
 
 
-def _said_of_dates(found: dict[str, int]) -> list[str]:
+def _said_of_odd(found: dict[str, int]) -> list[str]:
     return [
-        f"column {name!r} is of dates, and {count} values are written otherwise: features of which one is no "
-        "date are rejected"
+        f"column {name!r} has {count} values that are not written as those of its type: features of which "
+        "one cannot be read as what it is are rejected"
         for name, count in found.items()
+    ]
+
+
+def _said_of_left_out(layer: Layer, options: LoadOptions) -> list[str]:
+    if layer.part.driver != "GPKG" or options.columns is not None:
+        return []
+    about = described(layer)
+    known = [*about["fields"], about["fid_column"], about["geometry_name"]]
+    return [
+        f"column {name!r} is left out: GeoPackages have no type {kind!r}"
+        for name, kind in sqlite_values.left_out(layer.part.path, layer.name, known).items()
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from interfaces.contracts import Contract, TaskParameters
 from interfaces.errors import PermanentTaskError
@@ -53,7 +53,10 @@ class LayerToLoad(TaskParameters):
     encoding: str | None
     null_is_lost: bool
     numbers_are_lost: bool = False
-    odd_dates: list[str] = Field(default_factory=list)
+    odd_values: list[str] = Field(
+        default_factory=list, validation_alias=AliasChoices("odd_values", "odd_dates")
+    )
+    """Tasks that were made before numbers were looked at call it by the other name."""
     zoned: list[str] = Field(default_factory=list)
 
 
@@ -103,7 +106,7 @@ class LoadChunk:
                 area=area,
                 chunk=parameters.part,
                 as_text=as_text,
-                odd_dates=layer.odd_dates,
+                odd_values=layer.odd_values,
                 zoned=layer.zoned,
             )
             with (

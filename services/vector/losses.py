@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from interfaces.errors import PermanentTaskError
 
-from . import sqlite_screening
-from .parts import DATABASES
 from .reading import Layer, described
 from .surplus import is_open_at_end
 
@@ -25,26 +23,11 @@ class Told:
 
     features: int | None = None
     """How many it has; None where it does not say so."""
-    notes: list[str] = field(default_factory=list)
-    """On values that are read as others."""
 
 
 def told(layer: Layer, check: Callable[[], None]) -> Told:
-    """Ask the file. Raises `PermanentTaskError` for a damaged database."""
+    """Ask the file, which is no database: of such `sqlite_values` tells."""
     path, driver = layer.part.path, layer.part.driver
-    if layer.name in layer.part.usual:
-        return Told(layer.part.usual[layer.name].rows)
-    if driver in DATABASES:
-        found = sqlite_screening.looked_over(path, layer.name, check)
-        if found is None:
-            return Told()
-        rows, others = found
-        notes = [
-            f"column {name!r} is of numbers, and {count} values are something else, or do not fit, "
-            "and are read as other numbers"
-            for name, count in others.items()
-        ]
-        return Told(rows, notes)
     if driver == "MapInfo File" and path.suffix == ".mif":
         records = path.with_suffix(".mid")
         return Told(_lines(records) if records.exists() else None)

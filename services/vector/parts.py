@@ -117,7 +117,7 @@ def _screened_database(part: Part, check: Callable[[], None], *, before: bool) -
     sqlite_screening.screen_sqlite(part.path)
     if before:
         return part
-    usual = usual_tables(part.path, check)
+    usual = usual_tables(part.path, check) if part.driver == "GPKG" else {}
     small = {name for name, table in usual.items() if table.small}
     together = sqlite_screening.rows_at_a_time(part.path, check, small)
     return replace(part, together=_any(together), usual=usual)

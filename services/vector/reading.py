@@ -11,7 +11,7 @@ from interfaces.errors import PermanentTaskError
 from interfaces.layers import Chunk, ColumnType
 from interfaces.vectors import CsvOptions, ReadOptions
 
-from . import dates, json_truths, library, parquet, points, texts, workbooks, xml_values, zones
+from . import dates, json_truths, library, parquet, points, sqlite_values, texts, workbooks, xml_values, zones
 from .areas import Area, inside
 from .chunking import WINDOW, joined
 from .columns import column_type
@@ -67,7 +67,7 @@ class Stream:
     """Columns of text of which GDAL made the geometry: where they say something and it is null, it failed."""
     notes: list[str] = field(default_factory=list)
     misread: Misread | None = None
-    """Finds what is not as the file has it, such as dates that are none there."""
+    """Finds what is not as the file has it, such as dates and numbers that are none there."""
     marked: int | None = None
     """A column of ids, which `xml_values.marked` tells of features that cannot be read."""
 
@@ -129,14 +129,14 @@ def stream(
     chunk: Chunk | None = None,
     geometry_only: bool = False,
     as_text: frozenset[str] = frozenset(),
-    odd_dates: Sequence[str] = (),
+    odd_values: Sequence[str] = (),
     zoned: Sequence[str] = (),
 ) -> Iterator[Stream]:
     """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
 
     Columns `as_text` are as the file has them where it is one of text, and not what they look like. Columns
-    `odd_dates` of a database are looked at for what is no date. Where times have zones of their own, `zoned`
-    are the columns of all such, as `zoned_times` finds them.
+    `odd_values` of a database are looked at for what is not of their types. Where times have zones of their
+    own, `zoned` are the columns of all such, as `zoned_times` finds them.
 
     A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
     """
@@ -164,7 +164,7 @@ def stream(
                     open_arrow(_path(layer.part), batch_size=most, return_fids=True, **arguments)
                 )
             found_ = _streamed(layer, meta, capsule, options, texted, zoned, area, numbers)
-            asked = [name for name in odd_dates if name in found_.names]
+            asked = [name for name in odd_values if name in found_.names]
             if layer.part.driver == "CSV" and not geometry_only:
                 every = list(zip(found_.places, found_.names, found_.types, strict=True))
                 days = {place - FID - 1: name for place, name, kind in every if kind in dates.KINDS}
@@ -172,8 +172,10 @@ def stream(
                 looked = surplus(layer.part.path, about["fields"], days, truths, decimals)
                 found_.misread = stack.enter_context(looked)
             elif asked:
-                key = _key(layer)
-                found_.misread = stack.enter_context(dates.misread(layer.part.path, layer.name, key, asked))
+                every_type = sqlite_values.types_of(described(layer))
+                odd = {name: every_type[name] for name in asked if name in every_type}
+                looked_at = sqlite_values.misread(layer.part.path, layer.name, _key(layer), odd)
+                found_.misread = stack.enter_context(looked_at)
         if most < WINDOW:
             found_.batches = joined(found_.batches, max(batch, WINDOW))
         yield found_

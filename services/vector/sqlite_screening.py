@@ -55,18 +55,6 @@ COUNTED = "SELECT count(*) FROM {table}"
 ROWS = "SELECT * FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
 TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'"
-LOOKED_OVER = "SELECT {sums} FROM {table} NOT INDEXED"
-NUMBERS = {
-    **dict.fromkeys(("BOOLEAN", "TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER"), "'integer', 'null'"),
-    **dict.fromkeys(("FLOAT", "DOUBLE", "REAL"), "'real', 'integer', 'null'"),
-}
-"""Types of columns (OGC 12-128r19, table 1), and what SQLite calls values that are of such."""
-RANGES = {
-    **dict.fromkeys(("TINYINT", "SMALLINT"), f"BETWEEN {-(2**15)} AND {2**15 - 1}"),
-    "MEDIUMINT": f"BETWEEN {-(2**31)} AND {2**31 - 1}",
-    "FLOAT": "BETWEEN -3.4028234663852886e38 AND 3.4028234663852886e38",
-}
-"""Of such types the values that GDAL's have room for: of larger ones it makes others."""
 LEAST_LENGTH = 1_000_000
 """Of a limit, in bytes: SQL itself has to go through it."""
 SQLITE_STEPS = 1_000_000
@@ -201,39 +189,6 @@ def unreadable_geometries(path: Path, layer: str, nulls: int, check: Callable[[]
     except sqlite3.Error:
         return 0
     return 0
-
-
-def is_number(column: str, declared: str) -> str | None:
-    """SQL: whether a value is a number, as its column declares, or null; None for a column of others."""
-    kind = declared.partition("(")[0].upper()
-    if kind not in NUMBERS:
-        return None
-    test = f"typeof({quoted(column)}) IN ({NUMBERS[kind]})"
-    return test if kind not in RANGES else f"{test} AND ifnull({quoted(column)} {RANGES[kind]}, 1)"
-
-
-def looked_over(path: Path, layer: str, check: Callable[[], None]) -> tuple[int, dict[str, int]] | None:
-    """How many rows a table has, and how many values of its columns of numbers are none; None for no table.
-
-    GDAL makes 0 of a text among numbers, and ends without a word where the database is damaged. Raises
-    `PermanentTaskError` for that.
-    """
-    try:
-        with closing(opened(path)) as database:
-            database.set_progress_handler(check, SQLITE_STEPS)
-            if not database.execute(TABLE, [layer]).fetchone():
-                return None
-            columns = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
-            declared = {str(column[1]): is_number(str(column[1]), str(column[2])) for column in columns}
-            tests = {name: test for name, test in declared.items() if test is not None}
-            sums = [f"sum(NOT ({test}))" for test in tests.values()]
-            query = LOOKED_OVER.format(sums=", ".join(["count(*)", *sums]), table=quoted(layer))
-            rows, *found = database.execute(query).fetchone()
-    except sqlite3.OperationalError:
-        return None
-    except sqlite3.DatabaseError as error:
-        raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
-    return int(rows), {name: count for name, count in zip(tests, found, strict=True) if count}
 
 
 def rows_at_a_time(path: Path, check: Callable[[], None], small: Collection[str] = ()) -> int | None:

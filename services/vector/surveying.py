@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 from interfaces.layers import Chunk
 from interfaces.vectors import LoadOptions
 
-from . import dates, losses
+from . import losses, sqlite_values
 from .areas import Area
 from .chunking import BY_FID, Seen, joined_seen
 from .parts import DATABASES
-from .reading import Layer, stream
+from .reading import Layer, described, stream
 from .usual_tables import Range
 
 
@@ -25,8 +24,8 @@ class Survey:
     seen: Seen
     told: losses.Told | None
     """What the file says of a layer that was read as a whole."""
-    odd_dates: dict[str, int]
-    """By column how many dates are written otherwise."""
+    odd: dict[str, int]
+    """By column of a database how many values are not of its type."""
 
 
 def surveyed(
@@ -51,20 +50,21 @@ def surveyed(
 
     whole = options.where is None and area is None
     usual = layer.part.usual.get(layer.name)
-    ask = partial(losses.told, layer, check)
     if layer.part.driver not in DATABASES:
-        return Survey(look(), ask() if whole else None, {})
+        return Survey(look(), losses.told(layer, check) if whole else None, {})
     if usual is None:
         with ThreadPoolExecutor(2, "survey") as pool:
             # SQLite goes through the tables while GDAL reads them: neither waits for the other.
-            told = pool.submit(ask) if whole else None
-            odd_dates = pool.submit(dates.odd, layer.part.path, layer.name, names, check)
-            return Survey(look(), told.result() if told else None, odd_dates.result())
+            types = {n: kind for n, kind in sqlite_values.types_of(described(layer)).items() if n in names}
+            asked = pool.submit(sqlite_values.looked_over, layer.part.path, layer.name, types, check)
+            seen, looked = look(), asked.result()
+            return Survey(seen, losses.Told(looked.rows) if whole else None, looked.odd)
+    told = losses.Told(usual.rows) if whole else None
     if not whole or layer.part.driver not in BY_FID:
-        return Survey(look(), ask() if whole else None, {})
+        return Survey(look(), told, {})
     with ThreadPoolExecutor(len(usual.ranges), "survey") as pool:
         seen = joined_seen(list(pool.map(look, _chunks(usual.ranges))))
-    return Survey(seen, ask(), {})
+    return Survey(seen, told, {})
 
 
 def _chunks(ranges: Sequence[Range]) -> list[Chunk]:

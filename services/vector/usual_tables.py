@@ -1,18 +1,19 @@
-"""One quick look at a SQLite database's tables: of those that are as they declare, no more need be asked.
+"""One quick look at a GeoPackage's tables: of those that are as they declare, no more need be asked.
 
 What is asked of the others takes four times as long: each value's size (`sqlite_screening.rows_at_a_time`),
-which numbers are none (`losses.told`), and which dates are none (`dates.odd`).
+and which of their columns have no room for them (`sqlite_values.looked_over`).
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from .chunking import MOST_FEATURES, TOGETHER
 from .dates import TYPES
@@ -22,19 +23,35 @@ from .sqlite_screening import (
     SIZE,
     SQLITE_STEPS,
     TABLES,
-    is_number,
     layers_of,
     opened,
     quoted,
 )
+from .sqlite_values import FLOAT
 
 AT_ONCE = 2
 """Parts of a table that are looked at by threads of their own."""
 LARGEST = TOGETHER // MOST_FEATURES
 """Bytes of rows of which as many may be read together as of any."""
 NUMBER_BYTES = 8
-USUAL_DATE = "date({0}, '+0 days') IS {0} AND substr({0}, 1, 1) IS NOT '-'"
-"""Of years before 0, `date` has a sign."""
+WHOLE = "{{0}} BETWEEN {least} AND {most} AND typeof({{0}}) <> 'real'"
+NUMBERS = {
+    "BOOLEAN": WHOLE.format(least=0, most=1),
+    **dict.fromkeys(("TINYINT", "SMALLINT"), WHOLE.format(least=-(2**15), most=2**15 - 1)),
+    "MEDIUMINT": WHOLE.format(least=-(2**31), most=2**31 - 1),
+    **dict.fromkeys(("INT", "INTEGER"), "{0} < '' AND typeof({0}) <> 'real'"),
+    "FLOAT": f"{{0}} BETWEEN -{FLOAT} AND {FLOAT}",
+    **dict.fromkeys(("DOUBLE", "REAL"), "{0} < ''"),
+}
+"""By type (OGC 12-128r19, table 1), SQL: a value is one of those, or null. To SQLite any number is less than
+any text, which is less than any bytes; and this is what it finds out soonest."""
+OTHERS = re.compile(
+    r"|(TEXT|BLOB)\b.*|GEOMETRY|GEOMCOLLECTION|GEOMETRYCOLLECTION|(MULTI)?(POINT|LINESTRING|POLYGON|CURVE|SURFACE)"
+    r"|COMPOUNDCURVE|CIRCULARSTRING|CURVEPOLYGON|POLYHEDRALSURFACE|TIN|TRIANGLE"
+)
+"""Types of which any value is one."""
+USUAL_DATE = "date({0}, '+0 days') IS {0} AND ({0} > '/')"
+"""Of years before 0, `date` has a sign, which is less than a slash, as figures are not."""
 USUAL_TIME = """
 {0} IS NULL OR (date({0}, '+0 days') IS substr({0}, 1, 10) AND length(CAST({0} AS BLOB)) <= {1})
 """
@@ -62,7 +79,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Usual:
-    """A table whose numbers and dates are numbers and dates."""
+    """A table whose values are all of their columns' types."""
 
     ranges: Sequence[Range]
     """All of it, in parts of much the same size, where its keys lie close together."""
@@ -109,11 +126,15 @@ def _look_at(database: sqlite3.Connection, path: Path, table: str, check: Callab
     first, last = database.execute(ENDS.format(**names)).fetchone()
     if first is None or first > last:
         return None
-    count = database.execute(COUNT.format(**names)).fetchone()[0]
-    query = LOOK.format(**names, **_tests([one for one in columns if one[1] != keys[0]]))
+    tests = _tests([one for one in columns if one[1] != keys[0]])
+    if tests is None:
+        return None
+    query, count_query = LOOK.format(**names, **tests), COUNT.format(**names)
     parts = list(_parts(first, last))
     with ThreadPoolExecutor(AT_ONCE, "look") as pool:
-        answers = list(pool.map(partial(_asked, path, query, check), parts))
+        asked = [pool.submit(_asked, path, query, check, part) for part in parts]
+        [count] = _asked(path, count_query, check)
+        answers = [one.result() for one in asked]
     # Where keys do not rise, as in a damaged table, whoever asks for a range of them does not get all rows.
     if sum(rows for rows, _, _ in answers) != count or any(unusual for _, _, unusual in answers):
         return None
@@ -127,33 +148,32 @@ def _parts(first: int, last: int) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + step - 1, last)
 
 
-def _asked(
-    path: Path, query: str, check: Callable[[], None], part: tuple[int, int]
-) -> tuple[int, float, float]:
+def _asked(path: Path, query: str, check: Callable[[], None], part: Sequence[int] = ()) -> Sequence[Any]:
     with closing(opened(path)) as database:
         # What it raises ends the query, and whoever goes on asks again.
         database.set_progress_handler(check, SQLITE_STEPS)
         # A text is in memory as a whole, for its length or for what day it is; of larger ones others tell.
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max(MAX_FEATURE_BYTES, LEAST_LENGTH))
-        answer: tuple[int, float, float] = database.execute(query, part).fetchone()
+        answer: Sequence[Any] = database.execute(query, part).fetchone()
         return answer
 
 
-def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str]:
-    """SQL: the bytes of a usual row, and whether one is."""
+def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str] | None:
+    """SQL: the bytes of a usual row, and whether one is; None where a type is not known."""
     sizes, usual = [], []
     known = 0
     for _, name, declared, *_ in columns:
         column, kind = quoted(name), str(declared).upper()
-        test = is_number(str(name), kind)
-        if test is not None:
+        if kind in NUMBERS:
             known += NUMBER_BYTES
-            usual.append(test)
+            usual.append(NUMBERS[kind].format(column))
         elif kind in TYPES:
             known += DATE_BYTES
             usual.append((USUAL_DATE if kind == "DATE" else USUAL_TIME).format(column, DATE_BYTES))
-        else:
+        elif OTHERS.fullmatch(kind):
             sizes.append(SIZE.format(column))
+        else:
+            return None
     return {
         "size": " + ".join([*sizes, str(known)]),
         "largest": str(LARGEST),

@@ -209,7 +209,7 @@ class ValidateVector:
             options,
             batch=found.batch_features,
             area=area,
-            odd_dates=found.odd_dates,
+            odd_values=found.odd_values,
             zoned=found.zoned,
         )
         with reading as features:

@@ -79,7 +79,7 @@ def written(path: Path, **options: Any) -> Written:
         asked,
         batch=found.batch_features,
         as_text=frozenset(asked.column_types),
-        odd_dates=found.odd_dates,
+        odd_values=found.odd_values,
         zoned=found.zoned,
     )
     with reading as features:

@@ -63,7 +63,7 @@ def test_what_is_no_date_in_a_column_of_dates_is_rejected_with_what_it_is(
     assert list(reasons) == [str(number) for number in range(len(DATES) + 1, len(DATES) + len(NO_DATES) + 1)]
     assert reasons[str(len(DATES) + 1)] == "column 'day': 'foo' is no date"
     [note] = found_in(path).notes
-    assert note.startswith("column 'day' is of dates, and 10 values are written otherwise")
+    assert note.startswith("column 'day' has 10 values that are not written as those of its type")
 
 
 def test_a_number_with_a_fraction_is_a_day_to_sqlite_and_none_to_a_geopackage(tmp_path: Path) -> None:

@@ -10,10 +10,14 @@ import pytest
 import shapely
 
 from interfaces.errors import PermanentTaskError
+from services.vector import sqlite_values
 from services.vector.files import DRIVERS
 from services.vector.losses import refuse_incomplete, told
 from services.vector.parts import Part
 from services.vector.reading import layers
+from services.vector.sqlite_values import Looked
+
+from .loads import found_in
 
 
 def nothing() -> None: ...
@@ -34,7 +38,20 @@ def look(path: Path, features: int) -> None:
     refuse_incomplete(layer, features, told(layer, nothing), nothing)
 
 
-@pytest.mark.parametrize("extension", ["fgb", "shp", "gpkg", "mif"])
+@pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
+def test_a_database_that_has_more_rows_than_can_be_read_is_refused(
+    tmp_path: Path, extension: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(tmp_path, extension)
+    assert found_in(path).features == 10
+    monkeypatch.setattr(sqlite_values, "looked_over", lambda *_: Looked(11, {}))
+    with pytest.raises(PermanentTaskError, match="it tells of 11 features, and 10 can be read"):
+        found_in(path)
+    # Of some of it, that is not known.
+    assert found_in(path, where="name <> 'y'").features == 10
+
+
+@pytest.mark.parametrize("extension", ["fgb", "shp", "mif"])
 def test_a_file_that_tells_of_more_than_can_be_read_is_refused(tmp_path: Path, extension: str) -> None:
     path = made(tmp_path, extension)
     look(path, 10)
@@ -56,7 +73,7 @@ def test_a_geopackage_with_a_damaged_page_is_refused_though_gdal_reads_what_come
     path.write_bytes(content)
     assert pyogrio.read_info(path)["features"] == 2000
     with pytest.raises(PermanentTaskError, match=r"the SQLite database cannot be read: .*malformed"):
-        look(path, 1000)
+        found_in(path)
 
 
 def test_records_that_are_marked_as_deleted_are_not_missing(tmp_path: Path) -> None:

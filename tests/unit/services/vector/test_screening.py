@@ -258,19 +258,6 @@ def test_geometries_of_a_geopackage_that_are_none_are_not_null(tmp_path: Path) -
     assert sqlite_screening.unreadable_geometries(path, "other", 4, nothing) == 0
 
 
-def test_values_of_a_geopackage_that_are_not_of_their_columns_types_are_counted(tmp_path: Path) -> None:
-    path = tmp_path / "a.gpkg"
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(
-            """
-            CREATE TABLE t (fid INTEGER PRIMARY KEY, "a ""x" MEDIUMINT, b REAL, c TEXT(10), e BOOLEAN);
-            INSERT INTO t VALUES (1, 'x', 1, 1, 1), (2, 1.5, 'y', 'z', 0), (3, 2, 2.5, x'00', NULL);
-            """
-        )
-    assert sqlite_screening.looked_over(path, "t", nothing) == (3, {'a "x': 2, "b": 1})
-    assert sqlite_screening.looked_over(path, "none", nothing) is None
-
-
 @pytest.mark.parametrize(
     ("made", "reason"),
     [

@@ -1,0 +1,186 @@
+"""Values of a SQLite database, GeoPackages among them, that their columns have no room for.
+
+SQLite takes any value into any column, and GDAL makes of each what it takes the column for, without a word:
+of a text 0 or 1970-01-01, of 3.5 among whole numbers 3, of 5,000,000,000 among those of 32 bits 705,032,704.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interfaces.errors import PermanentTaskError
+
+from .dates import is_date
+from .sqlite_screening import SQLITE_STEPS, TABLE, opened, quoted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WHOLE = "{{0}} <> CAST({{0}} AS INTEGER) OR {{0}} NOT BETWEEN {least} AND {most}"
+DATE = """typeof({0}) <> 'text' OR {0} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+OR date(substr({0}, 1, 10), '+0 days') IS NOT substr({0}, 1, 10)
+OR (length({0}) > 10 AND datetime({0}) IS NULL)"""
+"""Not written as the standard wants it (OGC 12-128r19, table 1), and worth a look."""
+FLOAT = "3.4028234663852886e38"
+DOUBLE = "1.7976931348623157e308"
+"""The largest numbers of 32 and of 64 bits, beside infinity."""
+
+
+def _whole(bits: int) -> str:
+    return WHOLE.format(least=-(2 ** (bits - 1)), most=2 ** (bits - 1) - 1)
+
+
+ODD = {
+    ("OFTInteger", "OFSTBoolean"): "{0} NOT IN (0, 1)",
+    ("OFTInteger", "OFSTInt16"): _whole(16),
+    ("OFTInteger", "OFSTNone"): _whole(32),
+    ("OFTInteger64", "OFSTNone"): _whole(64),
+    ("OFTReal", "OFSTNone"): "{0} <> CAST({0} AS REAL)",
+    ("OFTReal", "OFSTFloat32"): (
+        f"{{0}} <> CAST({{0}} AS REAL) OR ({{0}} > {FLOAT} AND {{0}} <= {DOUBLE}) "
+        f"OR ({{0}} < -{FLOAT} AND {{0}} >= -{DOUBLE})"
+    ),
+    ("OFTDate", "OFSTNone"): DATE,
+    ("OFTDateTime", "OFSTNone"): DATE,
+}
+"""By GDAL's type of a column, SQL: a value, which is not null, is another one to GDAL, or may be."""
+WORDS = frozenset({"true", "false", "yes", "no", "on", "off"})
+"""That GDAL knows in a column of booleans, of databases that are no GeoPackages."""
+EXPECTED = {
+    ("OFTInteger", "OFSTBoolean"): "is neither true nor false",
+    ("OFTInteger", "OFSTInt16"): "is no whole number of 16 bits, as the column has them",
+    ("OFTInteger", "OFSTNone"): "is no whole number of 32 bits, as the column has them",
+    ("OFTInteger64", "OFSTNone"): "is no whole number of 64 bits, as the column has them",
+    ("OFTReal", "OFSTNone"): "is no number of double precision, as the column has them",
+    ("OFTReal", "OFSTFloat32"): "is no number of single precision, as the column has them",
+    ("OFTDate", "OFSTNone"): "is no date",
+    ("OFTDateTime", "OFSTNone"): "is no date",
+}
+GEOPACKAGE = "SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'"
+COUNTED = "SELECT {sums} FROM {table}"
+SHOWN = 100
+SHORT = f"CASE WHEN typeof({{0}}) IN ('text', 'blob') THEN substr({{0}}, 1, {SHOWN + 1}) ELSE {{0}} END"
+"""However large one is. What is longer is no date."""
+MISREAD = "SELECT {key}, {values}, {tests} FROM {table} WHERE {key} BETWEEN ? AND ? AND ({any})"
+
+Types = Mapping[str, tuple[str, str]]
+"""By column GDAL's type and subtype."""
+
+
+def types_of(about: Mapping[str, Any]) -> Types:
+    """Of what `reading.described` answers, those columns that may have values that are read as others."""
+    found = zip(about["fields"], zip(about["ogr_types"], about["ogr_subtypes"], strict=True), strict=True)
+    return {str(name): kind for name, kind in found if kind in ODD}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look over all of a table found."""
+
+    rows: int | None
+    """None for what is no table."""
+    odd: dict[str, int]
+    """How many values are odd, by column that has some."""
+
+
+def looked_over(path: Path, layer: str, types: Types, check: Callable[[], None]) -> Looked:
+    """Ask SQLite, since GDAL ends without a word where a database is damaged.
+
+    Raises `PermanentTaskError` for that.
+    """
+    sums = [f"sum({_odd(name, kind)})" for name, kind in types.items()]
+    try:
+        with closing(opened(path)) as database:
+            database.set_progress_handler(check, SQLITE_STEPS)
+            is_table = database.execute(TABLE, [layer]).fetchone() is not None
+            if not is_table and not sums:
+                return Looked(None, {})
+            table = quoted(layer) + (" NOT INDEXED" if is_table else "")
+            query = COUNTED.format(sums=", ".join(["count(*)", *sums]), table=table)
+            rows, *counts = database.execute(query).fetchone()
+    except sqlite3.OperationalError:
+        # GDAL says what is wrong with it.
+        return Looked(None, {})
+    except sqlite3.DatabaseError as error:
+        raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
+    odd = {name: int(count) for name, count in zip(types, counts, strict=True) if count}
+    return Looked(int(rows) if is_table else None, odd)
+
+
+@dataclass(frozen=True)
+class Misread:
+    """Finds the features of a layer of which GDAL reads a value as another one."""
+
+    database: sqlite3.Connection
+    layer: str
+    key: str
+    """The column of feature ids."""
+    types: Types
+    """Of the columns that have odd values."""
+    is_geopackage: bool
+
+    def rows(self, ids: NDArray[Any]) -> dict[int, str]:
+        """By place among the feature ids the reason, of features with such a value."""
+        if not len(ids):
+            return {}
+        tests = [_odd(name, kind) for name, kind in self.types.items()]
+        query = MISREAD.format(
+            key=quoted(self.key),
+            values=", ".join(SHORT.format(quoted(name)) for name in self.types),
+            tests=", ".join(tests),
+            table=quoted(self.layer),
+            any=" OR ".join(tests),
+        )
+        places = {number: place for place, number in enumerate(ids.tolist())}
+        found: dict[int, str] = {}
+        for number, *values in self.database.execute(query, [int(ids.min()), int(ids.max())]):
+            place = places.get(number)
+            several = zip(self.types.items(), values, values[len(self.types) :], strict=False)
+            for (name, kind), value, odd in several:
+                if place is not None and odd and not self._is_read_rightly(kind, value):
+                    shown = value.hex() if isinstance(value, bytes) else str(value)
+                    found[place] = f"column {name!r}: {shown[:SHOWN]!r} {EXPECTED[kind]}"
+        return found
+
+    def _is_read_rightly(self, kind: tuple[str, str], value: object) -> bool:
+        if ODD[kind] == DATE:
+            if isinstance(value, float):
+                # A day, as SQLite counts them.
+                return not self.is_geopackage
+            return isinstance(value, str) and is_date(value)
+        is_boolean = kind == ("OFTInteger", "OFSTBoolean")
+        return is_boolean and not self.is_geopackage and str(value).lower() in WORDS
+
+
+@contextmanager
+def misread(
+    path: Path, layer: str, key: str, types: Types, check: Callable[[], None] | None = None
+) -> Iterator[Misread]:
+    """What finds such values, while the block runs. `check` is called in between, and ends it by raising."""
+    with closing(opened(path)) as database:
+        database.set_progress_handler(check, SQLITE_STEPS)
+        is_geopackage = database.execute(GEOPACKAGE).fetchone() is not None
+        yield Misread(database, layer, key, types, is_geopackage)
+
+
+def left_out(path: Path, layer: str, known: Sequence[str]) -> dict[str, str]:
+    """Columns of a GeoPackage's table that GDAL leaves out, and their types, which it does not know.
+
+    `known` are all others, with those of the key and of the geometry.
+    """
+    try:
+        with closing(opened(path)) as database:
+            every = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
+    except sqlite3.Error:
+        return {}
+    return {str(name): str(kind) for _, name, kind, *_ in every if name not in known}
+
+
+def _odd(name: str, kind: tuple[str, str]) -> str:
+    column = quoted(name)
+    return f"({column} IS NOT NULL AND ({ODD[kind].format(column)}))"

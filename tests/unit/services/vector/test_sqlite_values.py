@@ -1,0 +1,150 @@
+"""Values that a database's column has no room for: features with such as GDAL misreads are rejected."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyogrio
+import pytest
+import shapely
+
+from interfaces.errors import PermanentTaskError
+from interfaces.layers import LayerFound
+from services.vector import sqlite_values
+from services.vector.files import DRIVERS
+from services.vector.loading import LayerToLoad
+
+from .loads import found_in, written
+
+VALUES: list[Any] = [
+    *(0, 1, 2, -1, 127, 128, -129, 255, 256, 2**15 - 1, 2**15, -(2**15) - 1, 2**31 - 1, 2**31, -(2**31) - 1),
+    *(5 * 10**9, 2**53, 2**53 + 1, 2**62, 3.5, -0.5, 1e39, -1e39, 1e19, math.inf, -math.inf),
+    *("abc", "", "5 x", "5", "true", "False", "maybe", b"5", b"", None),
+]
+BITS = {"BOOLEAN": 2, "TINYINT": 32, "SMALLINT": 16, "MEDIUMINT": 32, "INT": 64, "INTEGER": 64}
+
+
+def nothing() -> None: ...
+
+
+def database(path: Path, declared: str, values: Sequence[Any]) -> Path:
+    """A layer with a column `v` of a type, which has these values."""
+    points = shapely.to_wkb(shapely.points([[n, n] for n in range(len(values))])).tolist()
+    table = pyarrow.table({"geom": pyarrow.array(points, pyarrow.binary())})
+    pyogrio.write_arrow(
+        table,
+        path,
+        driver=DRIVERS[path.suffix[1:]],
+        geometry_name="geom",
+        geometry_type="Point",
+        crs="EPSG:4326",
+    )
+    with closing(sqlite3.connect(path)) as made:
+        for (trigger,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            made.execute(f'DROP TRIGGER "{trigger}"')
+        made.execute(f"ALTER TABLE a ADD COLUMN v {declared}")
+        made.executemany("UPDATE a SET v = ? WHERE rowid = ?", [(v, n) for n, v in enumerate(values, 1)])
+        made.commit()
+    return path
+
+
+def stored(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(path)) as made:
+        return [value for (value,) in made.execute("SELECT v FROM a ORDER BY rowid")]
+
+
+@pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
+@pytest.mark.parametrize("declared", [*BITS, "BIGINT", "INT8", "FLOAT", "DOUBLE", "REAL", "NUMERIC"])
+def test_a_number_is_loaded_as_it_is_or_rejected(tmp_path: Path, extension: str, declared: str) -> None:
+    path = database(tmp_path / f"a.{extension}", declared, VALUES)
+    made = written(path)
+    assert (made.counts.read, made.counts.rejected) == (len(VALUES), len(made.reasons()))
+    kept = [value for number, value in enumerate(stored(path), 1) if str(number) not in made.reasons()]
+    if (extension, declared) == ("gpkg", "BIGINT"):
+        # GDAL leaves it out; that is told.
+        assert found_in(path).notes == ["column 'v' is left out: GeoPackages have no type 'BIGINT'"]
+        return
+    words = {"true": True, "False": False}
+    single = declared == "FLOAT" and extension == "gpkg"
+    for value, read in zip(kept, made.column("v"), strict=True):
+        if single and isinstance(value, float) and math.isfinite(value):
+            assert read == pytest.approx(value, rel=2**-24)
+        else:
+            assert read == words.get(value, value), (declared, value, read)
+    assert any(value is None for value in kept)
+    assert len(kept) >= 3
+    assert all(reason.startswith("column 'v': ") for reason in made.reasons().values())
+    if extension == "gpkg" and declared in BITS:
+        fit = [v for v in stored(path) if isinstance(v, int) and _fits(v, declared)]
+        assert [value for value in kept if value is not None] == fit
+
+
+def _fits(value: int, declared: str) -> bool:
+    bits = BITS[declared]
+    return value in (0, 1) if declared == "BOOLEAN" else -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
+
+
+def test_the_reason_says_what_it_is_and_what_the_column_has(tmp_path: Path) -> None:
+    made = written(
+        database(tmp_path / "a.gpkg", "MEDIUMINT", [1, "x" * 300, 5_000_000_000, b"\x00\xff", 2.5])
+    )
+    bits = "is no whole number of 32 bits, as the column has them"
+    assert made.reasons() == {
+        "2": f"column 'v': '{'x' * 100}' {bits}",
+        "3": f"column 'v': '5000000000' {bits}",
+        "4": f"column 'v': '00ff' {bits}",
+        "5": f"column 'v': '2.5' {bits}",
+    }
+    assert made.column("v") == [1]
+
+
+def test_what_is_neither_true_nor_false_is_said_to_be(tmp_path: Path) -> None:
+    made = written(database(tmp_path / "a.gpkg", "BOOLEAN", [1, 5]))
+    assert made.reasons() == {"2": "column 'v': '5' is neither true nor false"}
+
+
+def test_of_a_filtered_layer_too(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.gpkg", "SMALLINT", [1, "x", 70_000, 3])
+    made = written(path, where="fid > 2")
+    assert (list(made.reasons()), made.column("v")) == (["3"], [3])
+    assert found_in(path, columns=[]).notes == []
+
+
+def test_a_table_is_gone_over_once_for_its_rows_and_its_odd_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript(
+            """
+            CREATE TABLE t (fid INTEGER PRIMARY KEY, "a ""x" MEDIUMINT, b REAL, c TEXT(10), e BOOLEAN);
+            INSERT INTO t VALUES (1, 'x', 1, 1, 1), (2, 1.5, 'y', 'z', 0), (3, 2, 2.5, x'00', NULL);
+            CREATE VIEW v AS SELECT * FROM t;
+            """
+        )
+    types = {
+        'a "x': ("OFTInteger", "OFSTNone"),
+        "b": ("OFTReal", "OFSTNone"),
+        "e": ("OFTInteger", "OFSTBoolean"),
+    }
+    odd = {'a "x': 2, "b": 1}
+    assert sqlite_values.looked_over(path, "t", types, nothing) == sqlite_values.Looked(3, odd)
+    assert sqlite_values.looked_over(path, "v", types, nothing) == sqlite_values.Looked(None, odd)
+    for name in ("v", "none"):
+        assert sqlite_values.looked_over(path, name, {}, nothing) == sqlite_values.Looked(None, {})
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 8192)
+    with pytest.raises(PermanentTaskError, match="cannot be read"):
+        sqlite_values.looked_over(path, "t", types, nothing)
+
+
+def test_tasks_that_were_made_before_numbers_were_looked_at_say_it_by_another_name(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.gpkg", "DATE", ["2024-02-30"])
+    found = found_in(path).model_dump(mode="json")
+    found["odd_dates"] = found.pop("odd_values")
+    assert LayerFound.model_validate(found).odd_values == ["v"]
+    needed = {name: found[name] for name in [*LayerToLoad.model_fields, "odd_dates"] if name in found}
+    assert LayerToLoad.model_validate(needed).odd_values == ["v"]
