@@ -148,6 +148,8 @@ class TablePlan(Contract):
     """Names of the columns whose types were asked for: what does not fit is not loaded."""
     subdivide: int | None = None
     """Vertices that a piece has at most, in the view beside the table; None for no view."""
+    numbered: bool = False
+    """Rows come with their generated key, which is their place among all features, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,7 @@ class ChunkWriter(Protocol):
         ...
 
     def write(self, rows: pa.RecordBatch) -> None:
-        """COPY rows: the geometry as EWKB, then the plan's columns.
+        """COPY rows: the geometry as EWKB, their key where the plan says so, then the plan's columns.
 
         Those are of Arrow's own types; `numeric` and `jsonb`, which it has not, come as text, and `uuid` as
         16 bytes.

@@ -190,7 +190,11 @@ class PostgresChunkWriter(ChunkWriter):
         self._loaded = 0
         self._rejected = 0
         self._held: list[Rejected] = []
-        names = [CHUNK, plan.geometry_column, *(column.name for column in plan.columns)]
+        key = [plan.generated_key] if plan.numbered else []
+        self._types: list[ColumnType] = [column.type for column in plan.columns]
+        if plan.numbered:
+            self._types.insert(0, "bigint")
+        names = [CHUNK, plan.geometry_column, *key, *(column.name for column in plan.columns)]
         self._copy_rows = sql.SQL(self._sql["copy_rows"]).format(
             staging=sql.Identifier(STAGING, staging), columns=sql.SQL(", ").join(map(sql.Identifier, names))
         )
@@ -228,9 +232,9 @@ class PostgresChunkWriter(ChunkWriter):
         return linearised(self._connection, geometries, step_degrees)
 
     def write(self, rows: pa.RecordBatch) -> None:
-        """COPY rows: geometry as EWKB, then the plan's columns."""
+        """COPY rows: geometry as EWKB, the key where they are numbered, then the plan's columns."""
         if self._copy is None:
-            self._binary = BinaryRows([column.type for column in self._plan.columns])
+            self._binary = BinaryRows(self._types)
             cursor = self._open.enter_context(self._connection.cursor())
             self._copy = self._open.enter_context(cursor.copy(self._copy_rows))
         for part in self._binary.more(rows, self._chunk):

@@ -173,7 +173,8 @@ class Publication:
             part=part, geometry=geometry, type=geometry_column(plan)
         )
         self._connection.execute(retype)
-        names = [CHUNK, plan.geometry_column, *(column.name for column in plan.columns)]
+        key = [plan.generated_key] if plan.numbered else []
+        names = [CHUNK, plan.geometry_column, *key, *(column.name for column in plan.columns)]
         query = "fill_part" if kind.kind in KINDS else "fill_part_without"
         fill = sql.SQL(self._sql[query]).format(
             part=part,

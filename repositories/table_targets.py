@@ -195,6 +195,13 @@ class Target:
         # What locks the table comes last: while it is looked at by another session, it must not be locked.
         constraint = sql.Identifier(fitting(self._staging, KEY_END))
         self._execute_with("add_primary_key", staging=self._table, constraint=constraint)
+        if self._plan.numbered:
+            self._execute(
+                "number_on",
+                staging=self._table.as_string(),
+                key=self._plan.generated_key,
+                next=self._plan.features + 1,
+            )
         self._execute_with("drop_chunk_column", staging=self._table, chunk_column=sql.Identifier(CHUNK))
         self._execute_with("vacuum_again", staging=self._table)
         self._comment(self._plan)

@@ -65,6 +65,8 @@ class LoadChunkParameters(TaskParameters):
 
     staging: str
     chunk: int
+    first: int = 0
+    """Features of the table in the chunks before it."""
     part: Chunk
     layer: LayerToLoad
     options: LoadOptions
@@ -154,7 +156,12 @@ class ChunkLoad:
         self._fails = parameters.options.column_type_errors == "fail"
         self._cast = [column.name in plan.cast for column in plan.columns]
         self._originals = [column.original for column in plan.columns]
-        self._names = [plan.geometry_column, *(column.name for column in plan.columns)]
+        self._before = parameters.first if plan.numbered else None
+        self._names = [
+            plan.geometry_column,
+            *([plan.generated_key] if plan.numbered else []),
+            *(column.name for column in plan.columns),
+        ]
 
     def all_batches(self, context: TaskContext) -> ChunkCounts:
         """Load until the chunk's end."""
@@ -184,6 +191,9 @@ class ChunkLoad:
         columns = [self._values(batch, number, reasons) for number in range(len(self._columns))]
         self._find_lost(batch, geometry, reasons)
         self._find_misread(batch, reasons)
+        if self._before is not None:
+            first = self._before + before + 1
+            columns.insert(0, pa.array(range(first, first + batch.num_rows), pa.int64()))
         rows = pa.RecordBatch.from_arrays([shaped.ewkb, *columns], names=self._names)
         rejected: list[Rejected] = []
         # All of them are looked at in no time: most often there is none.

@@ -83,14 +83,17 @@ class PrepareTable:
         for table in tables:
             self._tables.check_target(plan.target_schema, table, plan.if_exists, plan.srid)
         staging = self._tables.stage(plan, owner_of(context))
-        number = 0
+        number = first = 0
         items: list[dict[str, Any]] = []
         for layer in found:
             about = layer.model_dump(mode="json", exclude={"chunks", "geometry_types", "notes"})
             for chunk in layer.chunks:
-                place = {"staging": staging, "chunk": number, "part": chunk.model_dump(mode="json")}
-                items.append({**place, "layer": about})
+                part = chunk.model_dump(mode="json")
+                items.append(
+                    {"staging": staging, "chunk": number, "first": first, "part": part, "layer": about}
+                )
                 number += 1
+                first += chunk.features
         context.discover(items)
         return PrepareTableResult(
             tables=[f"{plan.target_schema}.{table}" for table in tables],
@@ -157,6 +160,7 @@ def planned(target: str, found: Sequence[LayerFound], options: LoadOptions) -> T
         kinds=kind_tables(target, counted(found), kind, options),
         cast=cast,
         subdivide=None if _of_points(kind) else options.subdivide,
+        numbered=not key,
     )
 
 

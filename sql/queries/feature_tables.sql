@@ -89,7 +89,7 @@ LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE
 SELECT result FROM geo.layer_loads WHERE staging = %(name)s ORDER BY target_table
 
 -- name: create_part
--- Columns and, where there is one, the generated number, which begins again.
+-- Columns and, where there is one, the generated number.
 CREATE TABLE {part} (LIKE {staging} INCLUDING IDENTITY)
 
 -- name: type_part
@@ -120,6 +120,10 @@ CREATE SCHEMA IF NOT EXISTS {schema}
 
 -- name: schema_exists
 SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL AS there
+
+-- name: number_on
+-- What is added later has numbers after those of all features of the load.
+SELECT setval(pg_get_serial_sequence(%(staging)s, %(key)s), %(next)s, false)
 
 -- name: drop_chunk_column
 ALTER TABLE {staging} DROP COLUMN {chunk_column}

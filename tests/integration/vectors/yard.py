@@ -56,6 +56,7 @@ class Yard:
         features: int = 2,
         kinds: Sequence[KindTable] = (),
         subdivide: int | None = None,
+        numbered: bool = False,
     ) -> str:
         """An empty staging table."""
         plan = TablePlan(
@@ -77,6 +78,7 @@ class Yard:
             notes=[],
             kinds=list(kinds),
             subdivide=subdivide,
+            numbered=numbered,
         )
         self._fence += 1
         return self.tables.stage(plan, self.attempt(self._fence, stage=3))
