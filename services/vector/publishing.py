@@ -17,10 +17,10 @@ what a crash leaves is what was committed before. In order:
    a. the staging table's row is locked: a second publisher waits, and then finds it gone;
    b. counts are compared: those of tasks, of chunks' rows and of the inspection; and with d. of the table;
    c. a layer that is split by kind of geometry becomes one staging table for each kind;
-   d. keys are checked; where the target is new or replaced, primary key, GiST index, comments, ANALYZE and
-      the view of pieces are made on the staging tables, which nobody else reads: no reader and no other
-      load waits for them. The index of the key of a large table is made at the same time as its GiST index,
-      by a session of its own, and committed: a later attempt takes it as it is;
+   d. keys are checked; where the target is new or replaced, primary key, the number after the last feature's,
+      GiST index, comments, ANALYZE and the view of pieces are made on the staging tables, which nobody else
+      reads: no reader and no other load waits for them. The index of the key of a large table is made at the
+      same time as its GiST index, by a session of its own, and committed: a later attempt takes it as it is;
    e. one publisher of a target at a time (advisory locks of the transaction, in the order of the tables'
       names); of a split layer, empty tables for the other kinds that a load which replaces it finds are
       made like the rest, and by an upsert features leave the tables of kinds they were of;
