@@ -8,6 +8,7 @@ TABLES = "repositories.feature_tables:PostgresFeatureTables"
 WRITER = "repositories.feature_tables:PostgresChunkWriter"
 PUBLICATION = "repositories.table_publishing:Publication"
 TARGET = "repositories.table_targets:Target"
+HANDS = "repositories.beside:Hands"
 PARTS = "repositories.table_parts:TableParts"
 INSPECTED = "another attempt inspects it; what this one discovered does not count"
 STAGED = "another attempt makes a staging table of its own; this one is dropped once the run has ended"
@@ -59,6 +60,14 @@ VECTOR_CRASH_POINTS = (
     CrashPoint("split: polygons cut into parts", "split layer", after(f"{PARTS}._make"), UNTOUCHED),
     CrashPoint("split: both published", "split layer", after(f"{PUBLICATION}.carry_out"), UNTOUCHED),
     CrashPoint("split: committed", "split layer", after(f"{TABLES}.publish"), PUBLISHED),
+    CrashPoint("large: key made, not committed", "large layer", after(f"{TARGET}._keyed"), UNTOUCHED),
+    CrashPoint(
+        "large: key committed by another session",
+        "large layer",
+        after(f"{HANDS}._elsewhere", moved=True),
+        "the target is as it was, and another attempt publishes with the key that it finds",
+    ),
+    CrashPoint("large: key and index made", "large layer", after(f"{HANDS}.both"), UNTOUCHED),
     CrashPoint("append: rows added", "appended layer", after(f"{TARGET}._add"), UNTOUCHED),
     CrashPoint("append: committed", "appended layer", after(f"{TABLES}.publish"), PUBLISHED),
     CrashPoint(

@@ -17,6 +17,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from psycopg import sql
 
+from repositories.table_publishing import MANY_FEATURES
 from tests.chaos.crash_harness import CrashHost
 from tests.chaos.crash_shape import Shape
 from tests.chaos.raster_shapes import cancel_after_the_death
@@ -24,6 +25,8 @@ from tests.chaos.raster_shapes import cancel_after_the_death
 SOURCES = "crash-vectors"
 COUNT = 2500
 """Features, of which a task loads a thousand."""
+LARGE = MANY_FEATURES
+"""So many that a second session helps to publish them."""
 POINTS, POLYGONS = "_point", "_polygon"
 READ = {"split layer": POLYGONS}
 """Of jobs that make several tables, the kind of the one that somebody reads meanwhile."""
@@ -33,15 +36,17 @@ NEW = list(range(COUNT))
 
 
 @cache
-def layer() -> bytes:
+def layer(count: int = COUNT) -> bytes:
     """A GeoPackage of numbered points."""
     return _written(
-        shapely.to_wkb(shapely.points(numpy.arange(COUNT) % 100, numpy.arange(COUNT) % 80)), "Point"
+        shapely.to_wkb(shapely.points(numpy.arange(count) % 100, numpy.arange(count) % 80)), "Point"
     )
 
 
 def _written(geometries: Any, kind: str) -> bytes:
-    table = pyarrow.table({"number": pyarrow.array(NEW), "geometry": pyarrow.array(list(geometries))})
+    table = pyarrow.table(
+        {"number": pyarrow.array(range(len(geometries))), "geometry": pyarrow.array(list(geometries))}
+    )
     with TemporaryDirectory() as folder:
         path = Path(folder) / "made.gpkg"
         options = {"driver": "GPKG", "geometry_name": "geometry", "geometry_type": kind}
@@ -65,6 +70,12 @@ def table_of(label: str, kind: str = "") -> str:
 def prepare(host: CrashHost, label: str) -> None:
     """Puts the source, and the table that is to be replaced or added to."""
     _put(host, label, layer())
+    _make(host, table_of(label), "MultiPoint")
+
+
+def prepare_large(host: CrashHost, label: str) -> None:
+    """As `prepare`, of many."""
+    _put(host, label, layer(LARGE))
     _make(host, table_of(label), "MultiPoint")
 
 
@@ -110,14 +121,14 @@ def staged(host: CrashHost) -> list[str]:
     return [row["tablename"] for row in rows]
 
 
-def verify(expected: list[int]) -> Any:
-    """All features are there, each once; the catalog says the same."""
+def verify(expected: list[int], count: int = COUNT) -> Any:
+    """All `count` features are there, each once, beside what was; the catalog says the same."""
 
     def verified(host: CrashHost, job_id: str) -> bool:
         label = label_of(host, job_id)
         assert numbers(host, label) == expected
         result = host.job(job_id)["result"]
-        assert (result["read"], result["loaded"], result["rejected"]) == (COUNT, COUNT, 0)
+        assert (result["read"], result["loaded"], result["rejected"]) == (count, count, 0)
         [row] = host.rows("SELECT * FROM geo.layers WHERE target_table = %s", table_of(label))
         assert row["row_count"] == len(expected)
         loads = host.rows("SELECT * FROM geo.layer_loads WHERE target_table = %s", table_of(label))
@@ -170,4 +181,11 @@ VECTOR_SHAPES = {
         loads("replace", NEW), status="cancelled", act=cancel_after_the_death, verify=verify_cancelled
     ),
     "split layer": splits(),
+    "large layer": Shape(
+        "vector_to_postgis",
+        {"container": SOURCES, "if_exists": "replace"},
+        label="prefix",
+        prepare=prepare_large,
+        verify=verify(list(range(LARGE)), LARGE),
+    ),
 }
