@@ -181,6 +181,7 @@ class ChunkLoad:
         return total
 
     def _batch(self, batch: pa.RecordBatch, before: int) -> ChunkCounts:
+        import numpy
         import pyarrow as pa
 
         place = self._features.geometry
@@ -193,7 +194,7 @@ class ChunkLoad:
         self._find_misread(batch, reasons)
         if self._before is not None:
             first = self._before + before + 1
-            columns.insert(0, pa.array(range(first, first + batch.num_rows), pa.int64()))
+            columns.insert(0, pa.array(numpy.arange(first, first + batch.num_rows, dtype=numpy.int64)))
         rows = pa.RecordBatch.from_arrays([shaped.ewkb, *columns], names=self._names)
         rejected: list[Rejected] = []
         # All of them are looked at in no time: most often there is none.
