@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -55,6 +55,7 @@ COUNTED = "SELECT count(*) FROM {table}"
 ROWS = "SELECT * FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
 TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'"
+GROUPED = 50
 LEAST_LENGTH = 1_000_000
 """Of a limit, in bytes: SQL itself has to go through it."""
 SQLITE_STEPS = 1_000_000
@@ -247,9 +248,15 @@ def _largest(database: sqlite3.Connection, layer: str) -> list[int]:
     columns = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
     # An id is nothing but a number, whatever there is in its place.
     counted = [str(name) for _, name, kind, *_, key in columns if not (key and kind.upper() == "INTEGER")]
-    sizes = " + ".join(map(SIZE.format, map(quoted, counted)))
+    sizes = chained(" + ", [SIZE.format(quoted(name)) for name in counted])
     query = LARGEST.format(sizes=sizes or 0, table=quoted(layer), rows=MOST_FEATURES)
     return [int(size) for (size,) in database.execute(query)]
+
+
+def chained(operator: str, terms: Sequence[str]) -> str:
+    """SQL: terms with an operator between them, in groups: SQLite takes no expression of 1,000 levels."""
+    groups = [operator.join(terms[first : first + GROUPED]) for first in range(0, len(terms), GROUPED)]
+    return operator.join(f"({group})" for group in groups)
 
 
 def quoted(name: object) -> str:

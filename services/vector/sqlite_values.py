@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from interfaces.errors import PermanentTaskError
 
 from .dates import is_date
-from .sqlite_screening import SQLITE_STEPS, TABLE, opened, quoted
+from .sqlite_screening import SQLITE_STEPS, TABLE, chained, opened, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,6 +64,8 @@ EXPECTED = {
 GEOPACKAGE = "SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'"
 COUNTED = "SELECT {sums} FROM {table}"
 SHOWN = 100
+COLUMNS_AT_ONCE = 500
+"""SQLite answers 2,000 at most, and of each column two are asked."""
 SHORT = f"CASE WHEN typeof({{0}}) IN ('text', 'blob') THEN substr({{0}}, 1, {SHOWN + 1}) ELSE {{0}} END"
 """However large one is. What is longer is no date."""
 MISREAD = "SELECT {key}, {values}, {tests} FROM {table} WHERE {key} BETWEEN ? AND ? AND ({any})"
@@ -128,19 +130,27 @@ class Misread:
         """By place among the feature ids the reason, of features with such a value."""
         if not len(ids):
             return {}
-        tests = [_odd(name, kind) for name, kind in self.types.items()]
+        found: dict[int, str] = {}
+        every = list(self.types.items())
+        for first in range(0, len(every), COLUMNS_AT_ONCE):
+            found |= self._rows(ids, every[first : first + COLUMNS_AT_ONCE])
+        return found
+
+    def _rows(self, ids: NDArray[Any], types: Sequence[tuple[str, tuple[str, str]]]) -> dict[int, str]:
+        """The same of some of the columns."""
+        tests = [_odd(name, kind) for name, kind in types]
         query = MISREAD.format(
             key=quoted(self.key),
-            values=", ".join(SHORT.format(quoted(name)) for name in self.types),
+            values=", ".join(SHORT.format(quoted(name)) for name, _ in types),
             tests=", ".join(tests),
             table=quoted(self.layer),
-            any=" OR ".join(tests),
+            any=chained(" OR ", tests),
         )
         places = {number: place for place, number in enumerate(ids.tolist())}
         found: dict[int, str] = {}
         for number, *values in self.database.execute(query, [int(ids.min()), int(ids.max())]):
             place = places.get(number)
-            several = zip(self.types.items(), values, values[len(self.types) :], strict=False)
+            several = zip(types, values, values[len(types) :], strict=False)
             for (name, kind), value, odd in several:
                 if place is not None and odd and not self._is_read_rightly(kind, value):
                     shown = value.hex() if isinstance(value, bytes) else str(value)
@@ -165,6 +175,8 @@ def misread(
     with closing(opened(path)) as database:
         database.set_progress_handler(check, SQLITE_STEPS)
         is_geopackage = database.execute(GEOPACKAGE).fetchone() is not None
+        # Of bytes that are no text, where there should be a number, as much as can be shown.
+        database.text_factory = lambda text: text.decode("utf-8", "replace")
         yield Misread(database, layer, key, types, is_geopackage)
 
 

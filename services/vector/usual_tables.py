@@ -23,6 +23,7 @@ from .sqlite_screening import (
     SIZE,
     SQLITE_STEPS,
     TABLES,
+    chained,
     layers_of,
     opened,
     quoted,
@@ -175,7 +176,7 @@ def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str] | None:
         else:
             return None
     return {
-        "size": " + ".join([*sizes, str(known)]),
+        "size": chained(" + ", [*sizes, str(known)]),
         "largest": str(LARGEST),
-        "usual": " AND ".join(f"({one})" for one in usual) or "1",
+        "usual": chained(" AND ", [f"({one})" for one in usual]) or "1",
     }

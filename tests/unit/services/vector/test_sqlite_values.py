@@ -29,6 +29,8 @@ VALUES: list[Any] = [
 ]
 BITS = {"BOOLEAN": 2, "TINYINT": 32, "SMALLINT": 16, "MEDIUMINT": 32, "INT": 64, "INTEGER": 64}
 
+WIDE = [f"c{number} SMALLINT" for number in range(1200)]
+
 
 def nothing() -> None: ...
 
@@ -114,6 +116,30 @@ def test_of_a_filtered_layer_too(tmp_path: Path) -> None:
     made = written(path, where="fid > 2")
     assert (list(made.reasons()), made.column("v")) == (["3"], [3])
     assert found_in(path, columns=[]).notes == []
+
+
+def test_bytes_that_are_no_text_are_no_number_either(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.gpkg", "SMALLINT", [1, 2])
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("UPDATE a SET v = CAST(x'ff41' AS TEXT) WHERE fid = 2")
+        made.commit()
+    assert list(written(path).reasons()) == ["2"]
+
+
+def test_of_as_many_columns_as_a_table_may_have(tmp_path: Path) -> None:
+    """SQLite takes no expression of 1,000 levels, and answers 2,000 columns."""
+    path = database(tmp_path / "a.gpkg", "SMALLINT", [1, 2])
+    with closing(sqlite3.connect(path)) as made:
+        made.execute(f"CREATE TABLE b (fid INTEGER PRIMARY KEY, geom POINT, {', '.join(WIDE)})")
+        made.execute("INSERT INTO b (fid, geom) SELECT fid, geom FROM a")
+        made.execute(f"UPDATE b SET {', '.join(f'{one.split()[0]} = 2.5' for one in WIDE)} WHERE fid = 2")
+        made.executescript("DROP TABLE rtree_a_geom; DROP TABLE a; ALTER TABLE b RENAME TO a;")
+        made.execute("DELETE FROM gpkg_extensions")
+        made.commit()
+    assert len(found_in(path).odd_values) == len(WIDE)
+    made_of = written(path)
+    assert list(made_of.reasons()) == ["2"]
+    assert made_of.column("c1199") == [None]
 
 
 def test_a_table_is_gone_over_once_for_its_rows_and_its_odd_values(tmp_path: Path) -> None:

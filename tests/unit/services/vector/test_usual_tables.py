@@ -66,6 +66,17 @@ def test_a_table_with_large_values_is_usual_and_not_small(tmp_path: Path, value:
     assert sqlite_screening._rows_of(sqlite3.connect(path), "a") > 1
 
 
+def test_a_table_of_very_many_columns_is_told_too(tmp_path: Path) -> None:
+    """SQLite takes no expression of 1,000 levels."""
+    columns = ", ".join(f"n{number} INTEGER, s{number} TEXT" for number in range(900))
+    path = made(tmp_path / "a.db", f"{KEYED}, {columns}", [])
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("INSERT INTO a (fid, s899) VALUES (1, ?)", ["x" * LARGEST])
+        database.commit()
+        assert looked_at(path) == Usual([Range(1, 1, 1)], small=False)
+        assert sqlite_screening._rows_of(database, "a") > 1
+
+
 @pytest.mark.parametrize(
     ("declared", "value"),
     [
