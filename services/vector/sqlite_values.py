@@ -15,17 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 
-from .dates import is_date
+from . import dates
 from .sqlite_screening import SQLITE_STEPS, TABLE, chained, opened, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WHOLE = "{{0}} <> CAST({{0}} AS INTEGER) OR {{0}} NOT BETWEEN {least} AND {most}"
-DATE = """typeof({0}) <> 'text' OR {0} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
-OR date(substr({0}, 1, 10), '+0 days') IS NOT substr({0}, 1, 10)
-OR (length({0}) > 10 AND datetime({0}) IS NULL)"""
+DAY = """typeof({0}) <> 'text' OR {0} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
+OR date(substr({0}, 1, 10), '+0 days') IS NOT substr({0}, 1, 10)"""
+DATE = f"{DAY} OR length({{0}}) > 10"
+TIMESTAMP = f"""{DAY} OR (length({{0}}) > 10
+AND (datetime({{0}}) IS NULL OR substr({{0}}, 12, 2) NOT BETWEEN '00' AND '23' OR {{0}} GLOB '*.999[4-9]*'
+OR ({{0}} GLOB '*[+-][0-9][0-9]:*' AND {{0}} NOT GLOB '*[+-]??:[03]0*'
+AND {{0}} NOT GLOB '*[+-]??:[14]5*')))"""
 """Not written as the standard wants it (OGC 12-128r19, table 1), and worth a look."""
+TIME = """typeof({0}) <> 'text' OR time({0}) IS NULL OR substr({0}, 1, 2) NOT BETWEEN '00' AND '23'
+OR length({0}) NOT IN (5, 8)"""
 FLOAT = "3.4028234663852886e38"
 DOUBLE = "1.7976931348623157e308"
 """The largest numbers of 32 and of 64 bits, beside infinity."""
@@ -46,7 +52,9 @@ ODD = {
         f"OR ({{0}} < -{FLOAT} AND {{0}} >= -{DOUBLE})"
     ),
     ("OFTDate", "OFSTNone"): DATE,
-    ("OFTDateTime", "OFSTNone"): DATE,
+    ("OFTDateTime", "OFSTNone"): TIMESTAMP,
+    ("OFTTime", "OFSTNone"): TIME,
+    ("OFTBinary", "OFSTNone"): "typeof({0}) IN ('integer', 'real')",
 }
 """By GDAL's type of a column, SQL: a value, which is not null, is another one to GDAL, or may be."""
 WORDS = frozenset({"true", "false", "yes", "no", "on", "off"})
@@ -60,9 +68,14 @@ EXPECTED = {
     ("OFTReal", "OFSTFloat32"): "is no number of single precision, as the column has them",
     ("OFTDate", "OFSTNone"): "is no date",
     ("OFTDateTime", "OFSTNone"): "is no date",
+    ("OFTTime", "OFSTNone"): "is no time of day",
+    ("OFTBinary", "OFSTNone"): "is a number, and the column has bytes",
 }
+HAS_TIME = "has a time of day, and the column has days"
+LOST = "is read without its fraction of a second, which is nearly one"
 GEOPACKAGE = "SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'"
 COUNTED = "SELECT {sums} FROM {table}"
+MIDNIGHT = 0.5
 SHOWN = 100
 COLUMNS_AT_ONCE = 500
 """SQLite answers 2,000 at most, and of each column two are asked."""
@@ -152,19 +165,29 @@ class Misread:
             place = places.get(number)
             several = zip(types, values, values[len(types) :], strict=False)
             for (name, kind), value, odd in several:
-                if place is not None and odd and not self._is_read_rightly(kind, value):
+                wrong = self._wrong(kind, value) if place is not None and odd else None
+                if place is not None and wrong is not None:
                     shown = value.hex() if isinstance(value, bytes) else str(value)
-                    found[place] = f"column {name!r}: {shown[:SHOWN]!r} {EXPECTED[kind]}"
+                    found[place] = f"column {name!r}: {shown[:SHOWN]!r} {wrong}"
         return found
 
-    def _is_read_rightly(self, kind: tuple[str, str], value: object) -> bool:
+    def _wrong(self, kind: tuple[str, str], value: object) -> str | None:
+        """Why an odd value is read as another one; None where it is not."""
+        wrong = EXPECTED[kind]
+        if kind == ("OFTInteger", "OFSTBoolean"):
+            return None if not self.is_geopackage and str(value).lower() in WORDS else wrong
+        if ODD[kind] == TIME:
+            return None if isinstance(value, str) and dates.CLOCK.fullmatch(value) else wrong
+        if ODD[kind] not in (DATE, TIMESTAMP):
+            return wrong
+        if isinstance(value, float) and not self.is_geopackage:
+            # A day, as SQLite counts them, from noon.
+            return HAS_TIME if ODD[kind] == DATE and value % 1 != MIDNIGHT else None
+        if not isinstance(value, str) or not dates.is_date(value):
+            return wrong
         if ODD[kind] == DATE:
-            if isinstance(value, float):
-                # A day, as SQLite counts them.
-                return not self.is_geopackage
-            return isinstance(value, str) and is_date(value)
-        is_boolean = kind == ("OFTInteger", "OFSTBoolean")
-        return is_boolean and not self.is_geopackage and str(value).lower() in WORDS
+            return HAS_TIME if dates.has_time(value) else None
+        return LOST if self.is_geopackage and dates.NEARLY_ONE.search(value) else None
 
 
 @contextmanager

@@ -54,9 +54,11 @@ OTHERS = re.compile(
 USUAL_DATE = "date({0}, '+0 days') IS {0} AND ({0} > '/')"
 """Of years before 0, `date` has a sign, which is less than a slash, as figures are not."""
 USUAL_TIME = """
-{0} IS NULL OR (date({0}, '+0 days') IS substr({0}, 1, 10) AND length(CAST({0} AS BLOB)) <= {1})
+{0} IS NULL OR (date({0}, '+0 days') IS substr({0}, 1, 10) AND length(CAST({0} AS BLOB)) <= {1}
+AND ({0} GLOB '??????????[T ][0-2]*Z' OR length({0}) = 10))
 """
-"""With a modifier, since `date` leaves February 30th as it is else; of what is no time it makes nothing."""
+"""With a modifier, since `date` leaves February 30th as it is else; of what is no time it makes nothing. In
+UTC, since zones need not be such as GDAL reads."""
 DATE_BYTES = 24
 LOOK = """
 SELECT count(*), total({size} > {largest}), total(NOT ({usual})) FROM {table} NOT INDEXED
@@ -173,6 +175,8 @@ def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str] | None:
             usual.append((USUAL_DATE if kind == "DATE" else USUAL_TIME).format(column, DATE_BYTES))
         elif OTHERS.fullmatch(kind):
             sizes.append(SIZE.format(column))
+            if kind.startswith("BLOB"):
+                usual.append(f"typeof({column}) NOT IN ('integer', 'real')")
         else:
             return None
     return {

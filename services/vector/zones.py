@@ -7,6 +7,7 @@ GDAL's stream of Arrow gives such times without their zones, but where a format 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ DRIVERS = frozenset(
     {"CSV", "FlatGeobuf", "GeoJSON", "GeoJSONSeq", "GML", "GPX", "LIBKML", "SQLite", "TopoJSON"}
 )
 """Others have no zones, or UTC only, or say for a whole column what it has."""
+NEXT_MINUTE = ":60"
 TYPE = b"GDAL:OGR:type"
 ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})$"
 """How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow)."""
@@ -71,9 +73,16 @@ def _times(schema: pa.Schema) -> Sequence[int]:
 
 
 def _as_times(texts: pa.Array, kind: Any) -> pa.Array:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if kind.tz is None:
+    if kind.tz is not None:
+        has = pc.match_substring_regex(texts, ZONE)
+        texts = pc.if_else(has, texts, pc.binary_join_element_wise(texts, "Z", ""))
+    # Of 59.9996 seconds GDAL makes 60.000, which is the next minute, as a leap second is to PostgreSQL.
+    begun = pc.match_substring_regex(texts, NEXT_MINUTE)
+    if not pc.any(begun).as_py():
         return texts.cast(kind)
-    has = pc.match_substring_regex(texts, ZONE)
-    return pc.if_else(has, texts, pc.binary_join_element_wise(texts, "Z", "")).cast(kind)
+    times = pc.replace_substring_regex(texts, NEXT_MINUTE, ":59").cast(kind)
+    second = pa.scalar(timedelta(seconds=1), pa.duration("us"))
+    return pc.if_else(begun, pc.add(times, second), times)

@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,65 @@ def test_the_reason_says_what_it_is_and_what_the_column_has(tmp_path: Path) -> N
 def test_what_is_neither_true_nor_false_is_said_to_be(tmp_path: Path) -> None:
     made = written(database(tmp_path / "a.gpkg", "BOOLEAN", [1, 5]))
     assert made.reasons() == {"2": "column 'v': '5' is neither true nor false"}
+
+
+TIMES: dict[str, datetime | None] = {
+    "2024-01-01": datetime(2024, 1, 1, tzinfo=UTC),
+    "2024-01-01T23:30:45.9994Z": datetime(2024, 1, 1, 23, 30, 45, 999_000, UTC),
+    "2024-01-01T23:30:45-05:45": datetime(2024, 1, 2, 5, 15, 45, tzinfo=UTC),
+    "2024-01-01T23:30+0100": datetime(2024, 1, 1, 22, 30, tzinfo=UTC),
+    "2024-01-01T12:30:45+00:00": datetime(2024, 1, 1, 12, 30, 45, tzinfo=UTC),
+    "2024-01-01T24:00:00Z": None,
+    "2024-01-01T12:30:45+01:01": None,
+    "2024-01-01T12:30+00:19": None,
+    "2024-01-01T12:30:45 -0001": None,
+    "2024-01-01 T 12:30Z": None,
+}
+"""Times as they are written, and what they are; None where GDAL makes others of them."""
+
+
+@pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
+def test_a_time_is_loaded_as_it_is_or_rejected(tmp_path: Path, extension: str) -> None:
+    """GDAL knows no hour 24 and no zone of other than quarters of hours."""
+    made = written(database(tmp_path / f"a.{extension}", "DATETIME", list(TIMES)))
+    assert made.column("v") == [time for time in TIMES.values() if time is not None]
+    assert list(made.reasons()) == [str(n) for n, time in enumerate(TIMES.values(), 1) if time is None]
+
+
+def test_fractions_of_which_gdal_makes_none_or_a_whole_minute(tmp_path: Path) -> None:
+    values = ["2024-12-31T23:59:59.9996Z", "2024-01-01T12:30:45.9999999", "2024-01-01T12:30:45.999Z"]
+    made = written(database(tmp_path / "a.gpkg", "DATETIME", values))
+    lost = "is read without its fraction of a second, which is nearly one"
+    assert made.reasons() == {str(n): f"column 'v': '{values[n - 1]}' {lost}" for n in (1, 2)}
+    assert made.column("v") == [datetime(2024, 1, 1, 12, 30, 45, 999_000, UTC)]
+    rounded = written(database(tmp_path / "a.sqlite", "DATETIME", values))
+    assert rounded.column("v")[:2] == [
+        datetime(2025, 1, 1, tzinfo=UTC),
+        datetime(2024, 1, 1, 12, 30, 46, tzinfo=UTC),
+    ]
+
+
+def test_a_time_of_day_is_loaded_as_it_is_or_rejected(tmp_path: Path) -> None:
+    fit = {
+        "23:59:59.999": time(23, 59, 59, 999_000),
+        "12:30:45.9994": time(12, 30, 45, 999_000),
+        "12:30": time(12, 30),
+        "12:30:45": time(12, 30, 45),
+        "12:30:45.5": time(12, 30, 45, 500_000),
+    }
+    others = ["abc", "", "24:00:00", "12:60:00", "12:30:45Z", "2024-01-01T12:30:45", "23:59:59.9999", "1:2"]
+    made = written(database(tmp_path / "a.sqlite", "TIME", [*fit, None, *others, 123045, 0.5, b"12:30"]))
+    assert made.column("v") == [*fit.values(), None]
+    assert list(made.reasons()) == [str(number) for number in range(7, 18)]
+    assert made.reasons()["7"] == "column 'v': 'abc' is no time of day"
+
+
+@pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
+def test_a_number_among_bytes_is_rejected(tmp_path: Path, extension: str) -> None:
+    made = written(database(tmp_path / f"a.{extension}", "BLOB", [b"\xff", "text", 5, 2.5, None]))
+    assert made.column("v") == [b"\xff", b"text", None]
+    assert list(made.reasons()) == ["3", "4"]
+    assert made.reasons()["3"] == "column 'v': '5' is a number, and the column has bytes"
 
 
 def test_of_a_filtered_layer_too(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_a_table_of_very_many_columns_is_told_too(tmp_path: Path) -> None:
             for kind in ("INTEGER", "BOOLEAN", "MEDIUMINT")
             for value in ("x", b"5", 2.5, "1e999x")
         ],
+        *[(kind, value) for kind in ("BLOB", "BLOB(9)") for value in (5, 2.5)],
         *[(kind, value) for kind in ("REAL", "DOUBLE") for value in ("x", b"5", "")],
         *[
             (kind, value)
@@ -115,7 +116,7 @@ def test_a_table_of_very_many_columns_is_told_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: str, value: object) -> None:
-    usual: object = "2024-01-01" if declared.startswith(("DATE", "TIME")) else 1
+    usual: object = "2024-01-01" if declared.startswith(("DATE", "TIME", "BLOB")) else 1
     path = made(tmp_path / "a.db", f"{KEYED}, v {declared}", [(1, usual), (2, None), (3, value), (4, usual)])
     assert looked_at(path) is None
 
@@ -154,6 +155,9 @@ def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declare
         "T12:00:00+01:00",
         "T23:00:00-05:00",
         " 12:00:00",
+        "T12:00+00:19",
+        " T 12:00Z",
+        "T12:30:45.9999",
         "T12:00:60Z",
         "Z",
     ]
@@ -166,7 +170,8 @@ def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declare
         database.commit()
     usual = usual_tables.usual_tables(path, nothing)
     for number in (number for number in range(len(values)) if f"t{number}" in usual):
-        looked = sqlite_values.looked_over(path, f"t{number}", {"d": ("OFTDate", "OFSTNone")}, nothing)
+        kind = "OFTDate" if declared == "DATE" else "OFTDateTime"
+        looked = sqlite_values.looked_over(path, f"t{number}", {"d": (kind, "OFSTNone")}, nothing)
         assert looked == sqlite_values.Looked(1, {}), values[number]
         assert dates.is_date(values[number]), values[number]
     assert len(usual) >= 7
