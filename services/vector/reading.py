@@ -17,6 +17,7 @@ from .chunking import WINDOW, joined
 from .columns import column_type
 from .crs_codes import short_crs
 from .parts import JSON, Part, at_most
+from .sqlite_screening import quoted
 from .surplus import surplus
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def stream(
             elif asked:
                 every_type = sqlite_values.types_of(described(layer))
                 odd = {name: every_type[name] for name in asked if name in every_type}
-                looked_at = sqlite_values.misread(layer.part.path, layer.name, _key(layer), odd)
+                looked_at = sqlite_values.misread(layer.part.path, layer.name, key_of(layer), odd)
                 found_.misread = stack.enter_context(looked_at)
         if most < WINDOW:
             found_.batches = joined(found_.batches, max(batch, WINDOW))
@@ -217,8 +218,7 @@ def _asked(
     where = options.where
     if chunk is not None and chunk.fids is not None:
         first, last = chunk.fids
-        name = _key(layer).replace('"', '""')
-        where = f'"{name}" BETWEEN {first:d} AND {last:d}'
+        where = f"{quoted(key_of(layer))} BETWEEN {first:d} AND {last:d}"
     elif chunk is not None and chunk.skip:
         arguments["skip_features"] = chunk.skip
     if where is not None:
@@ -253,9 +253,14 @@ def _declared(
         declared.unlink()
 
 
-def _key(layer: Layer) -> str:
-    """The column of feature ids, whatever the file calls it: an attribute may be called fid."""
-    return str(described(layer)["fid_column"] or "rowid")
+def key_of(layer: Layer) -> str | None:
+    """The column of feature ids, whatever the file calls it: an attribute may be called fid.
+
+    None where there is none.
+    """
+    name = described(layer)["fid_column"]
+    # Of plain SQLite an attribute may be called rowid too, which is not what GDAL reads as the id.
+    return "_rowid_" if name == "rowid" and layer.part.driver == "SQLite" else name or None
 
 
 def _streamed(
@@ -302,7 +307,8 @@ def _streamed(
         types=[numbers.get(place) or column_type(fields[place]) for place in places],
         places=places,
         geometry=geometry,
-        fid=FID,
+        # Of a GeoPackage's table without a key all have the same.
+        fid=None if layer.part.driver == "GPKG" and key_of(layer) is None else FID,
         batches=batches,
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from interfaces.errors import PermanentTaskError
 
-from . import dates
-from .sqlite_screening import SQLITE_STEPS, TABLE, chained, opened, quoted
+from . import dates, library
+from .sqlite_screening import SQLITE_STEPS, TABLE, UNKNOWN, chained, opened, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,6 +74,9 @@ EXPECTED = {
 HAS_TIME = "has a time of day, and the column has days"
 LOST = "is read without its fraction of a second, which is nearly one"
 GEOPACKAGE = "SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'"
+UNTOLD = """
+SELECT count(*) - count(DISTINCT CASE typeof({key}) WHEN 'integer' THEN {key} END) FROM {table}
+"""
 COUNTED = "SELECT {sums} FROM {table}"
 MIDNIGHT = 0.5
 SHOWN = 100
@@ -118,13 +121,46 @@ def looked_over(path: Path, layer: str, types: Types, check: Callable[[], None])
             table = quoted(layer) + (" NOT INDEXED" if is_table else "")
             query = COUNTED.format(sums=", ".join(["count(*)", *sums]), table=table)
             rows, *counts = database.execute(query).fetchone()
-    except sqlite3.OperationalError:
-        # GDAL says what is wrong with it.
-        return Looked(None, {})
+    except sqlite3.OperationalError as error:
+        if UNKNOWN not in str(error):
+            # GDAL says what is wrong with it.
+            return Looked(None, {})
+        # A view with functions that only GDAL has.
+        rows, *counts = _asked_of_gdal(path, query)
     except sqlite3.DatabaseError as error:
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
     odd = {name: int(count) for name, count in zip(types, counts, strict=True) if count}
     return Looked(int(rows) if is_table else None, odd)
+
+
+def _asked_of_gdal(path: Path, query: str) -> list[Any]:
+    """What SQL that answers one row of numbers answers."""
+    _, table = library.pyogrio().read_arrow(str(path), sql=query)
+    return [column[0].as_py() for column in table.columns]
+
+
+def refuse_unfindable(
+    path: Path, layer: str, key: str | None, odd: Mapping[str, int], check: Callable[[], None]
+) -> None:
+    """Raise `PermanentTaskError` where the ids of features, by which odd values are found, do not tell them.
+
+    So it is where `key`, their column, is none, or has anything but whole numbers of which each comes once.
+    """
+    try:
+        with closing(opened(path)) as database:
+            database.set_progress_handler(check, SQLITE_STEPS)
+            query = UNTOLD.format(key=quoted(key), table=quoted(layer))
+            if key is not None and database.execute(query).fetchone() == (0,):
+                return
+    except sqlite3.OperationalError:
+        # A view with functions that only GDAL has.
+        pass
+    name, count = next(iter(odd.items()))
+    raise PermanentTaskError(
+        f"column {name!r} has {count} values that are not written as those of its type, and layer {layer!r} "
+        "has no key of whole numbers by which their features could be told: mend them, or leave the column "
+        "out by columns"
+    )
 
 
 @dataclass(frozen=True)
@@ -192,9 +228,14 @@ class Misread:
 
 @contextmanager
 def misread(
-    path: Path, layer: str, key: str, types: Types, check: Callable[[], None] | None = None
+    path: Path, layer: str, key: str | None, types: Types, check: Callable[[], None] | None = None
 ) -> Iterator[Misread]:
-    """What finds such values, while the block runs. `check` is called in between, and ends it by raising."""
+    """What finds such values by `key`, the column of feature ids, while the block runs.
+
+    `check` is called in between, and ends it by raising. Raises `PermanentTaskError` where there is no key.
+    """
+    if key is None:
+        raise PermanentTaskError(f"layer {layer!r} has no key by which values could be found")
     with closing(opened(path)) as database:
         database.set_progress_handler(check, SQLITE_STEPS)
         is_geopackage = database.execute(GEOPACKAGE).fetchone() is not None

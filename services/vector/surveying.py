@@ -13,7 +13,7 @@ from . import losses, sqlite_values
 from .areas import Area
 from .chunking import BY_FID, Seen, joined_seen
 from .parts import DATABASES
-from .reading import Layer, described, stream
+from .reading import Layer, described, key_of, stream
 from .usual_tables import Range
 
 
@@ -56,8 +56,11 @@ def surveyed(
         with ThreadPoolExecutor(2, "survey") as pool:
             # SQLite goes through the tables while GDAL reads them: neither waits for the other.
             types = {n: kind for n, kind in sqlite_values.types_of(described(layer)).items() if n in names}
-            asked = pool.submit(sqlite_values.looked_over, layer.part.path, layer.name, types, check)
+            path = layer.part.path
+            asked = pool.submit(sqlite_values.looked_over, path, layer.name, types, check)
             seen, looked = look(), asked.result()
+            if looked.odd:
+                sqlite_values.refuse_unfindable(path, layer.name, key_of(layer), looked.odd, check)
             return Survey(seen, losses.Told(looked.rows) if whole else None, looked.odd)
     told = losses.Told(usual.rows) if whole else None
     if not whole or layer.part.driver not in BY_FID:
