@@ -106,29 +106,35 @@ class Looked:
     """How many values are odd, by column that has some."""
 
 
-def looked_over(path: Path, layer: str, types: Types, check: Callable[[], None]) -> Looked:
+def looked_over(
+    path: Path, layer: str, types: Types, check: Callable[[], None], key: str | None = None
+) -> Looked:
     """Ask SQLite, since GDAL ends without a word where a database is damaged.
 
-    Raises `PermanentTaskError` for that.
+    `key` is the column of feature ids. Raises `PermanentTaskError` for that, and for ids that are null: GDAL
+    leaves out such features, and has others twice in their stead.
     """
+    ids = "*" if key is None else quoted(key)
     sums = [f"sum({_odd(name, kind)})" for name, kind in types.items()]
     try:
         with closing(opened(path)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
             is_table = database.execute(TABLE, [layer]).fetchone() is not None
-            if not is_table and not sums:
+            if not is_table and not sums and key is None:
                 return Looked(None, {})
             table = quoted(layer) + (" NOT INDEXED" if is_table else "")
-            query = COUNTED.format(sums=", ".join(["count(*)", *sums]), table=table)
-            rows, *counts = database.execute(query).fetchone()
+            query = COUNTED.format(sums=", ".join(["count(*)", f"count({ids})", *sums]), table=table)
+            rows, keyed, *counts = database.execute(query).fetchone()
     except sqlite3.OperationalError as error:
         if UNKNOWN not in str(error):
             # GDAL says what is wrong with it.
             return Looked(None, {})
         # A view with functions that only GDAL has.
-        rows, *counts = _asked_of_gdal(path, query)
+        rows, keyed, *counts = _asked_of_gdal(path, query)
     except sqlite3.DatabaseError as error:
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
+    if keyed < rows:
+        raise PermanentTaskError(f"layer {layer!r}: of {rows - keyed} features the id {key!r} is null")
     odd = {name: int(count) for name, count in zip(types, counts, strict=True) if count}
     return Looked(int(rows) if is_table else None, odd)
 

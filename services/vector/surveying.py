@@ -57,10 +57,11 @@ def surveyed(
             # SQLite goes through the tables while GDAL reads them: neither waits for the other.
             types = {n: kind for n, kind in sqlite_values.types_of(described(layer)).items() if n in names}
             path = layer.part.path
-            asked = pool.submit(sqlite_values.looked_over, path, layer.name, types, check)
+            key = key_of(layer)
+            asked = pool.submit(sqlite_values.looked_over, path, layer.name, types, check, key)
             seen, looked = look(), asked.result()
             if looked.odd:
-                sqlite_values.refuse_unfindable(path, layer.name, key_of(layer), looked.odd, check)
+                sqlite_values.refuse_unfindable(path, layer.name, key, looked.odd, check)
             return Survey(seen, losses.Told(looked.rows) if whole else None, looked.odd)
     told = losses.Told(usual.rows) if whole else None
     if not whole or layer.part.driver not in BY_FID:
