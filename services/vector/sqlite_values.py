@@ -35,6 +35,8 @@ OR length({0}) NOT IN (5, 8)"""
 FLOAT = "3.4028234663852886e38"
 DOUBLE = "1.7976931348623157e308"
 """The largest numbers of 32 and of 64 bits, beside infinity."""
+HAS_NUL = "instr({0}, char(0))"
+"""Where GDAL has a text end."""
 
 
 def _whole(bits: int) -> str:
@@ -55,6 +57,7 @@ ODD = {
     ("OFTDateTime", "OFSTNone"): TIMESTAMP,
     ("OFTTime", "OFSTNone"): TIME,
     ("OFTBinary", "OFSTNone"): "typeof({0}) IN ('integer', 'real')",
+    **{("OFTString", subtype): HAS_NUL for subtype in ("OFSTNone", "OFSTJSON", "OFSTUUID")},
 }
 """By GDAL's type of a column, SQL: a value, which is not null, is another one to GDAL, or may be."""
 WORDS = frozenset({"true", "false", "yes", "no", "on", "off"})
@@ -70,6 +73,10 @@ EXPECTED = {
     ("OFTDateTime", "OFSTNone"): "is no date",
     ("OFTTime", "OFSTNone"): "is no time of day",
     ("OFTBinary", "OFSTNone"): "is a number, and the column has bytes",
+    **{
+        ("OFTString", subtype): "goes on after a NUL character"
+        for subtype in ("OFSTNone", "OFSTJSON", "OFSTUUID")
+    },
 }
 HAS_TIME = "has a time of day, and the column has days"
 LOST = "is read without its fraction of a second, which is nearly one"

@@ -28,7 +28,7 @@ from .sqlite_screening import (
     opened,
     quoted,
 )
-from .sqlite_values import FLOAT
+from .sqlite_values import FLOAT, HAS_NUL
 
 AT_ONCE = 2
 """Parts of a table that are looked at by threads of their own."""
@@ -175,7 +175,9 @@ def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str] | None:
             usual.append((USUAL_DATE if kind == "DATE" else USUAL_TIME).format(column, DATE_BYTES))
         elif OTHERS.fullmatch(kind):
             sizes.append(SIZE.format(column))
-            if kind.startswith("BLOB"):
+            if kind.startswith("TEXT") or not kind:
+                usual.append(f"NOT {HAS_NUL.format(column)}")
+            elif kind.startswith("BLOB"):
                 usual.append(f"typeof({column}) NOT IN ('integer', 'real')")
         else:
             return None

@@ -164,6 +164,14 @@ def test_a_time_of_day_is_loaded_as_it_is_or_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
+def test_a_text_that_gdal_cuts_is_rejected(tmp_path: Path, extension: str) -> None:
+    made = written(database(tmp_path / f"a.{extension}", "TEXT", ["é", "b\0c", "\0", b"a\0b", "", None, "d"]))
+    assert made.column("v") == ["é", "", None, "d"]
+    assert list(made.reasons()) == ["2", "3", "4"]
+    assert made.reasons()["2"] == "column 'v': 'b' goes on after a NUL character"
+
+
+@pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
 def test_a_number_among_bytes_is_rejected(tmp_path: Path, extension: str) -> None:
     made = written(database(tmp_path / f"a.{extension}", "BLOB", [b"\xff", "text", 5, 2.5, None]))
     assert made.column("v") == [b"\xff", b"text", None]
