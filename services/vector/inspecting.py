@@ -23,6 +23,7 @@ from .parts import at_most
 from .reading import Layer, described, layers, stream, zoned_times
 from .stated_crs import named_crs
 from .surveying import surveyed
+from .usual_tables import GEOMETRIES
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
@@ -236,7 +237,9 @@ def _said_of_left_out(layer: Layer, options: LoadOptions) -> list[str]:
     about = described(layer)
     known = [*about["fields"], about["fid_column"], about["geometry_name"]]
     return [
-        f"column {name!r} is left out: GeoPackages have no type {kind!r}"
+        f"column {name!r} is left out: a layer has one of geometries"
+        if GEOMETRIES.fullmatch(kind.upper())
+        else f"column {name!r} is left out: GeoPackages have no type {kind!r}"
         for name, kind in sqlite_values.left_out(layer.part.path, layer.name, known).items()
     ]
 

@@ -258,13 +258,14 @@ def misread(
 
 
 def left_out(path: Path, layer: str, known: Sequence[str]) -> dict[str, str]:
-    """Columns of a GeoPackage's table that GDAL leaves out, and their types, which it does not know.
+    """Columns of a GeoPackage's table that GDAL leaves out, and their types.
 
-    `known` are all others, with those of the key and of the geometry.
+    It does not know them, or they are those of geometries, of which it reads one. `known` are all others,
+    with those of the key and of the geometry.
     """
     try:
         with closing(opened(path)) as database:
-            every = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
+            every = database.execute(f"PRAGMA table_xinfo({quoted(layer)})").fetchall()
     except sqlite3.Error:
         return {}
     return {str(name): str(kind) for _, name, kind, *_ in every if name not in known}

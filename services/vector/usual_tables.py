@@ -46,11 +46,12 @@ NUMBERS = {
 }
 """By type (OGC 12-128r19, table 1), SQL: a value is one of those, or null. To SQLite any number is less than
 any text, which is less than any bytes; and this is what it finds out soonest."""
-OTHERS = re.compile(
-    r"|(TEXT|BLOB)\b.*|GEOMETRY|GEOMCOLLECTION|GEOMETRYCOLLECTION|(MULTI)?(POINT|LINESTRING|POLYGON|CURVE|SURFACE)"
+GEOMETRIES = re.compile(
+    r"GEOMETRY|GEOMCOLLECTION|GEOMETRYCOLLECTION|(MULTI)?(POINT|LINESTRING|POLYGON|CURVE|SURFACE)"
     r"|COMPOUNDCURVE|CIRCULARSTRING|CURVEPOLYGON|POLYHEDRALSURFACE|TIN|TRIANGLE"
 )
-"""Types of which any value is one."""
+OTHERS = re.compile(rf"|(TEXT|BLOB)\b.*|{GEOMETRIES.pattern}")
+"""Types of which almost any value is one."""
 USUAL_DATE = "date({0}, '+0 days') IS {0} AND ({0} > '/')"
 """Of years before 0, `date` has a sign, which is less than a slash, as figures are not."""
 USUAL_TIME = """
@@ -119,8 +120,9 @@ def usual_tables(path: Path, check: Callable[[], None]) -> dict[str, Usual]:
 
 def _look_at(database: sqlite3.Connection, path: Path, table: str, check: Callable[[], None]) -> Usual | None:
     """None for a table that has something unusual, is empty, or has no numbers for keys."""
-    columns = database.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
-    keys = [str(name) for _, name, kind, *_, key in columns if key and kind.upper() == "INTEGER"]
+    # Those that are computed too, as GDAL reads them.
+    columns = database.execute(f"PRAGMA table_xinfo({quoted(table)})").fetchall()
+    keys = [str(name) for _, name, kind, *_, key, _ in columns if key and kind.upper() == "INTEGER"]
     indexes = database.execute(f"PRAGMA index_list({quoted(table)})").fetchall()
     # A key that has an index is not what SQLite calls the row's id: it may be anything.
     if len(keys) != 1 or any(origin == "pk" for _, _, _, origin, _ in indexes):

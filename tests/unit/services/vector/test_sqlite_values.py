@@ -179,6 +179,11 @@ def test_a_number_among_bytes_is_rejected(tmp_path: Path, extension: str) -> Non
     assert made.reasons()["3"] == "column 'v': '5' is a number, and the column has bytes"
 
 
+def test_another_column_of_geometries_is_said_to_be_left_out(tmp_path: Path) -> None:
+    notes = found_in(database(tmp_path / "a.gpkg", "POLYGON", [None])).notes
+    assert notes == ["column 'v' is left out: a layer has one of geometries"]
+
+
 def test_of_a_filtered_layer_too(tmp_path: Path) -> None:
     path = database(tmp_path / "a.gpkg", "SMALLINT", [1, "x", 70_000, 3])
     made = written(path, where="fid > 2")

@@ -142,6 +142,17 @@ def test_a_table_with_numbers_that_a_column_has_no_room_for_is_not_told(
     assert looked_at(path) is None
 
 
+@pytest.mark.parametrize("kind", ["STORED", "VIRTUAL"])
+def test_columns_that_are_computed_are_looked_at_too(tmp_path: Path, kind: str) -> None:
+    columns = f"{KEYED}, n INTEGER, m SMALLINT AS (n * 1000) {kind}"
+    for name, number in {"a": 1, "b": 70}.items():
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            database.execute(f"CREATE TABLE a ({columns})")
+            database.execute("INSERT INTO a VALUES (1, ?)", [number])
+            database.commit()
+        assert (looked_at(tmp_path / name) is not None) == (number == 1)
+
+
 @pytest.mark.parametrize("declared", ["DATE", "DATETIME"])
 def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declared: str) -> None:
     days = [
