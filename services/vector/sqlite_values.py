@@ -35,6 +35,9 @@ OR length({0}) NOT IN (5, 8)"""
 FLOAT = "3.4028234663852886e38"
 DOUBLE = "1.7976931348623157e308"
 """The largest numbers of 32 and of 64 bits, beside infinity."""
+LIST = """CASE WHEN typeof({{0}}) <> 'text' THEN 1 WHEN NOT json_valid({{0}}) THEN 1
+WHEN json_type({{0}}) <> 'array' THEN 1
+ELSE EXISTS (SELECT 1 FROM json_each({{0}}) AS item WHERE {item}) END"""
 HAS_NUL = "instr({0}, char(0))"
 """Where GDAL has a text end."""
 
@@ -43,6 +46,12 @@ def _whole(bits: int) -> str:
     return WHOLE.format(least=-(2 ** (bits - 1)), most=2 ** (bits - 1) - 1)
 
 
+def _list(item: str) -> str:
+    """Not a list, or one with an item of which that is so."""
+    return LIST.format(item=item)
+
+
+NO_NUMBER = "item.type NOT IN ('integer', 'real') OR "
 ODD = {
     ("OFTInteger", "OFSTBoolean"): "{0} NOT IN (0, 1)",
     ("OFTInteger", "OFSTInt16"): _whole(16),
@@ -57,6 +66,10 @@ ODD = {
     ("OFTDateTime", "OFSTNone"): TIMESTAMP,
     ("OFTTime", "OFSTNone"): TIME,
     ("OFTBinary", "OFSTNone"): "typeof({0}) IN ('integer', 'real')",
+    ("OFTIntegerList", "OFSTNone"): _list(NO_NUMBER + _whole(32).format("item.value")),
+    ("OFTInteger64List", "OFSTNone"): _list(NO_NUMBER + _whole(64).format("item.value")),
+    ("OFTRealList", "OFSTNone"): _list(f"{NO_NUMBER}abs(item.value) > {DOUBLE}"),
+    ("OFTStringList", "OFSTNone"): _list("item.type <> 'text'") + r" OR instr({0}, '\u0000')",
     **{("OFTString", subtype): HAS_NUL for subtype in ("OFSTNone", "OFSTJSON", "OFSTUUID")},
 }
 """By GDAL's type of a column, SQL: a value, which is not null, is another one to GDAL, or may be."""
@@ -73,6 +86,10 @@ EXPECTED = {
     ("OFTDateTime", "OFSTNone"): "is no date",
     ("OFTTime", "OFSTNone"): "is no time of day",
     ("OFTBinary", "OFSTNone"): "is a number, and the column has bytes",
+    ("OFTIntegerList", "OFSTNone"): "is no list of whole numbers of 32 bits",
+    ("OFTInteger64List", "OFSTNone"): "is no list of whole numbers of 64 bits",
+    ("OFTRealList", "OFSTNone"): "is no list of numbers of double precision",
+    ("OFTStringList", "OFSTNone"): "is no list of texts",
     **{
         ("OFTString", subtype): "goes on after a NUL character"
         for subtype in ("OFSTNone", "OFSTJSON", "OFSTUUID")

@@ -171,6 +171,28 @@ def test_a_text_that_gdal_cuts_is_rejected(tmp_path: Path, extension: str) -> No
     assert made.reasons()["2"] == "column 'v': 'b' goes on after a NUL character"
 
 
+LISTS: list[Any] = [
+    *("abc", "{}", "", "[", "5", b"[1]", '[1, "x"]', "[1, null]", "[[1]]", "[true]", '["a\\u0000b"]'),
+    *("[2.5]", "[5000000000]", "[18446744073709551616]", "[1e400]", '["a", "b"]', "[1, 2]", "[-3]", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("declared", "fit"),
+    [
+        ("JSONINTEGERLIST", [[1, 2], [-3], None]),
+        ("JSONINTEGER64LIST", [[5_000_000_000], [1, 2], [-3], None]),
+        ("JSONREALLIST", [[2.5], [5e9], [2.0**64], [1, 2], [-3], None]),
+        ("JSONSTRINGLIST", [["a", "b"], None]),
+    ],
+)
+def test_a_list_is_loaded_as_it_is_or_rejected(tmp_path: Path, declared: str, fit: list[Any]) -> None:
+    """GDAL makes 0 of what is no number, and null of what is no list."""
+    made = written(database(tmp_path / "a.sqlite", declared, LISTS))
+    assert made.column("v") == fit
+    assert made.counts.rejected == len(LISTS) - len(fit)
+
+
 @pytest.mark.parametrize("extension", ["gpkg", "sqlite"])
 def test_a_number_among_bytes_is_rejected(tmp_path: Path, extension: str) -> None:
     made = written(database(tmp_path / f"a.{extension}", "BLOB", [b"\xff", "text", 5, 2.5, None]))
