@@ -69,7 +69,8 @@ MAY_GROW = re.compile(
 """By which a value may be larger than those that it is made of, and twice as large at each step."""
 GENERATED = re.compile(r"\bAS\s*\(", re.IGNORECASE)
 """A column that is computed: it is not among those whose values `rows_at_a_time` looks at."""
-UNKNOWN = "no such function"
+UNKNOWN = re.compile("no such function|unknown function")
+"""The second of a computed column, once it is asked for."""
 FROM = re.compile(r"\bFROM\b(.*?)(\bWHERE\b|\bGROUP\b|\bORDER\b|\bLIMIT\b|$)", re.IGNORECASE | re.DOTALL)
 SELECT = re.compile(r"\b(SELECT|VALUES|JOIN|UNION)\b", re.IGNORECASE)
 WITH = re.compile(r"\b(WITH)\b", re.IGNORECASE)
@@ -150,7 +151,7 @@ def _refuse_endless(database: sqlite3.Connection, views: Mapping[str, str]) -> N
                 raise PermanentTaskError(
                     f"the database is refused: its view {name[:100]!r} takes too long to be read"
                 ) from error
-            if UNKNOWN in str(error) and not _is_simple(sql):
+            if UNKNOWN.search(str(error)) and not _is_simple(sql):
                 raise PermanentTaskError(
                     f"the database is refused: its view {name[:100]!r} cannot be looked through ({error}): "
                     "with functions that SQLite has not, only columns of one table are read"
@@ -232,11 +233,12 @@ def layers_of(database: sqlite3.Connection) -> list[str]:
 def _rows_of(database: sqlite3.Connection, layer: str) -> int:
     try:
         found = _largest(database, layer)
-    except sqlite3.OperationalError as error:
+    except sqlite3.OperationalError:
         tables = [str(name) for (name,) in database.execute(TABLES)]
-        if UNKNOWN not in str(error) or layer in tables:
+        if layer in tables:
             raise
-        # A view that asks GDAL has the columns of one table, and its rows (`_is_simple`).
+        # A view that asks GDAL has the columns of one table, and its rows (`_is_simple`). For one that nobody
+        # can read the bound of others must not be lost.
         return min((_rows_of(database, table) for table in tables), default=MOST_FEATURES)
     if found and found[0] > MAX_FEATURE_BYTES:
         raise PermanentTaskError(TOO_LARGE)

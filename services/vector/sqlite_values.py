@@ -150,7 +150,7 @@ def looked_over(
             query = COUNTED.format(sums=", ".join(["count(*)", f"count({ids})", *sums]), table=table)
             rows, keyed, *counts = database.execute(query).fetchone()
     except sqlite3.OperationalError as error:
-        if UNKNOWN not in str(error):
+        if UNKNOWN.search(str(error)) is None:
             # GDAL says what is wrong with it.
             return Looked(None, {})
         # A view with functions that only GDAL has.
@@ -183,8 +183,8 @@ def refuse_unfindable(
             if key is not None and database.execute(query).fetchone() == (0,):
                 return
     except sqlite3.OperationalError:
-        # A view with functions that only GDAL has.
-        pass
+        # A view with functions that only GDAL has; or the check ended it, and says so again.
+        check()
     name, count = next(iter(odd.items()))
     raise PermanentTaskError(
         f"column {name!r} has {count} values that are not written as those of its type, and layer {layer!r} "

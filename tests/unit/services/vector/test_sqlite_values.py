@@ -15,7 +15,7 @@ import pyogrio
 import pytest
 import shapely
 
-from interfaces.errors import PermanentTaskError
+from interfaces.errors import PermanentTaskError, TaskCancelled
 from interfaces.layers import LayerFound
 from services.vector import sqlite_values
 from services.vector.files import DRIVERS
@@ -276,6 +276,19 @@ def test_ids_that_are_null_are_refused(tmp_path: Path, extra: str) -> None:
         found_in(remade(table, columns, "geom, nullif(fid, 2), v"))
 
 
+def test_whoever_is_stopped_is_not_told_that_there_is_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = database(tmp_path / "a.gpkg", "SMALLINT", ["x"])
+    monkeypatch.setattr(sqlite_values, "SQLITE_STEPS", 1)
+
+    def stopped() -> None:
+        raise TaskCancelled("stopped")
+
+    with pytest.raises(TaskCancelled):
+        sqlite_values.refuse_unfindable(path, "a", "fid", {"v": 1}, stopped)
+
+
 def test_features_without_a_key_are_told_by_their_places(tmp_path: Path) -> None:
     days = ["2024-01-01", "0000-01-01", "2024-01-02"]
     made = written(remade(database(tmp_path / "a.gpkg", "DATE", days), "geom POINT, v DATE"))
@@ -311,6 +324,16 @@ def test_what_a_view_has_is_found_by_its_key_or_refused(tmp_path: Path, selected
     path.unlink()
     fit = view(database(path, "SMALLINT", [1, 2]), selected)
     assert written(fit).counts.rejected == 0
+
+
+def test_of_a_table_with_a_column_that_only_gdal_can_compute(tmp_path: Path) -> None:
+    path = database(tmp_path / "a.gpkg", "SMALLINT", [1, "x"])
+    with closing(sqlite3.connect(path)) as made:
+        made.create_function("ST_MinX", 1, len, deterministic=True)
+        made.execute("ALTER TABLE a ADD COLUMN x REAL AS (ST_MinX(geom))")
+        made.commit()
+    loaded = written(path)
+    assert (loaded.column("x"), list(loaded.reasons())) == ([0.0], ["2"])
 
 
 def test_bytes_that_are_no_text_are_no_number_either(tmp_path: Path) -> None:
