@@ -141,6 +141,10 @@ def inspected(
         crs = short_crs(options.assume_crs)
         notes.append(f"{said}: {crs} is assumed")
     notes += _said_of_odd(survey.odd)
+    notes += [
+        f"column {name!r} has {count} values of more digits than its single precision: they are rounded to it"
+        for name, count in survey.rounded.items()
+    ]
     notes += _said_of_left_out(layer, options)
     unknown = wkb.kinds(seen.types).unknown
     if unknown:

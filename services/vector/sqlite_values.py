@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ AND {{0}} NOT GLOB '*[+-]??:[14]5*')))"""
 TIME = """typeof({0}) <> 'text' OR time({0}) IS NULL OR substr({0}, 1, 2) NOT BETWEEN '00' AND '23'
 OR length({0}) NOT IN (5, 8)"""
 FLOAT = "3.4028234663852886e38"
+SINGLE = f"{{0}} * {2**29 + 1}.0 - ({{0}} * {2**29 + 1}.0 - {{0}}) = {{0}}"
+"""A number has no more than the 24 bits of single precision (T. J. Dekker, 1971)."""
 DOUBLE = "1.7976931348623157e308"
 """The largest numbers of 32 and of 64 bits, beside infinity."""
 LIST = """CASE WHEN typeof({{0}}) <> 'text' THEN 1 WHEN NOT json_valid({{0}}) THEN 1
@@ -128,6 +130,8 @@ class Looked:
     """None for what is no table."""
     odd: dict[str, int]
     """How many values are odd, by column that has some."""
+    rounded: dict[str, int] = field(default_factory=dict)
+    """And how many have more digits than their column of single precision."""
 
 
 def looked_over(
@@ -139,7 +143,11 @@ def looked_over(
     leaves out such features, and has others twice in their stead.
     """
     ids = "*" if key is None else quoted(key)
+    single = [name for name, kind in types.items() if kind == ("OFTReal", "OFSTFloat32")]
     sums = [f"sum({_odd(name, kind)})" for name, kind in types.items()]
+    sums += [
+        f"sum(typeof({quoted(name)}) = 'real' AND NOT ({SINGLE.format(quoted(name))}))" for name in single
+    ]
     try:
         with closing(opened(path)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
@@ -159,13 +167,19 @@ def looked_over(
         raise PermanentTaskError(f"the SQLite database cannot be read: {error}") from error
     if keyed < rows:
         raise PermanentTaskError(f"layer {layer!r}: of {rows - keyed} features the id {key!r} is null")
-    odd = {name: int(count) for name, count in zip(types, counts, strict=True) if count}
-    return Looked(int(rows) if is_table else None, odd)
+    found = [(name, int(count or 0)) for name, count in zip([*types, *single], counts, strict=True)]
+    odd, rounded = found[: len(types)], found[len(types) :]
+    return Looked(
+        int(rows) if is_table else None,
+        {name: count for name, count in odd if count},
+        {name: count for name, count in rounded if count},
+    )
 
 
 def _asked_of_gdal(path: Path, query: str) -> list[Any]:
     """What SQL that answers one row of numbers answers."""
-    _, table = library.pyogrio().read_arrow(str(path), sql=query)
+    with library.told(str(path), path.name):
+        _, table = library.pyogrio().read_arrow(str(path), sql=query)
     return [column[0].as_py() for column in table.columns]
 
 

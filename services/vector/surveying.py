@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from interfaces.layers import Chunk
 from interfaces.vectors import LoadOptions
@@ -26,6 +26,8 @@ class Survey:
     """What the file says of a layer that was read as a whole."""
     odd: dict[str, int]
     """By column of a database how many values are not of its type."""
+    rounded: dict[str, int] = field(default_factory=dict)
+    """And how many become ones of single precision."""
 
 
 def surveyed(
@@ -62,7 +64,8 @@ def surveyed(
             seen, looked = look(), asked.result()
             if looked.odd:
                 sqlite_values.refuse_unfindable(path, layer.name, key, looked.odd, check)
-            return Survey(seen, losses.Told(looked.rows) if whole else None, looked.odd)
+            told = losses.Told(looked.rows) if whole else None
+            return Survey(seen, told, looked.odd, looked.rounded)
     told = losses.Told(usual.rows) if whole else None
     if not whole or layer.part.driver not in BY_FID:
         return Survey(look(), told, {})

@@ -28,7 +28,7 @@ from .sqlite_screening import (
     opened,
     quoted,
 )
-from .sqlite_values import FLOAT, HAS_NUL
+from .sqlite_values import FLOAT, HAS_NUL, SINGLE
 
 AT_ONCE = 2
 """Parts of a table that are looked at by threads of their own."""
@@ -41,7 +41,7 @@ NUMBERS = {
     **dict.fromkeys(("TINYINT", "SMALLINT"), WHOLE.format(least=-(2**15), most=2**15 - 1)),
     "MEDIUMINT": WHOLE.format(least=-(2**31), most=2**31 - 1),
     **dict.fromkeys(("INT", "INTEGER"), "{0} < '' AND typeof({0}) <> 'real'"),
-    "FLOAT": f"{{0}} BETWEEN -{FLOAT} AND {FLOAT}",
+    "FLOAT": f"{{0}} BETWEEN -{FLOAT} AND {FLOAT} AND {SINGLE}",
     **dict.fromkeys(("DOUBLE", "REAL"), "{0} < ''"),
 }
 """By type (OGC 12-128r19, table 1), SQL: a value is one of those, or null. To SQLite any number is less than

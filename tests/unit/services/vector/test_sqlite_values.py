@@ -201,6 +201,19 @@ def test_a_number_among_bytes_is_rejected(tmp_path: Path, extension: str) -> Non
     assert made.reasons()["3"] == "column 'v': '5' is a number, and the column has bytes"
 
 
+def test_numbers_that_single_precision_rounds_are_noted(tmp_path: Path) -> None:
+    values = [0.5, 16_777_216, 16_777_217, 123_456_789.125, 0.1, -0.1, 2.0**127, 1e-300, None, "x", math.inf]
+    path = database(tmp_path / "a.gpkg", "FLOAT", values)
+    odd, rounded = found_in(path).notes
+    assert odd.startswith("column 'v' has 1 values that are not written")
+    assert (
+        rounded == "column 'v' has 5 values of more digits than its single precision: they are rounded to it"
+    )
+    assert written(path).column("v")[2:4] == [16_777_216, 123_456_792]
+    path.unlink()
+    assert found_in(database(path, "FLOAT", [0.5, 16_777_216, 2.0**-126, -(2.0**127)])).notes == []
+
+
 def test_another_column_of_geometries_is_said_to_be_left_out(tmp_path: Path) -> None:
     notes = found_in(database(tmp_path / "a.gpkg", "POLYGON", [None])).notes
     assert notes == ["column 'v' is left out: a layer has one of geometries"]

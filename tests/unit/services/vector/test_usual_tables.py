@@ -130,7 +130,7 @@ def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: s
         ("SMALLINT", [-(2**15), 2**15 - 1, None], -(2**15) - 1),
         ("MEDIUMINT", [-(2**31), 2**31 - 1, None], 5_000_000_000),
         ("INTEGER", [-(2**63), 2**63 - 1, None], 2.5),
-        ("FLOAT", [3.4e38, -3.4e38, 1, None], 1e300),
+        ("FLOAT", [2.0**127, -(2.0**127), 1, 0.1015625, None], 0.1),
     ],
 )
 def test_a_table_with_numbers_that_a_column_has_no_room_for_is_not_told(
