@@ -19,8 +19,9 @@ DRIVERS = frozenset(
 """Others have no zones, or UTC only, or say for a whole column what it has."""
 NEXT_MINUTE = ":60"
 TYPE = b"GDAL:OGR:type"
-ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})$"
-"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow)."""
+ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})\x00*$"
+"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow). In place of
+a fraction of less than half a millisecond it has characters of 0 in the end."""
 
 
 def counted(
@@ -76,6 +77,7 @@ def _as_times(texts: pa.Array, kind: Any) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    texts = pc.ascii_rtrim(texts, characters="\0")
     if kind.tz is not None:
         has = pc.match_substring_regex(texts, ZONE)
         texts = pc.if_else(has, texts, pc.binary_join_element_wise(texts, "Z", ""))

@@ -42,6 +42,16 @@ def test_times_with_different_zones_are_the_moments_that_the_file_says(
     assert written(path).column(column) == [EIGHT, TEN]
 
 
+def test_fractions_that_are_rounded_are_to_whole_seconds_and_minutes(tmp_path: Path) -> None:
+    """Such times GDAL ends with characters of 0, or with a second 60."""
+    path = tmp_path / "a.csv"
+    times = ["10:00:00.0002Z", "09:59:59.9998Z", "10:00:00.0002", "09:59:59.9998+00:00", "09:59:60Z"]
+    path.write_text("lon,lat,t\n" + "".join(f"1,2,2024-01-01T{time}\n" for time in times))
+    assert written(path).column("t") == [TEN] * 5
+    note = "column 't' has times with a zone, and 1 without, which are taken for UTC"
+    assert note in found_in(path).notes
+
+
 def test_times_without_a_zone_are_utc_where_others_have_one_and_the_notes_say_so(tmp_path: Path) -> None:
     path = tmp_path / "a.geojson"
     properties = [
