@@ -124,7 +124,9 @@ def inspected(
         if layer.part.driver in TABLES:
             crs = found.crs
     zoned, zone_notes = zoned_times(layer, options, found, first, area, check)
-    types = ["timestamptz" if name in zoned else kind for name, kind in zip(names, types, strict=True)]
+    types = [
+        "timestamptz" if name in (zoned or ()) else kind for name, kind in zip(names, types, strict=True)
+    ]
     notes += zone_notes
     filtered = options.where is not None or area is not None
     survey = surveyed(layer, options, names, check, batch=first, area=area)
@@ -164,7 +166,8 @@ def inspected(
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
         odd_values=list(survey.odd),
-        zoned=zoned,
+        zoned=zoned or [],
+        times_as_text=zoned is not None,
     )
 
 

@@ -6,8 +6,9 @@ GDAL's stream of Arrow gives such times without their zones, but where a format 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,11 +18,17 @@ DRIVERS = frozenset(
     {"CSV", "FlatGeobuf", "GeoJSON", "GeoJSONSeq", "GML", "GPX", "LIBKML", "SQLite", "TopoJSON"}
 )
 """Others have no zones, or UTC only, or say for a whole column what it has."""
+MICROSECOND = timedelta(microseconds=1)
 NEXT_MINUTE = ":60"
 TYPE = b"GDAL:OGR:type"
 ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})\x00*$"
-"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow). In place of
-a fraction of less than half a millisecond it has characters of 0 in the end."""
+"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow). In
+place of a fraction of less than half a millisecond it has characters of 0 in the end."""
+DAY = re.compile(r"(\d{4}-\d\d)-(\d\d)(T.*)")
+OUTSIDE = (
+    datetime(9999, 12, 31, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+) // MICROSECOND + 86_400_000_000
+"""In the year 10000, which no table holds."""
 
 
 def counted(
@@ -84,7 +91,30 @@ def _as_times(texts: pa.Array, kind: Any) -> pa.Array:
     # Of 59.9996 seconds GDAL makes 60.000, which is the next minute, as a leap second is to PostgreSQL.
     begun = pc.match_substring_regex(texts, NEXT_MINUTE)
     if not pc.any(begun).as_py():
-        return texts.cast(kind)
-    times = pc.replace_substring_regex(texts, NEXT_MINUTE, ":59").cast(kind)
+        return _cast(texts, kind)
+    times = _cast(pc.replace_substring_regex(texts, NEXT_MINUTE, ":59"), kind)
     second = pa.scalar(timedelta(seconds=1), pa.duration("us"))
     return pc.if_else(begun, pc.add(times, second), times)
+
+
+def _cast(texts: pa.Array, kind: Any) -> pa.Array:
+    """Arrow takes all or none."""
+    import pyarrow as pa
+
+    try:
+        return texts.cast(kind)
+    except pa.ArrowInvalid:
+        return pa.array([None if one is None else _microseconds(one) for one in texts.to_pylist()]).cast(kind)
+
+
+def _microseconds(text: str) -> int:
+    """Since 1970. Of a day that is in no calendar it is one of the next month, as GDAL has it elsewhere."""
+    try:
+        time, days = datetime.fromisoformat(text), 0
+    except ValueError:
+        day = DAY.fullmatch(text)
+        if day is None:
+            return OUTSIDE
+        time, days = datetime.fromisoformat(f"{day[1]}-01{day[3]}"), int(day[2]) - 1
+    begin = datetime(1970, 1, 1, tzinfo=time.tzinfo and UTC)
+    return (time - begin + timedelta(days=days)) // MICROSECOND

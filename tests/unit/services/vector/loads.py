@@ -85,7 +85,7 @@ def written(path: Path, **options: Any) -> Written:
         batch=found.batch_features,
         as_text=frozenset(asked.column_types),
         odd_values=found.odd_values,
-        zoned=found.zoned,
+        zoned=found.zoned if found.times_as_text else None,
     )
     with reading as features:
         load = ChunkLoad(planned("a", [found], asked), parameters, features, made)

@@ -135,6 +135,13 @@ def test_a_time_is_loaded_as_it_is_or_rejected(tmp_path: Path, extension: str) -
     assert list(made.reasons()) == [str(n) for n, time in enumerate(TIMES.values(), 1) if time is None]
 
 
+def test_a_time_before_the_first_year_is_rejected_beside_times_with_zones(tmp_path: Path) -> None:
+    values = ["2024-01-01T00:00:00Z", "-0044-03-15T00:00:00Z", "2024-01-01"]
+    made = written(database(tmp_path / "a.sqlite", "DATETIME", values))
+    assert made.column("v") == [datetime(2024, 1, 1, tzinfo=UTC)] * 2
+    assert made.reasons() == {"2": "column 'v': a time is outside the years 1 to 9999"}
+
+
 def test_fractions_of_which_gdal_makes_none_or_a_whole_minute(tmp_path: Path) -> None:
     values = ["2024-12-31T23:59:59.9996Z", "2024-01-01T12:30:45.9999999", "2024-01-01T12:30:45.999Z"]
     made = written(database(tmp_path / "a.gpkg", "DATETIME", values))

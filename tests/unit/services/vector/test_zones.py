@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow
@@ -50,6 +50,19 @@ def test_fractions_that_are_rounded_are_to_whole_seconds_and_minutes(tmp_path: P
     assert written(path).column("t") == [TEN] * 5
     note = "column 't' has times with a zone, and 1 without, which are taken for UTC"
     assert note in found_in(path).notes
+
+
+@pytest.mark.parametrize("zone", ["Z", "", "+02:00"])
+def test_fractions_of_nearly_a_second_are_not_lost(tmp_path: Path, zone: str) -> None:
+    """GDAL's numbers are those of the second before."""
+    features = [
+        {"type": "Feature", "properties": {"t": f"2024-01-01T09:59:59.{fraction}{zone}"}, "geometry": POINT}
+        for fraction in ("9996", "999999")
+    ]
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    time = {"Z": TEN, "": NAIVE, "+02:00": EIGHT}[zone]
+    assert written(path).column("t") == [time, time - timedelta(milliseconds=1)]
 
 
 def test_times_without_a_zone_are_utc_where_others_have_one_and_the_notes_say_so(tmp_path: Path) -> None:
