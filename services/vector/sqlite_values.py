@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,30 +183,6 @@ def _asked_of_gdal(path: Path, query: str) -> list[Any]:
     return [column[0].as_py() for column in table.columns]
 
 
-def refuse_unfindable(
-    path: Path, layer: str, key: str | None, odd: Mapping[str, int], check: Callable[[], None]
-) -> None:
-    """Raise `PermanentTaskError` where the ids of features, by which odd values are found, do not tell them.
-
-    So it is where `key`, their column, is none, or has anything but whole numbers of which each comes once.
-    """
-    try:
-        with closing(opened(path)) as database:
-            database.set_progress_handler(check, SQLITE_STEPS)
-            query = UNTOLD.format(key=quoted(key), table=quoted(layer))
-            if key is not None and database.execute(query).fetchone() == (0,):
-                return
-    except sqlite3.OperationalError:
-        # A view with functions that only GDAL has; or the check ended it, and says so again.
-        check()
-    name, count = next(iter(odd.items()))
-    raise PermanentTaskError(
-        f"column {name!r} has {count} values that are not written as those of its type, and layer {layer!r} "
-        "has no key of whole numbers by which their features could be told: mend them, or leave the column "
-        "out by columns"
-    )
-
-
 @dataclass(frozen=True)
 class Misread:
     """Finds the features of a layer of which GDAL reads a value as another one."""
@@ -214,7 +190,7 @@ class Misread:
     database: sqlite3.Connection
     layer: str
     key: str
-    """The column of feature ids."""
+    """SQL: the id of a feature."""
     types: Types
     """Of the columns that have odd values."""
     is_geopackage: bool
@@ -229,11 +205,17 @@ class Misread:
             found |= self._rows(ids, every[first : first + COLUMNS_AT_ONCE])
         return found
 
+    def first(self) -> str | None:
+        """The reason of one such feature, where the layer has any."""
+        import numpy
+
+        return replace(self, key="1").rows(numpy.ones(1, numpy.int64)).get(0)
+
     def _rows(self, ids: NDArray[Any], types: Sequence[tuple[str, tuple[str, str]]]) -> dict[int, str]:
         """The same of some of the columns."""
         tests = [_odd(name, kind) for name, kind in types]
         query = MISREAD.format(
-            key=quoted(self.key),
+            key=self.key,
             values=", ".join(SHORT.format(quoted(name)) for name, _ in types),
             tests=", ".join(tests),
             table=quoted(self.layer),
@@ -274,18 +256,44 @@ class Misread:
 def misread(
     path: Path, layer: str, key: str | None, types: Types, check: Callable[[], None] | None = None
 ) -> Iterator[Misread]:
-    """What finds such values by `key`, the column of feature ids, while the block runs.
+    """What finds such values by `key`, the column of feature ids if there is one, while the block runs.
 
-    `check` is called in between, and ends it by raising. Raises `PermanentTaskError` where there is no key.
+    `check` is called in between, and ends it by raising.
     """
-    if key is None:
-        raise PermanentTaskError(f"layer {layer!r} has no key by which values could be found")
     with closing(opened(path)) as database:
         database.set_progress_handler(check, SQLITE_STEPS)
         is_geopackage = database.execute(GEOPACKAGE).fetchone() is not None
         # Of bytes that are no text, where there should be a number, as much as can be shown.
         database.text_factory = lambda text: text.decode("utf-8", "replace")
-        yield Misread(database, layer, key, types, is_geopackage)
+        yield Misread(database, layer, quoted(key) if key else "NULL", types, is_geopackage)
+
+
+def are_findable(
+    path: Path, layer: str, key: str | None, types: Types, odd: Mapping[str, int], check: Callable[[], None]
+) -> bool:
+    """Whether the ids of features, by which odd values are found, tell them; False where none is misread.
+
+    They do not where `key`, their column, is none, or has anything but whole numbers that come once each.
+    Raises `PermanentTaskError` where one is misread then, or nobody knows.
+    """
+    reason = None
+    try:
+        with misread(path, layer, key, {name: types[name] for name in odd}, check) as looked:
+            query = UNTOLD.format(key=looked.key, table=quoted(layer))
+            if key is not None and looked.database.execute(query).fetchone() == (0,):
+                return True
+            reason = looked.first()
+            if reason is None:
+                return False
+    except sqlite3.OperationalError:
+        # A view with functions that only GDAL has; or the check ended it, and says so again.
+        check()
+    name, count = next(iter(odd.items()))
+    reason = reason or f"column {name!r} has {count} values that are not written as those of its type"
+    raise PermanentTaskError(
+        f"{reason}; and layer {layer!r} has no key of whole numbers by which features with such could be "
+        "told: mend them, or leave the column out by columns"
+    )
 
 
 def left_out(path: Path, layer: str, known: Sequence[str]) -> dict[str, str]:

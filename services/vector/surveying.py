@@ -62,10 +62,11 @@ def surveyed(
             key = key_of(layer)
             asked = pool.submit(sqlite_values.looked_over, path, layer.name, types, check, key)
             seen, looked = look(), asked.result()
-            if looked.odd:
-                sqlite_values.refuse_unfindable(path, layer.name, key, looked.odd, check)
+            odd = looked.odd
+            if odd and not sqlite_values.are_findable(path, layer.name, key, types, odd, check):
+                odd = {}
             told = losses.Told(looked.rows) if whole else None
-            return Survey(seen, told, looked.odd, looked.rounded)
+            return Survey(seen, told, odd, looked.rounded)
     told = losses.Told(usual.rows) if whole else None
     if not whole or layer.part.driver not in BY_FID:
         return Survey(look(), told, {})

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyogrio
 import pytest
-import shapely
 
-from interfaces.errors import PermanentTaskError, TaskCancelled
+from interfaces.errors import PermanentTaskError
 from interfaces.layers import LayerFound
 from services.vector import sqlite_values
-from services.vector.files import DRIVERS
 from services.vector.loading import LayerToLoad
 
+from .databases import database
 from .loads import found_in, written
 
 VALUES: list[Any] = [
@@ -29,32 +25,10 @@ VALUES: list[Any] = [
     *("abc", "", "5 x", "5", "true", "False", "maybe", b"5", b"", None),
 ]
 BITS = {"BOOLEAN": 2, "TINYINT": 32, "SMALLINT": 16, "MEDIUMINT": 32, "INT": 64, "INTEGER": 64}
-
 WIDE = [f"c{number} SMALLINT" for number in range(1200)]
 
 
 def nothing() -> None: ...
-
-
-def database(path: Path, declared: str, values: Sequence[Any]) -> Path:
-    """A layer with a column `v` of a type, which has these values."""
-    points = shapely.to_wkb(shapely.points([[n, n] for n in range(len(values))])).tolist()
-    table = pyarrow.table({"geom": pyarrow.array(points, pyarrow.binary())})
-    pyogrio.write_arrow(
-        table,
-        path,
-        driver=DRIVERS[path.suffix[1:]],
-        geometry_name="geom",
-        geometry_type="Point",
-        crs="EPSG:4326",
-    )
-    with closing(sqlite3.connect(path)) as made:
-        for (trigger,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            made.execute(f'DROP TRIGGER "{trigger}"')
-        made.execute(f"ALTER TABLE a ADD COLUMN v {declared}")
-        made.executemany("UPDATE a SET v = ? WHERE rowid = ?", [(v, n) for n, v in enumerate(values, 1)])
-        made.commit()
-    return path
 
 
 def stored(path: Path) -> list[Any]:
@@ -231,119 +205,6 @@ def test_of_a_filtered_layer_too(tmp_path: Path) -> None:
     made = written(path, where="fid > 2")
     assert (list(made.reasons()), made.column("v")) == (["3"], [3])
     assert found_in(path, columns=[]).notes == []
-
-
-def remade(path: Path, columns: str, selected: str = "geom, v") -> Path:
-    """Its table anew, with other columns, filled by those selected of the old one."""
-    with closing(sqlite3.connect(path)) as made:
-        place = "GEOMETRY" if path.suffix == ".sqlite" else "geom"
-        made.execute("DROP TABLE IF EXISTS rtree_a_geom")
-        made.execute("ALTER TABLE a RENAME TO b")
-        made.execute(f"CREATE TABLE a ({columns.replace('geom', place)})")
-        made.execute(f"INSERT INTO a SELECT {selected.replace('geom', place)} FROM b")
-        made.execute("DROP TABLE b")
-        if path.suffix == ".gpkg":
-            made.execute("DELETE FROM gpkg_extensions")
-        made.commit()
-    return path
-
-
-def view(path: Path, selected: str) -> Path:
-    """A layer that is a view of the table, which is none itself then."""
-    with closing(sqlite3.connect(path)) as made:
-        made.execute("ALTER TABLE a RENAME TO b")
-        made.execute(f"CREATE VIEW a AS SELECT {selected}")
-        made.execute("DELETE FROM gpkg_extensions")
-        for table in ("gpkg_contents", "gpkg_geometry_columns", "gpkg_ogr_contents"):
-            made.execute(f"UPDATE {table} SET table_name = 'a' WHERE table_name = 'b'")
-        made.commit()
-    return path
-
-
-@pytest.mark.parametrize(
-    ("columns", "selected"),
-    [
-        ("geom POINT, v SMALLINT", "geom, v"),
-        ("geom POINT, rowid INTEGER, v SMALLINT", "geom, 10 - fid, v"),
-        ("geom POINT, k TEXT PRIMARY KEY, v SMALLINT", "geom, fid, v"),
-        ("geom POINT, k INTEGER, l INTEGER, v SMALLINT, PRIMARY KEY (k, l)", "geom, fid, 1, v"),
-        ("geom POINT, k INT PRIMARY KEY, v SMALLINT", "geom, CASE fid WHEN 2 THEN 'x' ELSE fid END, v"),
-    ],
-)
-def test_what_cannot_be_found_by_a_key_is_refused(tmp_path: Path, columns: str, selected: str) -> None:
-    """Its features have the id 0, all of them."""
-    path = remade(database(tmp_path / "a.gpkg", "TEXT", [1, "x", 5 * 10**9, 2]), columns, selected)
-    with pytest.raises(PermanentTaskError, match=r"column 'v' has 2 values .* no key of whole numbers"):
-        found_in(path)
-    assert written(path, columns=[]).counts.loaded == 4
-    with closing(sqlite3.connect(path)) as made:
-        made.execute("UPDATE a SET v = 1 WHERE v NOT IN (1, 2)")
-        made.commit()
-    assert written(path).column("v") == [1, 1, 1, 2]
-
-
-@pytest.mark.parametrize("extra", ["", ", ST_MinX(geom) AS x"])
-def test_ids_that_are_null_are_refused(tmp_path: Path, extra: str) -> None:
-    """Of four features GDAL reads the fourth twice, and the second not at all."""
-    said = "layer 'a': of 1 features the id '.*' is null"
-    looked = database(tmp_path / "a.gpkg", "TEXT", ["a", "b", "c", "d"])
-    with pytest.raises(PermanentTaskError, match=said):
-        found_in(view(looked, f"nullif(fid, 2) AS fid, geom, v{extra} FROM b"))
-    looked.unlink()
-    table = database(looked, "TEXT", ["a", "b", "c", "d"])
-    columns = "geom POINT, k INT PRIMARY KEY, v TEXT"
-    with pytest.raises(PermanentTaskError, match=said):
-        found_in(remade(table, columns, "geom, nullif(fid, 2), v"))
-
-
-def test_whoever_is_stopped_is_not_told_that_there_is_no_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = database(tmp_path / "a.gpkg", "SMALLINT", ["x"])
-    monkeypatch.setattr(sqlite_values, "SQLITE_STEPS", 1)
-
-    def stopped() -> None:
-        raise TaskCancelled("stopped")
-
-    with pytest.raises(TaskCancelled):
-        sqlite_values.refuse_unfindable(path, "a", "fid", {"v": 1}, stopped)
-
-
-def test_features_without_a_key_are_told_by_their_places(tmp_path: Path) -> None:
-    days = ["2024-01-01", "0000-01-01", "2024-01-02"]
-    made = written(remade(database(tmp_path / "a.gpkg", "DATE", days), "geom POINT, v DATE"))
-    assert (len(made.column("v")), list(made.reasons())) == (2, ["1"])
-
-
-def test_a_column_that_is_called_as_sqlite_calls_the_ids_of_rows_is_not_taken_for_them(
-    tmp_path: Path,
-) -> None:
-    columns, selected = "geom BLOB, rowid INTEGER, v MEDIUMINT", "geom, 10 - ogc_fid, v"
-    path = remade(database(tmp_path / "a.sqlite", "TEXT", [1, "x", 5 * 10**9, 2]), columns, selected)
-    made = written(path)
-    assert (made.column("v"), list(made.reasons())) == ([1, 2], ["2", "3"])
-
-
-@pytest.mark.parametrize(
-    ("selected", "told"),
-    [
-        ("fid * 10 AS id, geom, v FROM b", True),
-        ("geom, v FROM b", False),
-        ("fid, geom, v FROM b UNION ALL SELECT fid, geom, v FROM b", False),
-        ("fid, geom, v, ST_MinX(geom) AS x FROM b", False),
-        ("fid, geom, v FROM b WHERE ST_MinX(geom) > 0.5", False),
-    ],
-)
-def test_what_a_view_has_is_found_by_its_key_or_refused(tmp_path: Path, selected: str, told: bool) -> None:
-    path = view(database(tmp_path / "a.gpkg", "SMALLINT", [1, "x", 70_000, 2]), selected)
-    if told:
-        assert list(written(path).reasons()) == ["20", "30"]
-        return
-    with pytest.raises(PermanentTaskError, match=r"column 'v' has \d values .* no key of whole numbers"):
-        found_in(path)
-    path.unlink()
-    fit = view(database(path, "SMALLINT", [1, 2]), selected)
-    assert written(fit).counts.rejected == 0
 
 
 def test_of_a_table_with_a_column_that_only_gdal_can_compute(tmp_path: Path) -> None:
