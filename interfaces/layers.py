@@ -95,7 +95,9 @@ class LayerFound(Contract):
     )
     """Columns of a database that have values which are not of their types, of which GDAL makes others."""
     zoned: list[str] = Field(default_factory=list)
-    """All columns of times with zones, where some have times with different ones, or with none."""
+    """All columns of times with zones, where times are read as text."""
+    times_as_text: bool = False
+    """As GDAL writes them: the numbers that it makes of them may be a second off, or without their zones."""
 
 
 class Column(Contract):

@@ -16,9 +16,14 @@ TYPES = frozenset({"DATE", "DATETIME", "TIMESTAMP"})
 """As SQLite's tables declare them."""
 WRITTEN = re.compile(
     r"\s*(\d{4})[-/](\d\d)[-/](\d\d)"
-    r"(?:[T ]([01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d*)?)?)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)?\s*"
+    r"(?:[T ](?P<time>(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d*)?)?))?"
+    r"\s*(?:Z|[+-]\d\d(?::?(?:00|15|30|45))?)?\s*"
 )
-"""What GDAL reads rightly."""
+"""What GDAL reads rightly: zones are quarters of an hour there."""
+CLOCK = re.compile(r"(?!23:59:59\.999(49|[5-9]))([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d*)?)?")
+"""Times of a day that GDAL reads rightly: of what is nearly the next one it makes the day's begin."""
+NEARLY_ONE = re.compile(r"\.999(49|[5-9])")
+"""Fractions of a second that are nearly one, of which GDAL makes 0, in times of a GeoPackage."""
 DAY = re.compile(r"\s*(\d{4})[-/](\d\d)[-/](\d\d)")
 
 
@@ -44,3 +49,9 @@ def is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def has_time(text: str) -> bool:
+    """Whether a date has a time of day too, other than midnight."""
+    written = WRITTEN.fullmatch(text)
+    return written is not None and re.search("[1-9]", written["time"] or "") is not None

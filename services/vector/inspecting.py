@@ -23,6 +23,7 @@ from .parts import at_most
 from .reading import Layer, described, layers, stream, zoned_times
 from .stated_crs import named_crs
 from .surveying import surveyed
+from .usual_tables import GEOMETRIES
 
 TEXTUAL = frozenset({"CSV", "GeoJSONSeq"})
 """Formats of text, of whose whole numbers GDAL makes the nearest that fits into 64 bits."""
@@ -123,7 +124,9 @@ def inspected(
         if layer.part.driver in TABLES:
             crs = found.crs
     zoned, zone_notes = zoned_times(layer, options, found, first, area, check)
-    types = ["timestamptz" if name in zoned else kind for name, kind in zip(names, types, strict=True)]
+    types = [
+        "timestamptz" if name in (zoned or ()) else kind for name, kind in zip(names, types, strict=True)
+    ]
     notes += zone_notes
     filtered = options.where is not None or area is not None
     survey = surveyed(layer, options, names, check, batch=first, area=area)
@@ -140,6 +143,10 @@ def inspected(
         crs = short_crs(options.assume_crs)
         notes.append(f"{said}: {crs} is assumed")
     notes += _said_of_odd(survey.odd)
+    notes += [
+        f"column {name!r} has {count} values of more digits than its single precision: they are rounded to it"
+        for name, count in survey.rounded.items()
+    ]
     notes += _said_of_left_out(layer, options)
     unknown = wkb.kinds(seen.types).unknown
     if unknown:
@@ -159,7 +166,8 @@ def inspected(
         notes=notes,
         numbers_are_lost=_numbers_are_lost(layer, types, notes, check),
         odd_values=list(survey.odd),
-        zoned=zoned,
+        zoned=zoned or [],
+        times_as_text=zoned is not None,
     )
 
 
@@ -236,7 +244,9 @@ def _said_of_left_out(layer: Layer, options: LoadOptions) -> list[str]:
     about = described(layer)
     known = [*about["fields"], about["fid_column"], about["geometry_name"]]
     return [
-        f"column {name!r} is left out: GeoPackages have no type {kind!r}"
+        f"column {name!r} is left out: a layer has one of geometries"
+        if GEOMETRIES.fullmatch(kind.upper())
+        else f"column {name!r} is left out: GeoPackages have no type {kind!r}"
         for name, kind in sqlite_values.left_out(layer.part.path, layer.name, known).items()
     ]
 

@@ -58,6 +58,7 @@ class LayerToLoad(TaskParameters):
     )
     """Tasks that were made before numbers were looked at call it by the other name."""
     zoned: list[str] = Field(default_factory=list)
+    times_as_text: bool = False
 
 
 class LoadChunkParameters(TaskParameters):
@@ -109,7 +110,7 @@ class LoadChunk:
                 chunk=parameters.part,
                 as_text=as_text,
                 odd_values=layer.odd_values,
-                zoned=layer.zoned,
+                zoned=layer.zoned if layer.zoned or layer.times_as_text else None,
             )
             with (
                 reading as features,

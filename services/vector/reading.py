@@ -17,6 +17,7 @@ from .chunking import WINDOW, joined
 from .columns import column_type
 from .crs_codes import short_crs
 from .parts import JSON, Part, at_most
+from .sqlite_screening import quoted
 from .surplus import surplus
 
 if TYPE_CHECKING:
@@ -130,13 +131,13 @@ def stream(
     geometry_only: bool = False,
     as_text: frozenset[str] = frozenset(),
     odd_values: Sequence[str] = (),
-    zoned: Sequence[str] = (),
+    zoned: Sequence[str] | None = None,
 ) -> Iterator[Stream]:
     """The features of a layer, or of a chunk of it; `area` is in the layer's CRS.
 
     Columns `as_text` are as the file has them where it is one of text, and not what they look like. Columns
-    `odd_values` of a database are looked at for what is not of their types. Where times have zones of their
-    own, `zoned` are the columns of all such, as `zoned_times` finds them.
+    `odd_values` of a database are looked at for what is not of their types. Where times are
+    read as text, `zoned` are the columns of those with zones, as `zoned_times` finds them.
 
     A chunk is begun at its first feature; whoever reads it stops at its end. Raises `PermanentTaskError`.
     """
@@ -153,7 +154,7 @@ def stream(
         # Only what GDAL does is told as GDAL's: not what whoever reads does in between.
         with library.told(path, layer.part.shown):
             arguments, texted = _asked(layer, options, area, chunk, geometry_only)
-            arguments["datetime_as_string"] = bool(zoned)
+            arguments["datetime_as_string"] = zoned is not None
             from pyogrio.raw import open_arrow
 
             with _declared(layer, options, texted, as_text) as (about, numbers):
@@ -174,7 +175,7 @@ def stream(
             elif asked:
                 every_type = sqlite_values.types_of(described(layer))
                 odd = {name: every_type[name] for name in asked if name in every_type}
-                looked_at = sqlite_values.misread(layer.part.path, layer.name, _key(layer), odd)
+                looked_at = sqlite_values.misread(layer.part.path, layer.name, key_of(layer), odd)
                 found_.misread = stack.enter_context(looked_at)
         if most < WINDOW:
             found_.batches = joined(found_.batches, max(batch, WINDOW))
@@ -217,8 +218,7 @@ def _asked(
     where = options.where
     if chunk is not None and chunk.fids is not None:
         first, last = chunk.fids
-        name = _key(layer).replace('"', '""')
-        where = f'"{name}" BETWEEN {first:d} AND {last:d}'
+        where = f"{quoted(key_of(layer))} BETWEEN {first:d} AND {last:d}"
     elif chunk is not None and chunk.skip:
         arguments["skip_features"] = chunk.skip
     if where is not None:
@@ -253,9 +253,14 @@ def _declared(
         declared.unlink()
 
 
-def _key(layer: Layer) -> str:
-    """The column of feature ids, whatever the file calls it: an attribute may be called fid."""
-    return str(described(layer)["fid_column"] or "rowid")
+def key_of(layer: Layer) -> str | None:
+    """The column of feature ids, whatever the file calls it: an attribute may be called fid.
+
+    None where there is none.
+    """
+    name = described(layer)["fid_column"]
+    # Of plain SQLite an attribute may be called rowid too, which is not what GDAL reads as the id.
+    return "_rowid_" if name == "rowid" and layer.part.driver == "SQLite" else name or None
 
 
 def _streamed(
@@ -264,14 +269,14 @@ def _streamed(
     capsule: Any,
     options: ReadOptions,
     texted: texts.TextGeometry | None,
-    zoned: Sequence[str],
+    zoned: Sequence[str] | None,
     area: Area | None,
     numbers: Mapping[int, ColumnType],
 ) -> Stream:
     import pyarrow as pa
 
     reader = pa.RecordBatchReader.from_stream(capsule)
-    schema = zones.timed(reader.schema, zoned) if zoned else reader.schema
+    schema = reader.schema if zoned is None else zones.timed(reader.schema, zoned)
     fields = list(schema)
     geometry = next((place for place, f in enumerate(fields) if _is_wkb(f)), None)
     # GDAL calls the geometry as the column that it made it of.
@@ -280,7 +285,7 @@ def _streamed(
     left_out = {FID, geometry, *([] if texted is None or texted.keep else text_places)}
     places = [place for place in range(len(fields)) if place not in left_out]
     places = _selected(places, [f.name for f in fields], options.columns)
-    batches = _told(zones.read(reader, schema) if zoned else reader, layer)
+    batches = _told(reader if zoned is None else zones.read(reader, schema), layer)
     decimals = [
         p for p, kind in numbers.items() if kind == "double precision" and column_type(fields[p]) == "text"
     ]
@@ -302,7 +307,8 @@ def _streamed(
         types=[numbers.get(place) or column_type(fields[place]) for place in places],
         places=places,
         geometry=geometry,
-        fid=FID,
+        # Of a GeoPackage's table without a key all have the same.
+        fid=None if layer.part.driver == "GPKG" and key_of(layer) is None else FID,
         batches=batches,
         crs=short_crs(meta.get("crs")) or (texted.crs if texted else None),
         text_geometry=text_places,
@@ -343,15 +349,16 @@ def zoned_times(
     batch: int,
     area: Area | None,
     check: Callable[[], None],
-) -> tuple[list[str], list[str]]:
-    """Columns of times with zones, where those are not the same in all of a column; and notes on them.
+) -> tuple[list[str] | None, list[str]]:
+    """Columns of times with zones, where times are read as text; and notes on them.
 
-    Empty where `found`, the layer as it is read otherwise, has all that the file says.
+    None where `found`, the layer as it is read otherwise, has all that the file says.
     """
     kinds = dict(zip(found.names, found.types, strict=True))
     naive = [name for name, kind in kinds.items() if kind == "timestamp"]
+    told = [name for name, kind in kinds.items() if kind == "timestamptz"]
     if layer.part.driver not in zones.DRIVERS or not naive:
-        return [], []
+        return (told if told and layer.part.driver in zones.DRIVERS else None), []
     with library.told(str(layer.part.path), layer.part.shown):
         wanted = options if options.where is not None else options.model_copy(update={"columns": naive})
         arguments, _ = _asked(layer, wanted, area, None, False)
@@ -364,14 +371,12 @@ def zoned_times(
 
             counts = zones.counted(pa.RecordBatchReader.from_stream(capsule), naive, check)
     zoned = [name for name, (has, _) in counts.items() if has]
-    if not zoned:
-        return [], []
     notes = [
         f"column {name!r} has times with a zone, and {counts[name][1]} without, which are taken for UTC"
         for name in zoned
         if counts[name][1]
     ]
-    return zoned + [name for name, kind in kinds.items() if kind == "timestamptz"], notes
+    return zoned + told, notes
 
 
 def _told(batches: Iterable[pa.RecordBatch], layer: Layer) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -55,6 +55,7 @@ COUNTED = "SELECT count(*) FROM {table}"
 ROWS = "SELECT * FROM {table}"
 VIEW = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?VIEW\b", re.IGNORECASE)
 TABLE = "SELECT 1 FROM sqlite_master WHERE name = ? AND type = 'table'"
+GROUPED = 50
 LEAST_LENGTH = 1_000_000
 """Of a limit, in bytes: SQL itself has to go through it."""
 SQLITE_STEPS = 1_000_000
@@ -68,7 +69,8 @@ MAY_GROW = re.compile(
 """By which a value may be larger than those that it is made of, and twice as large at each step."""
 GENERATED = re.compile(r"\bAS\s*\(", re.IGNORECASE)
 """A column that is computed: it is not among those whose values `rows_at_a_time` looks at."""
-UNKNOWN = "no such function"
+UNKNOWN = re.compile("no such function|unknown function")
+"""The second of a computed column, once it is asked for."""
 FROM = re.compile(r"\bFROM\b(.*?)(\bWHERE\b|\bGROUP\b|\bORDER\b|\bLIMIT\b|$)", re.IGNORECASE | re.DOTALL)
 SELECT = re.compile(r"\b(SELECT|VALUES|JOIN|UNION)\b", re.IGNORECASE)
 WITH = re.compile(r"\b(WITH)\b", re.IGNORECASE)
@@ -149,7 +151,7 @@ def _refuse_endless(database: sqlite3.Connection, views: Mapping[str, str]) -> N
                 raise PermanentTaskError(
                     f"the database is refused: its view {name[:100]!r} takes too long to be read"
                 ) from error
-            if UNKNOWN in str(error) and not _is_simple(sql):
+            if UNKNOWN.search(str(error)) and not _is_simple(sql):
                 raise PermanentTaskError(
                     f"the database is refused: its view {name[:100]!r} cannot be looked through ({error}): "
                     "with functions that SQLite has not, only columns of one table are read"
@@ -231,11 +233,12 @@ def layers_of(database: sqlite3.Connection) -> list[str]:
 def _rows_of(database: sqlite3.Connection, layer: str) -> int:
     try:
         found = _largest(database, layer)
-    except sqlite3.OperationalError as error:
+    except sqlite3.OperationalError:
         tables = [str(name) for (name,) in database.execute(TABLES)]
-        if UNKNOWN not in str(error) or layer in tables:
+        if layer in tables:
             raise
-        # A view that asks GDAL has the columns of one table, and its rows (`_is_simple`).
+        # A view that asks GDAL has the columns of one table, and its rows (`_is_simple`). For one that nobody
+        # can read the bound of others must not be lost.
         return min((_rows_of(database, table) for table in tables), default=MOST_FEATURES)
     if found and found[0] > MAX_FEATURE_BYTES:
         raise PermanentTaskError(TOO_LARGE)
@@ -247,9 +250,15 @@ def _largest(database: sqlite3.Connection, layer: str) -> list[int]:
     columns = database.execute(f"PRAGMA table_info({quoted(layer)})").fetchall()
     # An id is nothing but a number, whatever there is in its place.
     counted = [str(name) for _, name, kind, *_, key in columns if not (key and kind.upper() == "INTEGER")]
-    sizes = " + ".join(map(SIZE.format, map(quoted, counted)))
+    sizes = chained(" + ", [SIZE.format(quoted(name)) for name in counted])
     query = LARGEST.format(sizes=sizes or 0, table=quoted(layer), rows=MOST_FEATURES)
     return [int(size) for (size,) in database.execute(query)]
+
+
+def chained(operator: str, terms: Sequence[str]) -> str:
+    """SQL: terms with an operator between them, in groups: SQLite takes no expression of 1,000 levels."""
+    groups = [operator.join(terms[first : first + GROUPED]) for first in range(0, len(terms), GROUPED)]
+    return operator.join(f"({group})" for group in groups)
 
 
 def quoted(name: object) -> str:

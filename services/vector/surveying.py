@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from interfaces.layers import Chunk
 from interfaces.vectors import LoadOptions
@@ -13,7 +13,7 @@ from . import losses, sqlite_values
 from .areas import Area
 from .chunking import BY_FID, Seen, joined_seen
 from .parts import DATABASES
-from .reading import Layer, described, stream
+from .reading import Layer, described, key_of, stream
 from .usual_tables import Range
 
 
@@ -26,6 +26,8 @@ class Survey:
     """What the file says of a layer that was read as a whole."""
     odd: dict[str, int]
     """By column of a database how many values are not of its type."""
+    rounded: dict[str, int] = field(default_factory=dict)
+    """And how many become ones of single precision."""
 
 
 def surveyed(
@@ -56,9 +58,15 @@ def surveyed(
         with ThreadPoolExecutor(2, "survey") as pool:
             # SQLite goes through the tables while GDAL reads them: neither waits for the other.
             types = {n: kind for n, kind in sqlite_values.types_of(described(layer)).items() if n in names}
-            asked = pool.submit(sqlite_values.looked_over, layer.part.path, layer.name, types, check)
+            path = layer.part.path
+            key = key_of(layer)
+            asked = pool.submit(sqlite_values.looked_over, path, layer.name, types, check, key)
             seen, looked = look(), asked.result()
-            return Survey(seen, losses.Told(looked.rows) if whole else None, looked.odd)
+            odd = looked.odd
+            if odd and not sqlite_values.are_findable(path, layer.name, key, types, odd, check):
+                odd = {}
+            told = losses.Told(looked.rows) if whole else None
+            return Survey(seen, told, odd, looked.rounded)
     told = losses.Told(usual.rows) if whole else None
     if not whole or layer.part.driver not in BY_FID:
         return Survey(look(), told, {})

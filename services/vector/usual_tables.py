@@ -23,11 +23,12 @@ from .sqlite_screening import (
     SIZE,
     SQLITE_STEPS,
     TABLES,
+    chained,
     layers_of,
     opened,
     quoted,
 )
-from .sqlite_values import FLOAT
+from .sqlite_values import FLOAT, HAS_NUL, SINGLE
 
 AT_ONCE = 2
 """Parts of a table that are looked at by threads of their own."""
@@ -40,22 +41,25 @@ NUMBERS = {
     **dict.fromkeys(("TINYINT", "SMALLINT"), WHOLE.format(least=-(2**15), most=2**15 - 1)),
     "MEDIUMINT": WHOLE.format(least=-(2**31), most=2**31 - 1),
     **dict.fromkeys(("INT", "INTEGER"), "{0} < '' AND typeof({0}) <> 'real'"),
-    "FLOAT": f"{{0}} BETWEEN -{FLOAT} AND {FLOAT}",
+    "FLOAT": f"{{0}} BETWEEN -{FLOAT} AND {FLOAT} AND {SINGLE}",
     **dict.fromkeys(("DOUBLE", "REAL"), "{0} < ''"),
 }
 """By type (OGC 12-128r19, table 1), SQL: a value is one of those, or null. To SQLite any number is less than
 any text, which is less than any bytes; and this is what it finds out soonest."""
-OTHERS = re.compile(
-    r"|(TEXT|BLOB)\b.*|GEOMETRY|GEOMCOLLECTION|GEOMETRYCOLLECTION|(MULTI)?(POINT|LINESTRING|POLYGON|CURVE|SURFACE)"
+GEOMETRIES = re.compile(
+    r"GEOMETRY|GEOMCOLLECTION|GEOMETRYCOLLECTION|(MULTI)?(POINT|LINESTRING|POLYGON|CURVE|SURFACE)"
     r"|COMPOUNDCURVE|CIRCULARSTRING|CURVEPOLYGON|POLYHEDRALSURFACE|TIN|TRIANGLE"
 )
-"""Types of which any value is one."""
+OTHERS = re.compile(rf"|(TEXT|BLOB)\b.*|{GEOMETRIES.pattern}")
+"""Types of which almost any value is one."""
 USUAL_DATE = "date({0}, '+0 days') IS {0} AND ({0} > '/')"
 """Of years before 0, `date` has a sign, which is less than a slash, as figures are not."""
 USUAL_TIME = """
-{0} IS NULL OR (date({0}, '+0 days') IS substr({0}, 1, 10) AND length(CAST({0} AS BLOB)) <= {1})
+{0} IS NULL OR (date({0}, '+0 days') IS substr({0}, 1, 10) AND length(CAST({0} AS BLOB)) <= {1}
+AND ({0} GLOB '??????????[T ][0-2]*Z' OR length({0}) = 10))
 """
-"""With a modifier, since `date` leaves February 30th as it is else; of what is no time it makes nothing."""
+"""With a modifier, since `date` leaves February 30th as it is else; of what is no time it makes nothing. In
+UTC, since zones need not be such as GDAL reads."""
 DATE_BYTES = 24
 LOOK = """
 SELECT count(*), total({size} > {largest}), total(NOT ({usual})) FROM {table} NOT INDEXED
@@ -116,8 +120,9 @@ def usual_tables(path: Path, check: Callable[[], None]) -> dict[str, Usual]:
 
 def _look_at(database: sqlite3.Connection, path: Path, table: str, check: Callable[[], None]) -> Usual | None:
     """None for a table that has something unusual, is empty, or has no numbers for keys."""
-    columns = database.execute(f"PRAGMA table_info({quoted(table)})").fetchall()
-    keys = [str(name) for _, name, kind, *_, key in columns if key and kind.upper() == "INTEGER"]
+    # Those that are computed too, as GDAL reads them.
+    columns = database.execute(f"PRAGMA table_xinfo({quoted(table)})").fetchall()
+    keys = [str(name) for _, name, kind, *_, key, _ in columns if key and kind.upper() == "INTEGER"]
     indexes = database.execute(f"PRAGMA index_list({quoted(table)})").fetchall()
     # A key that has an index is not what SQLite calls the row's id: it may be anything.
     if len(keys) != 1 or any(origin == "pk" for _, _, _, origin, _ in indexes):
@@ -172,10 +177,14 @@ def _tests(columns: Sequence[tuple[object, ...]]) -> dict[str, str] | None:
             usual.append((USUAL_DATE if kind == "DATE" else USUAL_TIME).format(column, DATE_BYTES))
         elif OTHERS.fullmatch(kind):
             sizes.append(SIZE.format(column))
+            if kind.startswith("TEXT") or not kind:
+                usual.append(f"NOT {HAS_NUL.format(column)}")
+            elif kind.startswith("BLOB"):
+                usual.append(f"typeof({column}) NOT IN ('integer', 'real')")
         else:
             return None
     return {
-        "size": " + ".join([*sizes, str(known)]),
+        "size": chained(" + ", [*sizes, str(known)]),
         "largest": str(LARGEST),
-        "usual": " AND ".join(f"({one})" for one in usual) or "1",
+        "usual": chained(" AND ", [f"({one})" for one in usual]) or "1",
     }

@@ -210,7 +210,7 @@ class ValidateVector:
             batch=found.batch_features,
             area=area,
             odd_values=found.odd_values,
-            zoned=found.zoned,
+            zoned=found.zoned if found.times_as_text else None,
         )
         with reading as features:
             looked = findings.examined(features.batches, features.geometry, features.fid)

@@ -6,7 +6,9 @@ GDAL's stream of Arrow gives such times without their zones, but where a format 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,9 +18,17 @@ DRIVERS = frozenset(
     {"CSV", "FlatGeobuf", "GeoJSON", "GeoJSONSeq", "GML", "GPX", "LIBKML", "SQLite", "TopoJSON"}
 )
 """Others have no zones, or UTC only, or say for a whole column what it has."""
+MICROSECOND = timedelta(microseconds=1)
+NEXT_MINUTE = ":60"
 TYPE = b"GDAL:OGR:type"
-ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})$"
-"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow)."""
+ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2})\x00*$"
+"""How GDAL ends a time that has one, asked for text (`DATETIME_AS_STRING` of its stream of Arrow). In
+place of a fraction of less than half a millisecond it has characters of 0 in the end."""
+DAY = re.compile(r"(\d{4}-\d\d)-(\d\d)(T.*)")
+OUTSIDE = (
+    datetime(9999, 12, 31, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+) // MICROSECOND + 86_400_000_000
+"""In the year 10000, which no table holds."""
 
 
 def counted(
@@ -71,9 +81,40 @@ def _times(schema: pa.Schema) -> Sequence[int]:
 
 
 def _as_times(texts: pa.Array, kind: Any) -> pa.Array:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    if kind.tz is None:
+    texts = pc.ascii_rtrim(texts, characters="\0")
+    if kind.tz is not None:
+        has = pc.match_substring_regex(texts, ZONE)
+        texts = pc.if_else(has, texts, pc.binary_join_element_wise(texts, "Z", ""))
+    # Of 59.9996 seconds GDAL makes 60.000, which is the next minute, as a leap second is to PostgreSQL.
+    begun = pc.match_substring_regex(texts, NEXT_MINUTE)
+    if not pc.any(begun).as_py():
+        return _cast(texts, kind)
+    times = _cast(pc.replace_substring_regex(texts, NEXT_MINUTE, ":59"), kind)
+    second = pa.scalar(timedelta(seconds=1), pa.duration("us"))
+    return pc.if_else(begun, pc.add(times, second), times)
+
+
+def _cast(texts: pa.Array, kind: Any) -> pa.Array:
+    """Arrow takes all or none."""
+    import pyarrow as pa
+
+    try:
         return texts.cast(kind)
-    has = pc.match_substring_regex(texts, ZONE)
-    return pc.if_else(has, texts, pc.binary_join_element_wise(texts, "Z", "")).cast(kind)
+    except pa.ArrowInvalid:
+        return pa.array([None if one is None else _microseconds(one) for one in texts.to_pylist()]).cast(kind)
+
+
+def _microseconds(text: str) -> int:
+    """Since 1970. Of a day that is in no calendar it is one of the next month, as GDAL has it elsewhere."""
+    try:
+        time, days = datetime.fromisoformat(text), 0
+    except ValueError:
+        day = DAY.fullmatch(text)
+        if day is None:
+            return OUTSIDE
+        time, days = datetime.fromisoformat(f"{day[1]}-01{day[3]}"), int(day[2]) - 1
+    begin = datetime(1970, 1, 1, tzinfo=time.tzinfo and UTC)
+    return (time - begin + timedelta(days=days)) // MICROSECOND

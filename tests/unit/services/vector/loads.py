@@ -15,7 +15,7 @@ from services.vector.inspecting import inspected
 from services.vector.loading import ChunkLoad, LayerToLoad, LoadChunkParameters
 from services.vector.parts import Part, screened
 from services.vector.preparing import planned
-from services.vector.reading import layers, stream
+from services.vector.reading import Layer, layers, stream
 from tests.unit.services.doubles import Context
 
 from .shapes import no_curves
@@ -54,10 +54,15 @@ def _part(path: Path) -> Part:
     return screened(Part(path, DRIVERS[path.suffix[1:]], "a"), None, nothing)
 
 
+def _layer(path: Path, asked: LoadOptions) -> Layer:
+    [layer] = [one for one in layers(_part(path), asked.csv) if one.spatial]
+    return layer
+
+
 def found_in(path: Path, **options: Any) -> LayerFound:
-    """The only layer of a file."""
+    """The only layer of a file that has geometries."""
     asked = LoadOptions(**options)
-    [layer] = layers(_part(path), asked.csv)
+    layer = _layer(path, asked)
     source = SourceFile(container="bronze", name=path.name, etag="1", size=path.stat().st_size)
     return inspected(layer, source, asked, nothing)
 
@@ -65,7 +70,7 @@ def found_in(path: Path, **options: Any) -> LayerFound:
 def written(path: Path, **options: Any) -> Written:
     """All of it in one chunk."""
     asked, found = LoadOptions(**options), found_in(path, **options)
-    [layer] = layers(_part(path), asked.csv)
+    layer = _layer(path, asked)
     parameters = LoadChunkParameters(
         staging="",
         chunk=0,
@@ -80,7 +85,7 @@ def written(path: Path, **options: Any) -> Written:
         batch=found.batch_features,
         as_text=frozenset(asked.column_types),
         odd_values=found.odd_values,
-        zoned=found.zoned,
+        zoned=found.zoned if found.times_as_text else None,
     )
     with reading as features:
         load = ChunkLoad(planned("a", [found], asked), parameters, features, made)

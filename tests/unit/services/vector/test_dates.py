@@ -20,9 +20,10 @@ from services.vector.files import DRIVERS
 
 from .loads import found_in, written
 
-DATES = ["2024-02-29", "2024/05/01", "2024-05-01T10:00:00Z", " 2024-05-01", None]
+DATES = ["2024-02-29", "2024/05/01", "2024-05-01T00:00:00Z", " 2024-05-01", None]
 NO_DATES: list[Any] = [
     *("foo", "", "01.05.2024", "2024-02-30", "2024-13-01", "20240501", "2024-05-01Tfoo"),
+    *("2024-05-01T24:00:00Z", "2024-05-01T10:00:00Z"),
     b"\x00\xff",
 ]
 
@@ -62,12 +63,16 @@ def test_what_is_no_date_in_a_column_of_dates_is_rejected_with_what_it_is(
     reasons = made.reasons()
     assert list(reasons) == [str(number) for number in range(len(DATES) + 1, len(DATES) + len(NO_DATES) + 1)]
     assert reasons[str(len(DATES) + 1)] == "column 'day': 'foo' is no date"
+    timed = "column 'day': '2024-05-01T10:00:00Z' has a time of day, and the column has days"
+    assert timed in reasons.values()
     [note] = found_in(path).notes
-    assert note.startswith("column 'day' has 10 values that are not written as those of its type")
+    assert note.startswith("column 'day' has 13 values that are not written as those of its type")
 
 
 def test_a_number_with_a_fraction_is_a_day_to_sqlite_and_none_to_a_geopackage(tmp_path: Path) -> None:
-    assert written(database(tmp_path / "a.sqlite", [2460000.5])).column("day") == [date(2023, 2, 25)]
+    made = written(database(tmp_path / "a.sqlite", [2460000.5, 2460000.75]))
+    assert made.column("day") == [date(2023, 2, 25)]
+    assert made.reasons() == {"2": "column 'day': '2460000.75' has a time of day, and the column has days"}
     refused = written(database(tmp_path / "a.gpkg", [2460000.5]))
     assert refused.reasons() == {"1": "column 'day': '2460000.5' is no date"}
 

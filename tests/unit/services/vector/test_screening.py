@@ -243,6 +243,17 @@ def test_a_view_of_more_rows_than_anybody_reads_is_refused(
         sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
 
 
+def test_a_view_that_asks_gdal_through_a_computed_column_is_not_looked_through(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
+        database.create_function("ST_MinX", 1, len, deterministic=True)
+        database.execute("CREATE TABLE t (a, x REAL AS (ST_MinX(a)))")
+        database.execute("INSERT INTO t VALUES ('a')")
+        database.execute("CREATE VIEW endless AS SELECT a.a FROM t a, t b, t c WHERE a.x = b.x")
+        database.commit()
+    with pytest.raises(PermanentTaskError, match="its view 'endless' cannot be looked through"):
+        sqlite_screening.screen_sqlite(tmp_path / "a.gpkg")
+
+
 def test_geometries_of_a_geopackage_that_are_none_are_not_null(tmp_path: Path) -> None:
     path = tmp_path / "a.gpkg"
     with closing(sqlite3.connect(path)) as database:

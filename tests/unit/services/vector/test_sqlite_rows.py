@@ -101,6 +101,7 @@ def test_tables_of_a_geopackage_without_features_may_have_larger_values(tmp_path
     [
         "SELECT a.fid, a.g, b.g AS h FROM a, a AS b",
         "SELECT fid, g FROM large WHERE ST_Area(g) > 1",
+        "SELECT fid, g, 'ST_Area' AS x FROM missing",
     ],
 )
 def test_a_view_is_looked_at_too_and_its_tables_where_sqlite_lacks_its_functions(

@@ -59,11 +59,22 @@ def test_a_usual_table_is_told_in_two_ranges_of_its_keys(tmp_path: Path) -> None
     assert looked_at(made(tmp_path / "d.db", columns, [])) is None
 
 
-@pytest.mark.parametrize("value", ["x" * LARGEST, b"x" * LARGEST, "\0" + "x" * LARGEST, "é" * (LARGEST // 2)])
+@pytest.mark.parametrize("value", ["x" * LARGEST, b"x" * LARGEST, "é" * (LARGEST // 2)])
 def test_a_table_with_large_values_is_usual_and_not_small(tmp_path: Path, value: object) -> None:
     path = made(tmp_path / "a.db", f"{KEYED}, s, n INTEGER", [(1, "x", 1), (2, value, 1)])
     assert looked_at(path) == Usual([Range(1, 1, 1), Range(1, 2, 2)], small=False)
     assert sqlite_screening._rows_of(sqlite3.connect(path), "a") > 1
+
+
+def test_a_table_of_very_many_columns_is_told_too(tmp_path: Path) -> None:
+    """SQLite takes no expression of 1,000 levels."""
+    columns = ", ".join(f"n{number} INTEGER, s{number} TEXT" for number in range(900))
+    path = made(tmp_path / "a.db", f"{KEYED}, {columns}", [])
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("INSERT INTO a (fid, s899) VALUES (1, ?)", ["x" * LARGEST])
+        database.commit()
+        assert looked_at(path) == Usual([Range(1, 1, 1)], small=False)
+        assert sqlite_screening._rows_of(database, "a") > 1
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,8 @@ def test_a_table_with_large_values_is_usual_and_not_small(tmp_path: Path, value:
             for kind in ("INTEGER", "BOOLEAN", "MEDIUMINT")
             for value in ("x", b"5", 2.5, "1e999x")
         ],
+        *[(kind, value) for kind in ("TEXT(9)", "") for value in ("a\0b", "\0", b"a\0b")],
+        *[(kind, value) for kind in ("BLOB", "BLOB(9)") for value in (5, 2.5)],
         *[(kind, value) for kind in ("REAL", "DOUBLE") for value in ("x", b"5", "")],
         *[
             (kind, value)
@@ -104,7 +117,7 @@ def test_a_table_with_large_values_is_usual_and_not_small(tmp_path: Path, value:
     ],
 )
 def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: str, value: object) -> None:
-    usual: object = "2024-01-01" if declared.startswith(("DATE", "TIME")) else 1
+    usual: object = "2024-01-01" if declared.startswith(("DATE", "TIME", "BLOB", "TEXT")) else 1
     path = made(tmp_path / "a.db", f"{KEYED}, v {declared}", [(1, usual), (2, None), (3, value), (4, usual)])
     assert looked_at(path) is None
 
@@ -117,7 +130,7 @@ def test_what_a_column_does_not_declare_is_not_usual(tmp_path: Path, declared: s
         ("SMALLINT", [-(2**15), 2**15 - 1, None], -(2**15) - 1),
         ("MEDIUMINT", [-(2**31), 2**31 - 1, None], 5_000_000_000),
         ("INTEGER", [-(2**63), 2**63 - 1, None], 2.5),
-        ("FLOAT", [3.4e38, -3.4e38, 1, None], 1e300),
+        ("FLOAT", [2.0**127, -(2.0**127), 1, 0.1015625, None], 0.1),
     ],
 )
 def test_a_table_with_numbers_that_a_column_has_no_room_for_is_not_told(
@@ -127,6 +140,17 @@ def test_a_table_with_numbers_that_a_column_has_no_room_for_is_not_told(
     assert looked_at(path) is not None
     path = made(tmp_path / "b.db", f"{KEYED}, n {declared}", list(enumerate([*fit, other])))
     assert looked_at(path) is None
+
+
+@pytest.mark.parametrize("kind", ["STORED", "VIRTUAL"])
+def test_columns_that_are_computed_are_looked_at_too(tmp_path: Path, kind: str) -> None:
+    columns = f"{KEYED}, n INTEGER, m SMALLINT AS (n * 1000) {kind}"
+    for name, number in {"a": 1, "b": 70}.items():
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            database.execute(f"CREATE TABLE a ({columns})")
+            database.execute("INSERT INTO a VALUES (1, ?)", [number])
+            database.commit()
+        assert (looked_at(tmp_path / name) is not None) == (number == 1)
 
 
 @pytest.mark.parametrize("declared", ["DATE", "DATETIME"])
@@ -143,6 +167,9 @@ def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declare
         "T12:00:00+01:00",
         "T23:00:00-05:00",
         " 12:00:00",
+        "T12:00+00:19",
+        " T 12:00Z",
+        "T12:30:45.9999",
         "T12:00:60Z",
         "Z",
     ]
@@ -155,7 +182,8 @@ def test_a_usual_date_is_none_that_the_closer_look_finds(tmp_path: Path, declare
         database.commit()
     usual = usual_tables.usual_tables(path, nothing)
     for number in (number for number in range(len(values)) if f"t{number}" in usual):
-        looked = sqlite_values.looked_over(path, f"t{number}", {"d": ("OFTDate", "OFSTNone")}, nothing)
+        kind = "OFTDate" if declared == "DATE" else "OFTDateTime"
+        looked = sqlite_values.looked_over(path, f"t{number}", {"d": (kind, "OFSTNone")}, nothing)
         assert looked == sqlite_values.Looked(1, {}), values[number]
         assert dates.is_date(values[number]), values[number]
     assert len(usual) >= 7

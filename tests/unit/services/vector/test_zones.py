@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow
@@ -40,6 +40,29 @@ def test_times_with_different_zones_are_the_moments_that_the_file_says(
     path = tmp_path / name
     path.write_text(content)
     assert written(path).column(column) == [EIGHT, TEN]
+
+
+def test_fractions_that_are_rounded_are_to_whole_seconds_and_minutes(tmp_path: Path) -> None:
+    """Such times GDAL ends with characters of 0, or with a second 60."""
+    path = tmp_path / "a.csv"
+    times = ["10:00:00.0002Z", "09:59:59.9998Z", "10:00:00.0002", "09:59:59.9998+00:00", "09:59:60Z"]
+    path.write_text("lon,lat,t\n" + "".join(f"1,2,2024-01-01T{time}\n" for time in times))
+    assert written(path).column("t") == [TEN] * 5
+    note = "column 't' has times with a zone, and 1 without, which are taken for UTC"
+    assert note in found_in(path).notes
+
+
+@pytest.mark.parametrize("zone", ["Z", "", "+02:00"])
+def test_fractions_of_nearly_a_second_are_not_lost(tmp_path: Path, zone: str) -> None:
+    """GDAL's numbers are those of the second before."""
+    features = [
+        {"type": "Feature", "properties": {"t": f"2024-01-01T09:59:59.{fraction}{zone}"}, "geometry": POINT}
+        for fraction in ("9996", "999999")
+    ]
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    time = {"Z": TEN, "": NAIVE, "+02:00": EIGHT}[zone]
+    assert written(path).column("t") == [time, time - timedelta(milliseconds=1)]
 
 
 def test_times_without_a_zone_are_utc_where_others_have_one_and_the_notes_say_so(tmp_path: Path) -> None:
