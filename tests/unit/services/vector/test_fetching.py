@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from interfaces.errors import ServiceUnavailable
 from services.vector import fetching
 
 
@@ -43,3 +44,15 @@ def test_what_reading_raises_or_whoever_looks_ends_it(
     with pytest.raises(KeyError, match="cancelled"):
         fetching.fetch(read, 10_000, tmp_path / "b", stop)
     assert len(asked) < 30
+
+
+@pytest.mark.parametrize(("now", "before"), [(42, 50), (40, 50), (5, 9)])
+def test_a_blob_that_is_shorter_now_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: int, before: int
+) -> None:
+    monkeypatch.setattr(fetching, "PIECE", 10)
+    content = bytes(range(now))
+    with pytest.raises(ServiceUnavailable, match=f"ends at {now} bytes, and had {before}"):
+        fetching.fetch(
+            lambda offset, length: content[offset : offset + length], before, tmp_path / "a", nothing
+        )
