@@ -107,7 +107,7 @@ COUNTED = "SELECT {sums} FROM {table}"
 MIDNIGHT = 0.5
 SHOWN = 100
 COLUMNS_AT_ONCE = 500
-"""SQLite answers 2,000 at most, and of each column two are asked."""
+"""SQLite answers 2,000 at most, and of each column up to two are asked."""
 SHORT = f"CASE WHEN typeof({{0}}) IN ('text', 'blob') THEN substr({{0}}, 1, {SHOWN + 1}) ELSE {{0}} END"
 """However large one is. What is longer is no date."""
 MISREAD = "SELECT {key}, {values}, {tests} FROM {table} WHERE {key} BETWEEN ? AND ? AND ({any})"
@@ -142,6 +142,18 @@ def looked_over(
     `key` is the column of feature ids. Raises `PermanentTaskError` for that, and for ids that are null: GDAL
     leaves out such features, and has others twice in their stead.
     """
+    every = list(types.items())
+    pages = range(0, max(len(every), 1), COLUMNS_AT_ONCE)
+    looks = [_look(path, layer, dict(every[first : first + COLUMNS_AT_ONCE]), check, key) for first in pages]
+    return Looked(
+        looks[0].rows,
+        {name: count for look in looks for name, count in look.odd.items()},
+        {name: count for look in looks for name, count in look.rounded.items()},
+    )
+
+
+def _look(path: Path, layer: str, types: Types, check: Callable[[], None], key: str | None) -> Looked:
+    """The same, of some of the columns."""
     ids = "*" if key is None else quoted(key)
     single = [name for name, kind in types.items() if kind == ("OFTReal", "OFSTFloat32")]
     sums = [f"sum({_odd(name, kind)})" for name, kind in types.items()]

@@ -273,3 +273,16 @@ def test_tasks_that_were_made_before_numbers_were_looked_at_say_it_by_another_na
     assert LayerFound.model_validate(found).odd_values == ["v"]
     needed = {name: found[name] for name in [*LayerToLoad.model_fields, "odd_dates"] if name in found}
     assert LayerToLoad.model_validate(needed).odd_values == ["v"]
+
+
+def test_of_very_many_columns_each_is_looked_at(tmp_path: Path) -> None:
+    """SQLite answers 2,000 columns at most, and of those of single precision two are asked each."""
+    names = [f"v{number}" for number in range(1100)]
+    path = tmp_path / "a.gpkg"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute(f"CREATE TABLE t (fid INTEGER PRIMARY KEY, {', '.join(f'{n} FLOAT' for n in names)})")
+        made.execute("INSERT INTO t (v0, v700, v1099) VALUES (1e300, 0.1, 'x')")
+        made.commit()
+    types = dict.fromkeys(names, ("OFTReal", "OFSTFloat32"))
+    looked = sqlite_values.looked_over(path, "t", types, nothing, "fid")
+    assert looked == sqlite_values.Looked(1, {"v0": 1, "v1099": 1}, {"v700": 1})
