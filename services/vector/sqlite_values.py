@@ -160,6 +160,7 @@ def _look(path: Path, layer: str, types: Types, check: Callable[[], None], key: 
     sums += [
         f"sum(typeof({quoted(name)}) = 'real' AND NOT ({SINGLE.format(quoted(name))}))" for name in single
     ]
+    is_table = False
     try:
         with closing(opened(path)) as database:
             database.set_progress_handler(check, SQLITE_STEPS)
@@ -171,6 +172,10 @@ def _look(path: Path, layer: str, types: Types, check: Callable[[], None], key: 
             rows, keyed, *counts = database.execute(query).fetchone()
     except sqlite3.OperationalError as error:
         if UNKNOWN.search(str(error)) is None:
+            # It may have been the check that ended it, and says so again.
+            check()
+            if is_table:
+                raise PermanentTaskError(f"layer {layer!r} cannot be looked through: {error}") from error
             # GDAL says what is wrong with it.
             return Looked(None, {})
         # A view with functions that only GDAL has.

@@ -286,3 +286,15 @@ def test_of_very_many_columns_each_is_looked_at(tmp_path: Path) -> None:
     types = dict.fromkeys(names, ("OFTReal", "OFSTFloat32"))
     looked = sqlite_values.looked_over(path, "t", types, nothing, "fid")
     assert looked == sqlite_values.Looked(1, {"v0": 1, "v1099": 1}, {"v700": 1})
+
+
+def test_a_table_that_cannot_be_looked_through_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.gpkg"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE t (fid INTEGER PRIMARY KEY)")
+    monkeypatch.setattr(sqlite_values, "COLUMNS_AT_ONCE", 3000)
+    types = {f"v{number}": ("OFTReal", "OFSTNone") for number in range(2500)}
+    with pytest.raises(PermanentTaskError, match="layer 't' cannot be looked through: too many columns"):
+        sqlite_values.looked_over(path, "t", types, nothing, "fid")
